@@ -1,0 +1,327 @@
+"""Which slices to ask for, and which to give up.
+
+Demand is what the placement of this turn could not serve, tried dry on the slices that are coming: the
+same fit, the same ranking of pools, the same order. What is left over is asked for, group by group in the
+order of priority, price and the zone's record, all of it at once within the gates. Amounts are counted by shape,
+never task by task, so that ten thousand waiting tasks cost what one costs.
+
+What is idle for long enough, wanted by nobody, and above the floor is drained and given back.
+"""
+
+from bisect import insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from iris.core import decisions as de
+from iris.core import gates
+from iris.core.effects import Accepted, Rejected
+from iris.core.fit import Shape
+from iris.core.ids import slice_id
+from iris.core.instant import Instant, after, since
+from iris.core.lifecycle import COMING, SliceState
+from iris.core.order import queues_in_order
+from iris.core.records import Slice
+from iris.core.resources import Resources, copies, fits, minus, times
+from iris.core.room import Pool
+from iris.core.spec import GroupSpec
+from iris.core.state import ClusterState
+
+
+@dataclass(slots=True)
+class _Coming:
+    """The capacity of one pool that is on its way, as far as the dry run has not given it out."""
+
+    whole: int
+    """Slices of which nothing is given out."""
+    amounts: list[Resources] = field(default_factory=list)
+    """Distinct open amounts of hosts of slices that were broken into, ascending."""
+    hosts: dict[Resources, int] = field(default_factory=dict)
+    """How many hosts have each amount."""
+
+    def put(self, amount: Resources, count: int) -> None:
+        """More hosts with an open amount."""
+        if amount not in self.hosts:
+            insort(self.amounts, amount)
+        self.hosts[amount] = self.hosts.get(amount, 0) + count
+
+    def take(self, amount: Resources, count: int) -> None:
+        """Fewer hosts with an open amount."""
+        self.hosts[amount] -= count
+        if not self.hosts[amount]:
+            del self.hosts[amount]
+            self.amounts.remove(amount)
+
+
+def plan_capacity(state: ClusterState) -> Iterator[de.Decision]:
+    """Requests and drains, if anything that they depend on has changed."""
+    yield from _operator(state)
+    if not (state.news.grown or state.waiting.changed):
+        return
+    state.waiting.changed = False
+    planner = _Planner(state)
+    yield from planner.requests()
+    yield from _idle(state, planner)
+    state.books.scale_at = planner.try_again_at
+    state.arm_books()
+
+
+def _operator(state: ClusterState) -> Iterator[de.Decision]:
+    for request in state.news.creations:
+        group = state.groups.get(request.group)
+        if group is None:
+            names = ", ".join(sorted(state.groups)) or "none"
+            why = f"group {request.group} is not configured; there are: {names}"
+            yield de.Answer(request.request, Rejected(why))
+            continue
+        pool = _first_open(state, group)
+        if pool is None:
+            why = f"group {group.name} is at max_slices, or the cloud has refused it lately"
+            yield de.Answer(request.request, Rejected(why))
+            continue
+        keep_until = after(state.now, request.keep)
+        yield _request(state, pool, "an operator asked for it", keep_until)
+        yield de.Answer(request.request, Accepted())
+
+
+def _first_open(state: ClusterState, group: GroupSpec) -> Pool | None:
+    planner = _Planner(state)
+    for pool in planner.pools_of(group):
+        if planner.allowance(pool):
+            return pool
+    return None
+
+
+def _request(
+    state: ClusterState, pool: Pool, why: str, keep_until: Instant | None = None
+) -> de.SliceRequest:
+    name = slice_id(pool.group.name, state.books.slices_minted + 1)
+    return de.SliceRequest(name, pool.group.name, pool.zone, keep_until, why)
+
+
+class _Planner:
+    """One dry run: what is coming, what is given out of it, and what must be asked for."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.state = state
+        self.coming: dict[tuple[str, str], _Coming] = {}
+        for key, count in state.coming.items():
+            if count and key in state.room.pools:
+                self.coming[key] = _Coming(count)
+        self.wanted: dict[tuple[str, str], None] = {}
+        """Pools that waiting work could use."""
+        self.try_again_at: Instant | None = None
+
+    def requests(self) -> Iterator[de.SliceRequest]:
+        """Floors first, then demand in its order, then buffers."""
+        for group in self.state.spec.groups:
+            missing = group.min_slices - _standing(self.state, group)
+            yield from self._ask(self.pools_of(group), missing, "below min_slices")
+        for key in queues_in_order(self.state):
+            count = len(self.state.waiting.queues[key])
+            yield from self._serve(key.shape, count)
+        for group in self.state.spec.groups:
+            if group.buffer_slices:
+                spare = self.spare(group)
+                missing = group.buffer_slices - spare
+                yield from self._ask(self.pools_of(group), missing, "below buffer_slices")
+
+    # ---- the dry run -----------------------------------------------------------------------
+
+    def _serve(self, shape: Shape, count: int) -> Iterator[de.SliceRequest]:
+        left = count
+        for rank in self.state.room.ranking(shape):
+            for pool in rank:
+                self.wanted[pool.group.name, pool.zone] = None
+                left -= self._give(pool, shape, left)
+        for pools in self._routes(shape):
+            if left <= 0:
+                return
+            each = _capacity(shape, pools[0].group)
+            for request in self._ask(pools, -(-left // each), f"{left} waiting"):
+                yield request
+                left -= self._give(self.state.room.pools[request.group, request.zone], shape, left)
+
+    def _give(self, pool: Pool, shape: Shape, count: int) -> int:
+        """Give coming capacity of a pool to `count` units of a shape; returns how many it serves."""
+        coming = self.coming.get((pool.group.name, pool.zone))
+        if coming is None or count <= 0:
+            return 0
+        self.state.books.evaluations += 1
+        if shape.hosts:
+            served = min(coming.whole, count)
+            coming.whole -= served
+            return served
+        served = self._fill(coming, shape.need, count)
+        while served < count and coming.whole:
+            each = _capacity(shape, pool.group)
+            opened = min(coming.whole, -(-(count - served) // each))
+            coming.whole -= opened
+            coming.put(pool.group.host, opened * pool.group.hosts)
+            served += self._fill(coming, shape.need, count - served)
+        return served
+
+    def _fill(self, coming: _Coming, need: Resources, count: int) -> int:
+        """Place `count` tasks on broken slices, fullest hosts first, many hosts at a time."""
+        served = 0
+        for amount in list(coming.amounts):
+            self.state.books.evaluations += 1
+            if served == count:
+                break
+            if not fits(need, amount):
+                continue
+            each = copies(need, amount)
+            full = min(coming.hosts[amount], (count - served) // each)
+            if full:
+                coming.take(amount, full)
+                coming.put(minus(amount, times(need, each)), full)
+                served += full * each
+            rest = min(count - served, each)
+            if rest and coming.hosts.get(amount):
+                coming.take(amount, 1)
+                coming.put(minus(amount, times(need, rest)), 1)
+                served += rest
+        return served
+
+    def spare(self, group: GroupSpec) -> int:
+        """Slices of a group, ready or coming, that nothing is given to."""
+        idle = len(self.state.idle.get(group.name, ()))
+        whole = sum(
+            c.whole for (name, _), c in self.coming.items() if name == group.name
+        )
+        return idle + whole
+
+    # ---- routing ---------------------------------------------------------------------------
+
+    def _routes(self, shape: Shape) -> Iterator[list[Pool]]:
+        """The pools to ask for a shape, one group after the other, best group and zone first."""
+        groups: dict[str, GroupSpec] = {}
+        able: dict[str, list[Pool]] = {}
+        for rank in self.state.room.ranking(shape):
+            for pool in rank:
+                if shape.accelerator is None and pool.group.accelerator is not None:
+                    continue  # No accelerator is bought for work that needs none.
+                groups[pool.group.name] = pool.group
+                able.setdefault(pool.group.name, []).append(pool)
+        preferred = {name: rank for rank, name in enumerate(groups)}
+        for name in sorted(groups, key=lambda n: _group_rank(groups[n], preferred[n])):
+            yield sorted(able[name], key=self._zone_rank)
+
+    def pools_of(self, group: GroupSpec) -> list[Pool]:
+        """A group's pools, the zone with the best record and the fewest slices first."""
+        pools = [self.state.room.pools[group.name, zone] for zone in group.zones]
+        return sorted(pools, key=self._zone_rank)
+
+    def _zone_rank(self, pool: Pool) -> tuple[bool, int, int, int]:
+        blocked = gates.blocked_until(self.state, pool) is not None
+        window = gates.window_of(self.state, pool)
+        coming = self.state.coming.get((pool.group.name, pool.zone), 0)
+        return blocked, -window, coming, pool.rank
+
+    def allowance(self, pool: Pool) -> int:
+        """How many slices may be asked of a pool now, by every limit there is."""
+        state, group = self.state, pool.group
+        if not state.books.listed:
+            return 0
+        room = group.max_slices - state.existing(group.name)
+        room = min(room, _reservation_left(state, group))
+        if room <= 0:
+            return 0
+        return max(0, min(room, self._gate(pool), self._tokens()))
+
+    def _gate(self, pool: Pool) -> int:
+        until = gates.blocked_until(self.state, pool)
+        if until is not None:
+            if until < gates.FOREVER:
+                self._wait_until(until)
+            return 0
+        same = [
+            (g.name, pool.zone)
+            for g in self.state.spec.groups
+            if g.accelerator_type == pool.group.accelerator_type
+        ]
+        coming = sum(self.state.coming.get(key, 0) for key in same)
+        return gates.window_of(self.state, pool) - coming
+
+    def _tokens(self) -> int:
+        now = self.state.now
+        paused = self.state.books.creates_paused_until
+        if paused is not None and paused > now:
+            self._wait_until(paused)
+            return 0
+        whole = gates.tokens_at(self.state, now) // gates.TOKEN
+        if whole <= 0:
+            self._wait_until(gates.next_token(self.state, now))
+        return whole
+
+    def _wait_until(self, at: Instant) -> None:
+        if self.try_again_at is None or at < self.try_again_at:
+            self.try_again_at = at
+
+    def _ask(self, pools: list[Pool], count: int, why: str) -> Iterator[de.SliceRequest]:
+        for pool in pools:
+            while count > 0 and self.allowance(pool) > 0:
+                count -= 1
+                key = (pool.group.name, pool.zone)
+                yield _request(self.state, pool, why)
+                self.coming.setdefault(key, _Coming(0)).whole += 1
+
+
+def _group_rank(group: GroupSpec, preferred: int) -> tuple[int, int, int]:
+    return group.priority, group.price_per_hour, preferred
+
+
+def _capacity(shape: Shape, group: GroupSpec) -> int:
+    """How many units of a shape an empty slice holds."""
+    return 1 if shape.hosts else group.hosts * copies(shape.need, group.host)
+
+
+def _standing(state: ClusterState, group: GroupSpec) -> int:
+    """Slices of a group that are there to stay or coming: neither draining nor on their way out."""
+    tally = state.fleet.get(group.name, {})
+    return tally.get(SliceState.READY, 0) + sum(tally.get(s, 0) for s in COMING)
+
+
+def _reservation_left(state: ClusterState, group: GroupSpec) -> int:
+    """How many slices of a group its reservation still holds, whatever sizes draw on it."""
+    if group.reservation is None:
+        return group.max_slices
+    chips = dict(state.spec.reservations).get(group.reservation, 0)
+    used = sum(
+        state.existing(other.name) * other.chips
+        for other in state.spec.groups
+        if other.reservation == group.reservation
+    )
+    return (chips - used) // group.chips
+
+
+# ---- giving back -------------------------------------------------------------------------------
+
+
+def _idle(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
+    for group in state.spec.groups:
+        surplus = _standing(state, group) - group.min_slices
+        spare = planner.spare(group) - group.buffer_slices
+        if surplus <= 0 or spare <= 0:
+            continue
+        for idle_since, number in list(state.idle.get(group.name, ())):
+            slice_ = state.slice_by_number[number]
+            if surplus <= 0 or spare <= 0:
+                break
+            if since(idle_since, state.now) < state.spec.autoscaler.idle_timeout:
+                break
+            if not _is_free(state, slice_, planner):
+                continue
+            surplus -= 1
+            spare -= 1
+            yield de.SliceDrain(slice_.id, "idle for idle_timeout and wanted by nobody")
+
+
+def _is_free(state: ClusterState, slice_: Slice, planner: _Planner) -> bool:
+    """Whether nobody wants an idle slice: no operator, no holder, no waiting work that could use it."""
+    if slice_.keep_until is not None and slice_.keep_until > state.now:
+        return False
+    if any(w is not None and state.workers[w].holds for w in slice_.workers):
+        return False
+    return not (state.may_work(slice_) and (slice_.group, slice_.zone) in planner.wanted)
+
+

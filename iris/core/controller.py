@@ -1,0 +1,96 @@
+"""The controller: one step learns the facts of an instant, decides, and says what to ask of the world.
+
+The order within a step is fixed. Facts are learned first, all of them. Then come what the evidence says of
+slices, what becomes of jobs, who is placed, who must make way, what capacity is asked for, and what is
+given back. Every planner sees what the ones before it have decided.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
+
+from iris.core.apply import apply
+from iris.core.autoscaler import plan_capacity
+from iris.core.decisions import Decision
+from iris.core.effects import Effect
+from iris.core.events import Event
+from iris.core.eviction import plan_evictions
+from iris.core.instant import Instant
+from iris.core.judge import plan_jobs
+from iris.core.learn import learn, learn_time
+from iris.core.news import News
+from iris.core.record import Turn
+from iris.core.recovery import plan_repairs
+from iris.core.retention import plan_oblivion
+from iris.core.scheduler import plan_placements
+from iris.core.slices import plan_observations, plan_returns, plan_slices
+from iris.core.snapshot import copy_state
+from iris.core.state import ClusterState
+
+PLANNERS: Final[tuple[Callable[[ClusterState], Iterator[Decision]], ...]] = (
+    plan_slices,
+    plan_jobs,
+    plan_placements,
+    plan_evictions,
+    plan_capacity,
+    plan_returns,
+    plan_observations,
+    plan_oblivion,
+)
+
+
+class Controller:
+    """The deterministic machine around the state."""
+
+    def __init__(self, state: ClusterState | None = None) -> None:
+        self.state = state if state is not None else ClusterState()
+
+    def step(
+        self, now: Instant, events: Sequence[Event] = ()
+    ) -> tuple[Sequence[Decision], Sequence[Effect]]:
+        """Learn the events of an instant and decide; `now` never goes back.
+
+        Raises:
+            ValueError: `now` lies before the last step.
+        """
+        state = self.state
+        effects = self._learn(now, events)
+        decisions: list[Decision] = []
+        for plan in PLANNERS:
+            for decision in plan(state):
+                decisions.append(decision)
+                effects += apply(state, decision)
+        state.news = News()
+        return decisions, effects
+
+    def replay(self, turn: Turn) -> None:
+        """Enter a recorded turn: learn its events and apply its decisions, deciding nothing anew."""
+        self._learn(turn.now, turn.events)
+        for decision in turn.decisions:
+            apply(self.state, decision)
+        self.state.news = News()
+
+    def _learn(self, now: Instant, events: Sequence[Event]) -> list[Effect]:
+        state = self.state
+        if now < state.now:
+            raise ValueError(f"now is {now} ms, before the last step at {state.now} ms")
+        learn_time(state, now)
+        effects: list[Effect] = []
+        for event in events:
+            effects += learn(state, event)
+        return effects
+
+    def unfinished(self) -> Sequence[Effect]:
+        """All that the state wants and no fact has confirmed: to be asked for again after a restart."""
+        return plan_repairs(self.state)
+
+    def next_deadline(self) -> Instant | None:
+        """When to be woken though nothing happens; nothing when only a fact can change anything."""
+        return self.state.deadlines.next()
+
+    def clone(self) -> "Controller":
+        """A twin that shares nothing that changes."""
+        return Controller(copy_state(self.state))
+
+    def digest(self) -> str:
+        """A hash of the whole state."""
+        return self.state.digest()

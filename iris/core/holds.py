@@ -1,0 +1,193 @@
+"""Capacity that is kept for one unit: for whom, where, and who may use it meanwhile.
+
+Two reasons make a hold. An eviction keeps the room that its victims leave. Backfilling keeps, for a unit
+that is about to be overtaken, the host or slice that is expected to free up first; then wide work does
+not starve however many small units come. Later work may use such a place only if it surely ends before:
+it has declared a timeout, and so has everybody who is there.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from iris.core import decisions as de
+from iris.core.fit import Shape
+from iris.core.instant import Instant
+from iris.core.lifecycle import SliceState, WorkerState
+from iris.core.order import ServedAt, served_at
+from iris.core.records import Hold, Slice, Task, Worker
+from iris.core.resources import fits, plus
+from iris.core.room import Pool
+from iris.core.state import ClusterState
+from iris.core.waiting import GANG, QueueKey, Unit
+
+HOSTS_LOOKED_AT: Final = 32
+"""How many hosts are compared when a place is chosen for one task: those with the most room first."""
+
+
+def place_holder(state: ClusterState, hold: Hold) -> Iterator[de.Decision]:
+    """Place the holder if its place is free now; give the place up if it can never have it."""
+    job = state.jobs[hold.job]
+    tasks = tuple(t.id for t in state.members(job, hold.index))
+    workers = [state.workers[w] for w in hold.workers]
+    if any(not _stands(state, worker) for worker in workers):
+        yield de.Release(job.id, tasks, "the place that was kept is lost")
+        return
+    if any(worker.state is WorkerState.SILENT for worker in workers):
+        return
+    if all(fits(hold.need, plus(state.open_amount(w), hold.need)) for w in workers):
+        yield de.Placement(job.id, tasks, hold.workers, f"kept for it ({hold.kind.value})")
+
+
+def _stands(state: ClusterState, worker: Worker) -> bool:
+    slice_ = state.slices[worker.slice]
+    return state.may_work(slice_) and not worker.cordoned
+
+
+def may_pass(state: ClusterState, key: QueueKey, unit: Unit) -> de.Placement | None:
+    """A place that is kept for somebody, for one task that surely ends before it is needed."""
+    job = state.job_by_number[unit.job]
+    timeout = job.spec.timeout
+    if unit.member == GANG or timeout is None:
+        return None
+    ends = state.now + timeout + state.spec.timeouts.stop_timeout
+    for hold in state.holds.values():
+        if hold.expected is None or ends > hold.expected:
+            continue
+        for name in hold.workers:
+            worker = state.workers[name]
+            if _can_use(state, key.shape, worker, hold):
+                task = job.tasks[unit.member]
+                why = "it ends before the place is needed by its holder"
+                return de.Placement(job.id, (task.id,), (name,), why)
+    return None
+
+
+def _can_use(state: ClusterState, shape: Shape, worker: Worker, hold: Hold) -> bool:
+    listed = state.room.where.get(worker.number)
+    if listed is None or worker.id in shape.avoid:
+        return False
+    if not any(pool is listed[0] for pool in state.room.candidates(shape)):
+        return False
+    state.books.evaluations += 1
+    return fits(shape.need, plus(listed[1], hold.need))
+
+
+# ---- beginning a hold --------------------------------------------------------------------------
+
+
+def keep_for(
+    state: ClusterState, key: QueueKey, place: ServedAt, placement: de.Placement
+) -> de.Holding | None:
+    """A hold for the first blocked unit that this placement would overtake, if it has none yet."""
+    blocked = state.waiting.blocked
+    if not blocked:
+        return None
+    listed = state.room.where.get(state.workers[placement.workers[0]].number)
+    if listed is None:
+        return None
+    for shape in blocked:
+        if shape is key.shape or not _serves(state, shape, listed[0]):
+            continue
+        for other in state.waiting.by_shape[shape]:
+            head = state.waiting.queues[other].head()
+            if served_at(state, other, head) < place:
+                holding = _hold_for(state, other, head)
+                if holding is not None:
+                    return holding
+    return None
+
+
+def _serves(state: ClusterState, shape: Shape, pool: Pool) -> bool:
+    return any(pool is candidate for candidate in state.room.candidates(shape))
+
+
+def _hold_for(state: ClusterState, key: QueueKey, unit: Unit) -> de.Holding | None:
+    job = state.job_by_number[unit.job]
+    if (job.id, unit.member) in state.holds:
+        return None
+    if unit.member == GANG:
+        workers = _slice_freed_first(state, key.shape)
+    else:
+        workers = _host_freed_first(state, key.shape)
+    if workers is None:
+        return None
+    return de.Holding(
+        job.id,
+        tuple(t.id for t in state.members(job, unit.member)),
+        tuple(w.id for w in workers),
+        key.shape.need,
+        _free_at(state, workers),
+        "later work was about to overtake it",
+    )
+
+
+def _slice_freed_first(state: ClusterState, shape: Shape) -> list[Worker] | None:
+    pools = [(p.group.name, p.zone) for p in state.room.candidates(shape)]
+    best: tuple[tuple[int, int, int, int], list[Worker]] | None = None
+    for slice_ in state.slices.values():
+        if slice_.state is not SliceState.READY or (slice_.group, slice_.zone) not in pools:
+            continue
+        workers = _holdable(state, shape, slice_)
+        if workers is not None:
+            rank = (*_expectation(state, workers), slice_.number)
+            if best is None or rank < best[0]:
+                best = (rank, workers)
+    return best[1] if best is not None else None
+
+
+def _holdable(state: ClusterState, shape: Shape, slice_: Slice) -> list[Worker] | None:
+    """The hosts of a slice, if a gang of this shape may claim them all."""
+    workers = [state.workers[w] for w in slice_.workers if w is not None]
+    for worker in workers:
+        if worker.number not in state.room.where or worker.holds or worker.id in shape.avoid:
+            return None
+    return workers
+
+
+def _host_freed_first(state: ClusterState, shape: Shape) -> list[Worker] | None:
+    best: tuple[tuple[int, int, int, int], Worker] | None = None
+    for pool in state.room.candidates(shape):
+        for worker in _roomiest(state, pool):
+            if worker.holds or worker.id in shape.avoid:
+                continue
+            rank = (*_expectation(state, [worker]), worker.number)
+            if best is None or rank < best[0]:
+                best = (rank, worker)
+    return [best[1]] if best is not None else None
+
+
+def _roomiest(state: ClusterState, pool: Pool) -> Iterator[Worker]:
+    left = HOSTS_LOOKED_AT
+    for amount in reversed(pool.amounts):
+        for number in pool.buckets[amount][:left]:
+            yield state.worker_by_number[number]
+            left -= 1
+        if left <= 0:
+            return
+
+
+def _expectation(state: ClusterState, workers: list[Worker]) -> tuple[int, int, int]:
+    """How soon hosts are expected to be free: unknown ends, the latest known one, who is there."""
+    unknown, latest, present = 0, 0, 0
+    for worker in workers:
+        for name in worker.attempts:
+            present += 1
+            ends = _ends_at(state, state.tasks[name])
+            if ends is None:
+                unknown += 1
+            else:
+                latest = max(latest, ends)
+    return unknown, latest, present
+
+
+def _ends_at(state: ClusterState, task: Task) -> Instant | None:
+    timeout = state.jobs[task.job].spec.timeout
+    if timeout is None:
+        return None
+    attempt = task.attempts[-1]
+    return Instant(attempt.assigned_at + timeout + state.spec.timeouts.stop_timeout)
+
+
+def _free_at(state: ClusterState, workers: list[Worker]) -> Instant | None:
+    unknown, latest, _ = _expectation(state, workers)
+    return None if unknown else Instant(max(latest, state.now))

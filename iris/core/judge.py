@@ -1,0 +1,270 @@
+"""What becomes of jobs: which are admitted, which tasks are tried again, and which jobs must end.
+
+A single task is judged when its attempt has ended. A gang is judged when all attempts of its round have
+ended, by the set of their causes; as soon as one ends abnormally the others are stopped. A job that
+ends takes its whole tree with it, in the same turn.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from iris.core import decisions as de
+from iris.core.deadlines import Due
+from iris.core.effects import Accepted, Rejected
+from iris.core.events import JobSubmitted
+from iris.core.ids import JobId, RequestId, TaskId, is_name, job_id
+from iris.core.instant import MINUTE, Instant, Millis, after, since
+from iris.core.lifecycle import AttemptState, JobState, TaskState
+from iris.core.records import Attempt, Job, Task
+from iris.core.retry import MEANING, Budget, EndCause, charge_of
+from iris.core.state import ClusterState
+
+QUICK: Final = MINUTE
+"""An attempt that failed sooner than this was quick; quick failures in a row are spaced out."""
+
+_SPACED: Final = frozenset(
+    {EndCause.EXIT_NONZERO, EndCause.OUT_OF_MEMORY, EndCause.LAUNCH, EndCause.UNKNOWN}
+)
+
+
+def plan_jobs(state: ClusterState) -> Iterator[de.Decision]:
+    """Admissions, stops and timeouts first, then verdicts until none is outstanding."""
+    news = state.news
+    for submission in news.submissions:
+        yield _answer_submission(state, submission)
+        if _never_fits(state, submission):
+            job = job_id(submission.spec.parent, submission.spec.user, submission.spec.name)
+            why = "no group can ever hold one of its tasks"
+            yield de.JobEnd(job, JobState.UNSCHEDULABLE, EndCause.JOB_ENDED, why)
+    for stop in news.stops:
+        yield from _stop_job(state, stop.job, stop.request)
+    for due, key in news.due:
+        yield from _expire(state, due, key)
+    yield from _judge_all(state)
+
+
+def _judge_all(state: ClusterState) -> Iterator[de.Decision]:
+    news = state.news
+    while news.unknown or news.ended or news.finished:
+        for task in list(news.unknown):
+            del news.unknown[task]
+            why = "its worker does not know it"
+            if state.live_attempt(state.tasks[task]) is not None:
+                yield de.AttemptLoss(task, EndCause.UNKNOWN, why)
+        for name in list(news.ended):
+            del news.ended[name]
+            job = state.jobs[state.tasks[name].job]
+            if job.spec.coscheduled:
+                yield from _judge_gang(state, job)
+            else:
+                yield from _judge_task(state, job, state.tasks[name])
+        for finished in list(news.finished):
+            del news.finished[finished]
+            for child in state.jobs[finished].children:
+                yield from end_tree(
+                    state, child, JobState.KILLED, EndCause.REQUESTED, "its parent has ended"
+                )
+
+
+# ---- admission ---------------------------------------------------------------------------------
+
+
+def _answer_submission(state: ClusterState, submission: JobSubmitted) -> de.Decision:
+    known = state.requests.get(submission.request)
+    if known is not None:
+        return de.Answer(submission.request, Accepted(known))
+    spec = submission.spec
+    job = job_id(spec.parent, spec.user, spec.name)
+    why = _why_rejected(state, submission, job)
+    if why:
+        return de.Answer(submission.request, Rejected(why))
+    return de.Admission(submission.request, job, spec)
+
+
+def _why_rejected(state: ClusterState, submission: JobSubmitted, job: JobId) -> str:
+    spec = submission.spec
+    for what, text in (("user", spec.user), ("name", spec.name)):
+        if not is_name(text):
+            return f"{what} {text!r}: use 1 to 63 letters, digits, '_', '.' or '-', no '.' or '-' first"
+    if spec.replicas < 1:
+        return f"replicas {spec.replicas}: a job has at least 1"
+    if min(spec.resources) < 0 or not any(spec.resources):
+        return f"resources {tuple(spec.resources)}: amounts are not negative, and one is above zero"
+    if min(spec.max_retries_failure, spec.max_retries_preemption) < 0:
+        return "max_retries_failure and max_retries_preemption: a budget is not negative"
+    if job in state.jobs:
+        return f"job {job} exists already ({state.jobs[job].state.value}); choose another name"
+    if spec.parent is not None:
+        parent = state.jobs.get(spec.parent)
+        if parent is None or parent.ended_at is not None or parent.ending is not None:
+            return f"parent {spec.parent} is not a running job"
+    return ""
+
+
+def _never_fits(state: ClusterState, submission: JobSubmitted) -> bool:
+    """Whether the job that was just admitted can be placed on no group, however empty."""
+    job = state.jobs.get(state.requests.get(submission.request, JobId("")))
+    if job is None or job.ending is not None or job.submitted_at != state.now:
+        return False
+    return not state.room.ranking(state.shapes[job.id])
+
+
+# ---- ends that were asked for ------------------------------------------------------------------
+
+
+def _stop_job(state: ClusterState, job: JobId, asked: RequestId) -> Iterator[de.Decision]:
+    if job not in state.jobs:
+        yield de.Answer(asked, Rejected(f"job {job} is not known"))
+        return
+    yield from end_tree(state, job, JobState.KILLED, EndCause.REQUESTED, "its user stopped it")
+    yield de.Answer(asked, Accepted(job))
+
+
+def end_tree(
+    state: ClusterState, job: JobId, to: JobState, cause: EndCause, why: str
+) -> Iterator[de.Decision]:
+    """End a job, and kill everything below it; what has ended or is ending is left alone."""
+    record = state.jobs.get(job)
+    if record is None:
+        return
+    if record.ended_at is None and record.ending is None:
+        yield de.JobEnd(job, to, cause, why)
+    for child in record.children:
+        yield from end_tree(
+            state, child, JobState.KILLED, EndCause.REQUESTED, "its parent has ended"
+        )
+
+
+def _expire(state: ClusterState, due: Due, key: str) -> Iterator[de.Decision]:
+    if due is Due.SCHEDULING:
+        job = state.jobs[JobId(key)]
+        why = f"not every task ran within {job.spec.scheduling_timeout} ms of the submission"
+        yield from end_tree(state, job.id, JobState.UNSCHEDULABLE, EndCause.JOB_ENDED, why)
+    elif due in (Due.TIMEOUT, Due.LAUNCH):
+        task = state.tasks[TaskId(key)]
+        attempt = state.live_attempt(task)
+        if attempt is None or attempt.state is AttemptState.STOPPING:
+            return
+        if due is Due.TIMEOUT:
+            yield de.AttemptStop(task.id, EndCause.TIMEOUT, "it ran for longer than its timeout")
+        else:
+            yield de.AttemptStop(task.id, EndCause.LAUNCH, "it was not running in time")
+
+
+# ---- verdicts ----------------------------------------------------------------------------------
+
+
+def _judge_task(state: ClusterState, job: Job, task: Task) -> Iterator[de.Decision]:
+    if task.verdict is not None or task.state is not TaskState.PENDING:
+        return
+    if task.retried == len(task.attempts):
+        return
+    attempt = task.attempts[-1]
+    assert attempt.cause is not None, task
+    charge = MEANING[attempt.cause].charges
+    if job.ending is not None:
+        yield de.TaskVerdict(task.id, _verdict_when_ending(attempt), job.why)
+    elif charge is None:
+        yield from _fail(state, job, [task], f"attempt {attempt.number}: {attempt.detail}")
+    else:
+        spent = sum(1 for a in task.attempts if a.cause and MEANING[a.cause].charges is charge)
+        if spent > _budget(job, charge):
+            yield from _fail(state, job, [task], _spent(charge, spent, attempt))
+        else:
+            pause = _pause(state, [task])
+            yield de.Retry(job.id, (task.id,), charge, pause, attempt.cause.value)
+
+
+def _judge_gang(state: ClusterState, job: Job) -> Iterator[de.Decision]:
+    tasks = job.tasks
+    if job.ended_at is not None or all(t.retried == len(t.attempts) for t in tasks):
+        return
+    last = [t.attempts[-1] for t in tasks]
+    bad = [t for t, a in zip(tasks, last, strict=True) if _ended_badly(a)]
+    if not bad:
+        return
+    if any(a.ended_at is None for a in last):
+        why = f"member {bad[0].index} of its gang ended"
+        for task, attempt in zip(tasks, last, strict=True):
+            if attempt.ended_at is None and attempt.state is not AttemptState.STOPPING:
+                yield de.AttemptStop(task.id, EndCause.SIBLING, why)
+        return
+    if job.ending is not None:
+        for task, attempt in zip(tasks, last, strict=True):
+            if task.verdict is None and task.state is TaskState.PENDING:
+                yield de.TaskVerdict(task.id, _verdict_when_ending(attempt), job.why)
+        return
+    yield from _judge_round(state, job, last, bad)
+
+
+def _judge_round(
+    state: ClusterState, job: Job, last: list[Attempt], bad: list[Task]
+) -> Iterator[de.Decision]:
+    charge = charge_of(a.cause for a in last if a.cause is not None)
+    guilty = [t for t in bad if _charges(t.attempts[-1], charge)]
+    worst = guilty[0].attempts[-1]
+    if charge is None:
+        yield from _fail(state, job, guilty, f"attempt {worst.number}: {worst.detail}")
+        return
+    rounds = zip(*(t.attempts for t in job.tasks), strict=True)
+    charges = [charge_of(a.cause for a in attempts if a.cause is not None) for attempts in rounds]
+    spent = charges.count(charge)
+    if spent > _budget(job, charge):
+        yield from _fail(state, job, guilty, _spent(charge, spent, worst))
+        return
+    assert worst.cause is not None, worst
+    tasks = tuple(t.id for t in job.tasks)
+    yield de.Retry(job.id, tasks, charge, _pause(state, guilty), worst.cause.value)
+
+
+def _ended_badly(attempt: Attempt) -> bool:
+    return attempt.ended_at is not None and attempt.state is not AttemptState.SUCCEEDED
+
+
+def _charges(attempt: Attempt, charge: Budget | None) -> bool:
+    """Whether an attempt's own end brought the charge; a stopped sibling brings none."""
+    if attempt.cause is None or attempt.cause is EndCause.SIBLING:
+        return False
+    return MEANING[attempt.cause].charges is charge
+
+
+def _verdict_when_ending(attempt: Attempt) -> TaskState:
+    return TaskState.FAILED if attempt.cause is EndCause.TIMEOUT else TaskState.KILLED
+
+
+def _budget(job: Job, charge: Budget) -> int:
+    if charge is Budget.FAILURE:
+        return job.spec.max_retries_failure
+    return job.spec.max_retries_preemption
+
+
+def _spent(charge: Budget, spent: int, attempt: Attempt) -> str:
+    cause = attempt.cause.value if attempt.cause else "unknown"
+    return f"{cause}: {spent} times is more than max_retries_{charge.value} allows; {attempt.detail}"
+
+
+def _fail(state: ClusterState, job: Job, tasks: list[Task], why: str) -> Iterator[de.Decision]:
+    for task in tasks:
+        yield de.TaskVerdict(task.id, TaskState.FAILED, why)
+    yield from end_tree(state, job.id, JobState.FAILED, EndCause.JOB_ENDED, why)
+
+
+def _pause(state: ClusterState, tasks: list[Task]) -> Instant | None:
+    """When a task may be tried again: at once, unless quick failures follow one another."""
+    timeouts = state.spec.timeouts
+    longest = max(_quick_failures(task) for task in tasks)
+    if not longest:
+        return None
+    pause = min(timeouts.retry_backoff << min(longest - 1, 20), timeouts.max_retry_backoff)
+    return after(state.now, Millis(pause))
+
+
+def _quick_failures(task: Task) -> int:
+    count = 0
+    for attempt in reversed(task.attempts):
+        if attempt.ended_at is None or attempt.cause not in _SPACED:
+            break
+        if since(attempt.assigned_at, attempt.ended_at) >= QUICK:
+            break
+        count += 1
+    return count

@@ -1,0 +1,453 @@
+"""What each fact says, entered into the state. No policy is here: what it means is decided later.
+
+A fact about something that is over (a past attempt, another incarnation, a slice that is gone) changes
+only the count of stale facts. A fact learned twice is learned once.
+"""
+
+from typing import Final, assert_never
+
+from iris.core import events as ev
+from iris.core.deadlines import Due
+from iris.core.effects import Acknowledge, Effect, RefuseWorker, StopAttempt
+from iris.core.gates import TOKEN
+from iris.core.ids import GroupName, SliceId, TaskId, WorkerId, Zone, worker_id
+from iris.core.instant import Instant, Millis, after
+from iris.core.lifecycle import (
+    COMING,
+    ENDED_ATTEMPT,
+    AttemptState,
+    SliceState,
+    WorkerState,
+)
+from iris.core.records import Attempt, Slice, Task, Worker
+from iris.core.retry import EndCause
+from iris.core.state import ClusterState
+
+_OWN_CAUSES: Final = frozenset(
+    {
+        EndCause.EXIT_ZERO,
+        EndCause.EXIT_NONZERO,
+        EndCause.OUT_OF_MEMORY,
+        EndCause.LAUNCH,
+        EndCause.PREEMPTION,
+    }
+)
+"""Causes that a worker sees for itself; any other end of a container follows from a stop."""
+
+_RAN: Final = frozenset({EndCause.EXIT_ZERO, EndCause.EXIT_NONZERO, EndCause.OUT_OF_MEMORY})
+_GIVEN_UP: Final = frozenset(
+    {SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING, SliceState.GONE}
+)
+_ALIVE: Final = frozenset(
+    {ev.CloudState.CREATING, ev.CloudState.READY, ev.CloudState.REPAIRING}
+)
+
+
+def learn_time(state: ClusterState, now: Instant) -> None:
+    """It is now; tasks whose pause is over wait again, and the rest of what is due is news."""
+    state.now = now
+    for due, key in state.deadlines.pop_due(now):
+        if due is Due.RETRY:
+            _end_pause(state, state.tasks[TaskId(key)])
+        else:
+            state.news.due.append((due, key))
+
+
+def learn(state: ClusterState, event: ev.Event) -> list[Effect]:
+    """Enter one fact; the effects are courtesies of the protocol, no decisions."""
+    match event:
+        case ev.WorkerReported():
+            return _worker_reported(state, event)
+        case ev.JobSubmitted():
+            state.news.submissions.append(event)
+        case ev.WorkerRegistered():
+            return _worker_registered(state, event)
+        case ev.SliceAccepted():
+            _slice_accepted(state, event.slice)
+        case ev.SliceDeleted():
+            _slice_deleted(state, event.slice, "the cloud says that it is deleted")
+        case ev.SlicesObserved():
+            _slices_observed(state, event)
+        case ev.WorkerSilent():
+            _worker_silent(state, event)
+        case ev.WorkerHeard():
+            _worker_heard(state, _worker(state, event.worker, event.incarnation))
+        case ev.SliceCreateFailed():
+            _create_failed(state, event)
+        case ev.PreemptionNoticed():
+            _noticed(state, event.slice, "the cloud announced a preemption")
+        case ev.JobStopRequested():
+            state.news.stops.append(event)
+        case ev.SliceDeleteFailed():
+            _delete_failed(state, event)
+        case ev.WorkerDrainRequested():
+            state.news.drains[event.worker] = not event.resume
+        case ev.ControllerStalled():
+            _stalled(state, event.since)
+        case ev.ControllerRestarted():
+            _restarted(state)
+        case ev.ConfigLoaded():
+            _config_loaded(state, event)
+        case ev.SliceTerminateRequested():
+            state.news.terminations.append(event)
+        case ev.SliceCreateRequested():
+            state.news.creations.append(event)
+        case _:
+            assert_never(event)
+    return []
+
+
+def _end_pause(state: ClusterState, task: Task) -> None:
+    job = state.jobs[task.job]
+    for unit in state.units_of(job) if job.spec.coscheduled else [state.unit_of(task)]:
+        state.wait(job, unit)
+
+
+def _config_loaded(state: ClusterState, event: ev.ConfigLoaded) -> None:
+    first = not state.books.tokens_at and not state.groups
+    state.spec = event.spec
+    state.news.reconfigured = True
+    state.news.grown = True
+    bucket = event.spec.autoscaler.create_burst * TOKEN
+    state.books.tokens = bucket if first else min(state.books.tokens, bucket)
+    state.books.tokens_at = state.now
+    state.books.observe_at = state.now
+    state.rebuild()
+
+
+# ---- workers -----------------------------------------------------------------------------------
+
+
+def _worker(state: ClusterState, name: WorkerId, incarnation: str) -> Worker | None:
+    """The worker that speaks, if it is the one that is on the books and not given up."""
+    worker = state.workers.get(name)
+    if (
+        worker is None
+        or worker.incarnation != incarnation
+        or worker.state is WorkerState.LOST
+    ):
+        state.books.stale_facts += 1
+        return None
+    return worker
+
+
+def _worker_silent(state: ClusterState, event: ev.WorkerSilent) -> None:
+    worker = _worker(state, event.worker, event.incarnation)
+    if worker is None or worker.state is WorkerState.SILENT:
+        return
+    worker.silent_since = event.since
+    state.move_worker(worker, WorkerState.SILENT)
+    state.arm_silence(worker)
+    state.news.doubted[worker.slice] = f"worker {worker.id} is silent"
+
+
+def _worker_heard(state: ClusterState, worker: Worker | None) -> None:
+    if worker is not None and worker.state is WorkerState.SILENT:
+        worker.silent_since = None
+        state.move_worker(worker, WorkerState.HEALTHY)
+
+
+def _stalled(state: ClusterState, since: Instant) -> None:
+    """Silence for which the controller was not awake does not count."""
+    for worker in state.workers.values():
+        if worker.silent_since is not None and worker.state is WorkerState.SILENT:
+            deaf = state.now - max(since, worker.silent_since)
+            worker.silent_since = after(worker.silent_since, Millis(max(0, deaf)))
+            state.arm_silence(worker)
+    # What fell due in its sleep is looked at again with the new clocks.
+    state.news.due = [d for d in state.news.due if d[0] is not Due.SILENCE]
+
+
+def _restarted(state: ClusterState) -> None:
+    """After a restart nobody's liveness is known, and what the cloud has must be listed first."""
+    for worker in state.workers.values():
+        if worker.state is not WorkerState.LOST:
+            worker.silent_since = state.now
+            if worker.state is WorkerState.HEALTHY:
+                state.move_worker(worker, WorkerState.SILENT)
+            state.arm_silence(worker)
+    state.books.listed = False
+    state.books.observing_since = None
+    state.books.observe_at = state.now
+
+
+def _worker_registered(state: ClusterState, event: ev.WorkerRegistered) -> list[Effect]:
+    slice_ = state.slices.get(event.slice)
+    if slice_ is None and event.group in state.groups and event.zone is not None:
+        slice_ = _adopt(state, event.slice, event.group, event.zone)
+    why = _why_refused(state, slice_, event)
+    if why:
+        state.books.stale_facts += 1
+        return [RefuseWorker(event.slice, event.host, event.incarnation, why)]
+    assert slice_ is not None
+    known = slice_.workers[event.host]
+    if known is None:
+        _add_worker(state, slice_, event)
+    else:
+        worker = state.workers[known]
+        worker.incarnation = event.incarnation
+        worker.address = event.address
+        _worker_heard(state, worker)
+    return []
+
+
+def _why_refused(
+    state: ClusterState, slice_: Slice | None, event: ev.WorkerRegistered
+) -> str:
+    if slice_ is None:
+        return "it names no slice that is known, and no group of the configuration"
+    if slice_.state in _GIVEN_UP:
+        if slice_.state is SliceState.GONE:
+            state.news.seen_alive[slice_.id] = None
+        return f"slice {slice_.id} is {slice_.state.value}"
+    if not 0 <= event.host < len(slice_.workers):
+        return f"slice {slice_.id} has no host {event.host}, only 0 to {len(slice_.workers) - 1}"
+    known = slice_.workers[event.host]
+    if known is None or state.workers[known].incarnation == event.incarnation:
+        return ""
+    other = state.workers[known]
+    if other.address != event.address and other.state is WorkerState.HEALTHY:
+        return f"host {event.host} of slice {slice_.id} is {other.address}, which still speaks"
+    return ""
+
+
+def _add_worker(state: ClusterState, slice_: Slice, event: ev.WorkerRegistered) -> None:
+    state.books.workers_minted += 1
+    worker = Worker(
+        id=worker_id(slice_.id, event.host),
+        number=state.books.workers_minted,
+        slice=slice_.id,
+        host=event.host,
+        incarnation=event.incarnation,
+        address=event.address,
+        offers=event.offers,
+    )
+    slice_.workers[event.host] = worker.id
+    state.add_worker(worker)
+    if slice_.state is SliceState.REQUESTED:
+        _slice_accepted(state, slice_.id)
+    if slice_.state in COMING and None not in slice_.workers:
+        slice_.deadline = None
+        slice_.ready_at = state.now
+        state.move_slice(slice_, SliceState.READY, "every host has registered")
+        state.news.ready[slice_.id] = None
+        state.arm_slice(slice_)
+
+
+# ---- attempts ----------------------------------------------------------------------------------
+
+
+def _worker_reported(state: ClusterState, event: ev.WorkerReported) -> list[Effect]:
+    worker = _worker(state, event.worker, event.incarnation)
+    if worker is None:
+        return []
+    _worker_heard(state, worker)
+    effects: list[Effect] = []
+    for report in event.reports:
+        effects.extend(_attempt_reported(state, worker, report))
+    if event.complete:
+        spoken = {report.task for report in event.reports}
+        for task in sorted(worker.attempts):
+            attempt = state.tasks[task].attempts[-1]
+            if task not in spoken and attempt.version <= event.acted_on:
+                state.news.unknown[task] = None
+    return effects
+
+
+def _attempt_reported(
+    state: ClusterState, worker: Worker, report: ev.AttemptReport
+) -> list[Effect]:
+    ended = report.state in ENDED_ATTEMPT
+    acknowledge = Acknowledge(worker.id, worker.incarnation, report.task, report.attempt)
+    task = state.tasks.get(report.task)
+    if task is None or worker.attempts.get(report.task) != report.attempt:
+        # An attempt that is over, or never was: its container has no business on this host.
+        state.books.stale_facts += 1
+        if ended:
+            return [acknowledge]
+        return [_stop(state, worker, report.task, report.attempt)]
+    attempt = task.attempts[report.attempt]
+    if ended:
+        _attempt_ended(state, worker, task, attempt, report)
+        return [acknowledge]
+    if attempt.state is AttemptState.ASSIGNED or (
+        attempt.state is AttemptState.BUILDING and report.state is AttemptState.RUNNING
+    ):
+        state.move_attempt(task, attempt, report.state)
+    else:
+        state.books.stale_facts += 1
+    return []
+
+
+def _stop(state: ClusterState, worker: Worker, task: TaskId, attempt: int) -> Effect:
+    grace = state.spec.timeouts.stop_grace
+    return StopAttempt(worker.id, worker.incarnation, task, attempt, grace, worker.version)
+
+
+def _attempt_ended(
+    state: ClusterState, worker: Worker, task: Task, attempt: Attempt, report: ev.AttemptReport
+) -> None:
+    cause = report.cause
+    if cause not in _OWN_CAUSES or cause is None:
+        cause = attempt.stop_cause or EndCause.UNKNOWN
+    if cause in _RAN and attempt.started_at is None:
+        state.note_started(task, attempt)
+    if cause is EndCause.LAUNCH:
+        task.avoid = tuple(sorted({*task.avoid, worker.id}))
+        worker.launch_failures += 1
+        state.news.blamed[worker.id] = None
+    state.end_attempt(task, attempt, cause, report.detail)
+
+
+# ---- slices ------------------------------------------------------------------------------------
+
+
+def _adopt(state: ClusterState, name: SliceId, group: GroupName | None, zone: Zone) -> Slice:
+    """Take a machine with our label onto the books: it is ready once its hosts speak."""
+    number = state.books.slices_minted + 1
+    tail = name.rpartition("-")[2]
+    if tail.isdecimal():
+        number = max(number, int(tail))
+    state.books.slices_minted = number
+    spec = state.groups.get(group) if group is not None else None
+    slice_ = Slice(
+        id=name,
+        number=number,
+        group=group if group is not None else GroupName(""),
+        zone=zone,
+        requested_at=state.now,
+        deadline=after(state.now, state.spec.autoscaler.adoption_grace),
+        state=SliceState.BOOTING,
+        accepted_at=state.now,
+        workers=[None] * (spec.hosts if spec is not None else 0),
+        adopted=True,
+        why="a machine with our label that was not on the books",
+    )
+    state.add_slice(slice_)
+    return slice_
+
+
+def _slice_accepted(state: ClusterState, name: SliceId) -> None:
+    slice_ = state.slices.get(name)
+    if slice_ is None or slice_.state is not SliceState.REQUESTED:
+        state.books.stale_facts += 1
+        if slice_ is not None and slice_.state is SliceState.GONE:
+            state.news.seen_alive[name] = None
+        return
+    slice_.accepted_at = state.now
+    slice_.deadline = after(state.now, state.spec.autoscaler.boot_timeout)
+    state.move_slice(slice_, SliceState.BOOTING, "the cloud took the request")
+    state.arm_slice(slice_)
+
+
+def _create_failed(state: ClusterState, event: ev.SliceCreateFailed) -> None:
+    slice_ = state.slices.get(event.slice)
+    if slice_ is None or slice_.state not in COMING:
+        # A slice whose every host speaks is ready, whatever its operation says.
+        state.books.stale_facts += 1
+        return
+    slice_.failure = event.reason.value
+    state.news.refused.append((event.slice, event.reason, event.detail))
+
+
+def _noticed(state: ClusterState, name: SliceId, why: str) -> None:
+    slice_ = state.slices.get(name)
+    if slice_ is None or slice_.state in _GIVEN_UP:
+        state.books.stale_facts += 1
+        return
+    state.news.noticed[name] = why
+
+
+def _slice_deleted(state: ClusterState, name: SliceId, why: str) -> None:
+    slice_ = state.slices.get(name)
+    if slice_ is None or slice_.state is not SliceState.DELETING:
+        state.books.stale_facts += 1
+        return
+    state.news.deleted[name] = why
+
+
+def _delete_failed(state: ClusterState, event: ev.SliceDeleteFailed) -> None:
+    slice_ = state.slices.get(event.slice)
+    if slice_ is None or slice_.state is not SliceState.DELETING:
+        state.books.stale_facts += 1
+        return
+    slice_.why = f"the cloud could not delete it: {event.detail}"
+
+
+def _slices_observed(state: ClusterState, event: ev.SlicesObserved) -> None:
+    if event.complete or event.error:
+        state.books.observing_since = None
+        state.arm_books()
+    if event.error:
+        _list_again(state, state.spec.autoscaler.observe_timeout)
+        return
+    for sighting in event.listing:
+        _sighted(state, sighting, event.asked_at)
+    if event.missing:
+        state.news.vanished = True
+    if event.complete:
+        state.news.grown = state.news.grown or not state.books.listed
+        state.books.listed = True
+        seen = {sighting.slice for sighting in event.listing}
+        for slice_ in state.slices.values():
+            if slice_.id not in seen:
+                _missed(state, slice_, event.asked_at)
+
+
+def _list_again(state: ClusterState, span: Millis) -> None:
+    """The next complete listing is wanted no later than after this span."""
+    at = after(state.now, span)
+    if at < state.books.observe_at:
+        state.books.observe_at = at
+        state.arm_books()
+
+
+def _sighted(state: ClusterState, sighting: ev.SliceSighting, asked_at: Instant) -> None:
+    slice_ = state.slices.get(sighting.slice)
+    if slice_ is None:
+        if sighting.state is ev.CloudState.DELETING:
+            return
+        slice_ = _adopt(state, sighting.slice, sighting.group, sighting.zone or Zone(""))
+    if slice_.state in _GIVEN_UP:
+        lives = slice_.gone_at is not None and asked_at > slice_.gone_at
+        if lives and sighting.state is not ev.CloudState.DELETING:
+            state.news.seen_alive[slice_.id] = None
+        return
+    slice_.missing_since = None
+    if sighting.state is ev.CloudState.DELETING:
+        state.news.noticed[slice_.id] = "the cloud is deleting it, and nobody here asked for that"
+    elif sighting.state is ev.CloudState.PREEMPTED:
+        why = "the cloud says that it was preempted"
+        state.news.dead[slice_.id] = (SliceState.PREEMPTED, EndCause.PREEMPTION, why)
+    elif sighting.state not in _ALIVE:
+        why = f"the cloud says that it is {sighting.state.value}"
+        state.news.dead[slice_.id] = (SliceState.FAILED, EndCause.HOST_LOST, why)
+
+
+def _missed(state: ClusterState, slice_: Slice, asked_at: Instant) -> None:
+    """A complete listing lacks a slice: proof enough only once nobody on it speaks, or after a while."""
+    if slice_.state is SliceState.DELETING:
+        if slice_.missing_since is not None and asked_at > slice_.missing_since:
+            _slice_deleted(state, slice_.id, "a complete listing no longer holds it")
+        return
+    if slice_.state in _GIVEN_UP or slice_.state is SliceState.REQUESTED:
+        return
+    if slice_.accepted_at is not None and asked_at < slice_.accepted_at:
+        return
+    if slice_.missing_since is None:
+        slice_.missing_since = asked_at
+    silent = any(
+        w is not None and state.workers[w].state is WorkerState.SILENT for w in slice_.workers
+    )
+    policy = state.spec.autoscaler
+    grace = policy.adoption_grace if slice_.state in COMING else policy.absence_grace
+    if silent or asked_at - slice_.missing_since >= grace:
+        group = state.groups.get(slice_.group)
+        preempted = group is not None and group.preemptible
+        state.news.dead[slice_.id] = (
+            SliceState.PREEMPTED if preempted else SliceState.FAILED,
+            EndCause.PREEMPTION if preempted else EndCause.HOST_LOST,
+            "it vanished: complete listings lack it",
+        )
+    else:
+        _list_again(state, Millis(grace))

@@ -1,0 +1,140 @@
+"""Which waiting units go where, and what is kept for those that cannot start.
+
+Queues are served head by head in the order of `iris.core.order`. A shape that fits nowhere is blocked and
+costs nothing more, however many units wait with it, until room appears that it fits. What may pass a
+blocked unit is the backfill policy's to say: nothing (`none`), anything (`greedy`), or anything that does
+not touch the capacity held for it (`hold`). A hold begins when somebody is about to overtake.
+
+The planner is a generator: each decision is applied before the next is made, so that two units of one turn
+never count on the same room.
+"""
+
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
+
+from iris.core import decisions as de
+from iris.core.fit import Shape
+from iris.core.holds import keep_for, may_pass, place_holder
+from iris.core.order import ServedAt, served_at
+from iris.core.placing import best_host, gang_fits, place_gang, spare_is_wanted
+from iris.core.resources import fits
+from iris.core.spec import Backfill
+from iris.core.state import ClusterState
+from iris.core.waiting import GANG, QueueKey, Unit
+
+
+def plan_placements(state: ClusterState) -> Iterator[de.Decision]:
+    """Serve the holders of holds whose room has changed, then everybody whose shape may fit."""
+    yield from _serve_holders(state)
+    _unblock(state)
+    if not state.waiting.active:
+        return
+    if state.spec.scheduler.backfill is Backfill.NONE:
+        yield from _serve_strictly(state)
+    else:
+        yield from _serve(state)
+
+
+def _serve_holders(state: ClusterState) -> Iterator[de.Decision]:
+    touched = list(state.touched)
+    state.touched.clear()
+    for key in touched:
+        hold = state.holds.get(key)
+        if hold is not None:
+            yield from place_holder(state, hold)
+
+
+def _unblock(state: ClusterState) -> None:
+    """Let the shapes be tried again that fit on a worker, or its slice, that has more room now."""
+    opened = state.opened
+    if not opened:
+        return
+    waiting = state.waiting
+    for shape in list(waiting.blocked):
+        for number in opened:
+            if _may_fit(state, shape, number):
+                waiting.unblock(shape)
+                break
+    opened.clear()
+
+
+def _may_fit(state: ClusterState, shape: Shape, number: int) -> bool:
+    listed = state.room.where.get(number)
+    if listed is None:
+        return False
+    pool, amount = listed
+    state.books.evaluations += 1
+    if not fits(shape.need, amount):
+        return False
+    if not any(pool is candidate for candidate in state.room.candidates(shape)):
+        return False
+    if not shape.hosts:
+        return not spare_is_wanted(state, shape, pool)
+    slice_ = state.slices[state.worker_by_number[number].slice]
+    return slice_.number in pool.slices and gang_fits(state, shape, slice_)
+
+
+# ---- serving -----------------------------------------------------------------------------------
+
+
+def _serve_strictly(state: ClusterState) -> Iterator[de.Decision]:
+    """Head of line: the first unit of all goes next, or nobody does."""
+    waiting = state.waiting
+    while waiting.queues:
+        key = min(
+            waiting.queues, key=lambda k: served_at(state, k, waiting.queues[k].head())
+        )
+        if key.shape in waiting.blocked:
+            return
+        placement = _try(state, key, waiting.queues[key].head())
+        if placement is None:
+            waiting.block(key.shape)
+            return
+        yield placement
+
+
+def _serve(state: ClusterState) -> Iterator[de.Decision]:
+    """In order, whoever fits; those who do not are passed as the policy allows."""
+    waiting = state.waiting
+    holding = state.spec.scheduler.backfill is Backfill.HOLD
+    heap: list[tuple[ServedAt, int, QueueKey]] = []
+    for number, key in enumerate(waiting.active):
+        heap.append((served_at(state, key, waiting.queues[key].head()), number, key))
+    heapify(heap)
+    while heap:
+        place, number, key = heap[0]
+        if key not in waiting.active:
+            heappop(heap)
+            continue
+        head = waiting.queues[key].head()
+        now_at = served_at(state, key, head)
+        if now_at != place:
+            heappop(heap)
+            heappush(heap, (now_at, number, key))
+            continue
+        placement = _try(state, key, head)
+        if placement is None and holding:
+            placement = may_pass(state, key, head)
+        if placement is None:
+            waiting.block(key.shape)
+            continue
+        if holding:
+            kept = keep_for(state, key, now_at, placement)
+            if kept is not None:
+                # Somebody earlier keeps room from now on: look again whether this one still fits.
+                yield kept
+                continue
+        yield placement
+
+
+def _try(state: ClusterState, key: QueueKey, unit: Unit) -> de.Placement | None:
+    job = state.job_by_number[unit.job]
+    if unit.member == GANG:
+        return place_gang(state, job, key.shape)
+    worker = best_host(state, key.shape)
+    if worker is None:
+        return None
+    task = job.tasks[unit.member]
+    return de.Placement(
+        job.id, (task.id,), (state.worker_by_number[worker].id,), "best fit"
+    )

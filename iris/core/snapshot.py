@@ -1,0 +1,118 @@
+"""The whole state as one record, and back: for snapshots, twins and recovery.
+
+Only the tables are copied. The indexes are made anew from them, so that a twin can never share one.
+"""
+
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass
+from typing import TypeVar
+
+from iris.core.ids import JobId, RequestId
+from iris.core.instant import Instant
+from iris.core.record import Json, from_json, to_json
+from iris.core.records import Books, Gate, Hold, Job, Slice, Task, Usage, Worker
+from iris.core.spec import ClusterSpec
+from iris.core.state import ClusterState
+
+_Row = TypeVar("_Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Every table of a state at one instant, between two turns."""
+
+    now: Instant
+    spec: ClusterSpec
+    jobs: tuple[Job, ...]
+    slices: tuple[Slice, ...]
+    workers: tuple[Worker, ...]
+    holds: tuple[Hold, ...]
+    gates: tuple[Gate, ...]
+    usage: tuple[Usage, ...]
+    requests: tuple[tuple[RequestId, JobId], ...]
+    books: Books
+
+
+def snapshot(state: ClusterState) -> Snapshot:
+    """A copy of every table; later turns do not change it."""
+    return Snapshot(
+        now=state.now,
+        spec=state.spec,
+        jobs=tuple(_copy_job(job) for job in state.jobs.values()),
+        slices=tuple(_copy_slice(slice_) for slice_ in state.slices.values()),
+        workers=tuple(_copy_worker(worker) for worker in state.workers.values()),
+        holds=_copies(state.holds.values()),
+        gates=_copies(state.gates.values()),
+        usage=_copies(state.usage.values()),
+        requests=tuple(state.requests.items()),
+        books=copy(state.books),
+    )
+
+
+def restore(image: Snapshot) -> ClusterState:
+    """The state that a snapshot was taken of; the snapshot's rows become its own."""
+    state = ClusterState()
+    state.now = image.now
+    state.spec = image.spec
+    state.jobs = {job.id: job for job in image.jobs}
+    state.slices = {slice_.id: slice_ for slice_ in image.slices}
+    state.workers = {worker.id: worker for worker in image.workers}
+    state.holds = {(hold.job, hold.index): hold for hold in image.holds}
+    state.gates = {(gate.zone, gate.accelerator_type): gate for gate in image.gates}
+    state.usage = {(usage.band, usage.user): usage for usage in image.usage}
+    state.requests = dict(image.requests)
+    state.books = image.books
+    state.rebuild()
+    return state
+
+
+def copy_state(state: ClusterState) -> ClusterState:
+    """A twin that shares nothing that changes."""
+    return restore(snapshot(state))
+
+
+def snapshot_to_json(image: Snapshot) -> Json:
+    """A snapshot as plain JSON values."""
+    return to_json(image)
+
+
+def snapshot_from_json(data: Json) -> Snapshot:
+    """A snapshot that was written with `snapshot_to_json`.
+
+    Raises:
+        ValueError: the data is no snapshot.
+    """
+    image = from_json(data, Snapshot)
+    assert isinstance(image, Snapshot), image
+    return image
+
+
+def _copies(rows: Iterable[_Row]) -> tuple[_Row, ...]:
+    return tuple(copy(row) for row in rows)
+
+
+def _copy_job(job: Job) -> Job:
+    twin = copy(job)
+    twin.tasks = [_copy_task(task) for task in job.tasks]
+    twin.children = list(job.children)
+    twin.tally = dict(job.tally)
+    return twin
+
+
+def _copy_task(task: Task) -> Task:
+    twin = copy(task)
+    twin.attempts = [copy(attempt) for attempt in task.attempts]
+    return twin
+
+
+def _copy_slice(slice_: Slice) -> Slice:
+    twin = copy(slice_)
+    twin.workers = list(slice_.workers)
+    return twin
+
+
+def _copy_worker(worker: Worker) -> Worker:
+    twin = copy(worker)
+    twin.attempts = dict(worker.attempts)
+    return twin

@@ -1,0 +1,140 @@
+"""Who waits: units (a task, or a gang whole) in queues of one band, user and shape, in order of arrival.
+
+Cost is kept to what changes: a queue whose shape is known to fit nowhere is `blocked` and not looked
+at again until room appears that its shape fits (`iris.core.scheduler` decides that). Like every index
+it is derived from the state; an invariant recomputes it.
+"""
+
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from iris.core.fit import Shape
+from iris.core.ids import UserName
+
+GANG = -1
+"""The index of a unit that is a whole gang."""
+
+
+class Unit(NamedTuple):
+    """What is placed at once: a job's number, and a task's index or `GANG`."""
+
+    job: int
+    member: int
+
+
+class QueueKey(NamedTuple):
+    """Units of one queue differ in nothing but when they came."""
+
+    band: int
+    user: UserName
+    shape: Shape
+
+
+class Queue:
+    """The waiting units of one key, first come first."""
+
+    __slots__ = ("_heap", "_members")
+
+    def __init__(self) -> None:
+        self._heap: list[Unit] = []
+        self._members: set[Unit] = set()
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, unit: Unit) -> bool:
+        return unit in self._members
+
+    def add(self, unit: Unit) -> None:
+        """Let a unit wait here."""
+        self._members.add(unit)
+        heappush(self._heap, unit)
+
+    def remove(self, unit: Unit) -> None:
+        """The unit waits no longer; its place in the heap is cleared when it is reached."""
+        self._members.remove(unit)
+
+    def head(self) -> Unit:
+        """The unit that came first; the queue is not empty."""
+        heap = self._heap
+        while heap[0] not in self._members:
+            heappop(heap)
+        return heap[0]
+
+    def units(self) -> Iterator[Unit]:
+        """All units, first come first."""
+        yield from sorted(self._members)
+
+
+class Waiting:
+    """All queues, and which of them are worth a look."""
+
+    __slots__ = ("accelerators", "active", "blocked", "by_shape", "changed", "queues")
+
+    def __init__(self) -> None:
+        self.queues: dict[QueueKey, Queue] = {}
+        self.by_shape: dict[Shape, dict[QueueKey, None]] = {}
+        self.blocked: dict[Shape, None] = {}
+        """Shapes that fit on no open capacity."""
+        self.active: dict[QueueKey, None] = {}
+        """Queues whose shape may fit."""
+        self.accelerators: dict[str, int] = {}
+        """Waiting units by the accelerator that they need."""
+        self.changed = True
+        """Something came or went since the autoscaler last looked."""
+
+    def add(self, key: QueueKey, unit: Unit) -> None:
+        """A unit waits."""
+        queue = self.queues.get(key)
+        if queue is None:
+            queue = self.queues[key] = Queue()
+            self.by_shape.setdefault(key.shape, {})[key] = None
+        queue.add(unit)
+        self.changed = True
+        if key.shape not in self.blocked:
+            self.active[key] = None
+        accelerator = key.shape.accelerator
+        if accelerator is not None:
+            self.accelerators[accelerator] = self.accelerators.get(accelerator, 0) + 1
+
+    def remove(self, key: QueueKey, unit: Unit) -> None:
+        """A unit waits no longer."""
+        queue = self.queues[key]
+        queue.remove(unit)
+        self.changed = True
+        accelerator = key.shape.accelerator
+        if accelerator is not None:
+            self.accelerators[accelerator] -= 1
+            if not self.accelerators[accelerator]:
+                del self.accelerators[accelerator]
+                self._unblock_spare()
+        if not queue:
+            del self.queues[key]
+            self.active.pop(key, None)
+            same_shape = self.by_shape[key.shape]
+            del same_shape[key]
+            if not same_shape:
+                del self.by_shape[key.shape]
+                self.blocked.pop(key.shape, None)
+
+    def block(self, shape: Shape) -> None:
+        """The shape fits nowhere now."""
+        self.blocked[shape] = None
+        for key in self.by_shape[shape]:
+            self.active.pop(key, None)
+
+    def unblock(self, shape: Shape) -> None:
+        """The shape may fit again."""
+        del self.blocked[shape]
+        self.active.update(self.by_shape[shape])
+
+    def unblock_all(self) -> None:
+        """Everything may fit again: the pools themselves have changed."""
+        self.blocked = {}
+        self.active = dict.fromkeys(self.queues)
+
+    def _unblock_spare(self) -> None:
+        """CPU work may look at accelerator hosts again, since no accelerator work wants them."""
+        for shape in [s for s in self.blocked if s.accelerator is None]:
+            self.unblock(shape)

@@ -1,0 +1,1 @@
+"""The simulator: a second driver for the same core, under SimPy, against a fake cloud."""

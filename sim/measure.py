@@ -1,0 +1,119 @@
+"""What a run leaves behind: one row per job, attempt and slice, and a series over time.
+
+Rows tell the simulated world's truth, not the controller's belief: an attempt ends when its machine
+dies, though the controller learns of it later. Times are integer milliseconds of simulated time;
+amounts of accelerator time are integers in milli-chip-milliseconds (one chip for one millisecond is
+1,000), where a chip of a CPU machine is a core, so that the ledger adds up exactly.
+"""
+
+from dataclasses import dataclass, field
+
+from iris.core.instant import Instant
+from iris.core.lifecycle import AttemptState, JobState
+
+
+@dataclass(slots=True)
+class JobRow:
+    """One job: when it came, first ran and ended, and what became of its work."""
+
+    job: str
+    user: str
+    band: str
+    entry: str
+    """The name of the workload entry that it came from."""
+    replicas: int
+    chips_milli: int
+    """Of all its tasks together; cores when it needs no accelerator."""
+    submit: Instant
+    first_running: Instant | None = None  # None: no attempt has run
+    end: Instant | None = None  # None: unfinished
+    state: JobState = JobState.PENDING
+    attempts: int = 0
+    preempted: int = 0
+    evicted: int = 0
+    failed: int = 0
+    worker_failed: int = 0
+    useful: int = 0
+    lost: int = 0
+
+
+@dataclass(slots=True)
+class AttemptRow:
+    """One attempt: where and when it ran, and how much of it was kept."""
+
+    job: str
+    index: int
+    attempt: int
+    slice: str
+    host: int
+    chips_milli: int
+    start: Instant
+    running: Instant | None  # None: the user's code never ran
+    end: Instant
+    outcome: AttemptState | None  # None: it still runs at the end of the simulation
+    useful: int
+    lost: int
+
+
+@dataclass(slots=True)
+class SliceRow:
+    """One slice: asked for, paid for, ready, gone."""
+
+    slice: str
+    group: str
+    zone: str
+    chips_milli: int
+    requested: Instant
+    created: Instant | None = None  # None: the cloud refused it
+    ready: Instant | None = None  # None: never became ready
+    end: Instant | None = None  # None: still there at the end of the simulation
+    outcome: str = "live"
+    """`live`, `deleted`, `preempted`, `failed`, or the reason of a refused create, as `stockout`."""
+    busy: int = 0
+    """Milli-chip-milliseconds used by attempts while it was ready."""
+    idle: int = 0
+    """Milli-chip-milliseconds ready and unused; summed as it happens, not as a remainder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The state of the world at one instant; amounts in milli-chips."""
+
+    at: Instant
+    pending_tasks: int
+    running_tasks: int
+    busy: int
+    idle: int
+    booting: int
+    wanted: int
+    """Milli-chips that pending work asks for."""
+    slices: tuple[tuple[str, int], ...]
+    """Ready slices by group."""
+
+
+@dataclass(slots=True)
+class Measures:
+    """All rows of one run."""
+
+    scenario: str
+    seed: int
+    jobs: dict[str, JobRow] = field(default_factory=dict)
+    attempts: list[AttemptRow] = field(default_factory=list)
+    slices: dict[str, SliceRow] = field(default_factory=dict)
+    samples: list[Sample] = field(default_factory=list)
+    group_price_per_hour: dict[str, int] = field(default_factory=dict)
+    """Millionths of a dollar for one slice; its keys are all groups, in the order of the config."""
+    warm_up: Instant = Instant(0)
+    """Jobs submitted, and time spent, before this instant count in no figure."""
+    now: Instant = Instant(0)
+    """Where the simulation stopped."""
+    turns: int = 0
+    events: int = 0
+    digest: str = ""
+    invariants_checked: int = 0
+    invariants_violated: int = 0
+    violations: list[str] = field(default_factory=list)
+    """The first violations, as sentences; at most 20."""
+    partial: bool = False
+    """Set when the run was interrupted."""
+    wall_s: float = 0.0

@@ -1,0 +1,198 @@
+"""The report's charts, as Vega-Lite specs and the script that draws them without a network.
+
+Altair and vl-convert are the extra `iris[report]` and are imported here only, when a report is
+written; `charts` answers None where they are missing. Every selection and dataset has a name of our
+own, since altair counts its own names through the process and two equal reports would differ.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, TypeAlias
+
+from sim.measure import Measures
+from sim.report_data import (
+    Record,
+    chips_over_time,
+    gantt_segments,
+    queue_over_time,
+    time_unit,
+    wait_curve,
+    wait_targets,
+)
+
+if TYPE_CHECKING:
+    import altair
+
+    Chart: TypeAlias = altair.Chart | altair.LayerChart | altair.FacetChart
+
+WIDTH = 900
+MOST_LABELS = 60
+"""Slices that are named on the axis; of more, the names are in the tooltips."""
+USE_COLOURS = {"busy": "#3d7fc1", "idle": "#d9b44a", "booting": "#8d96a3", "wanted": "#d1495b"}
+KIND_COLOURS = {
+    "booting": "#8d96a3",
+    "idle": "#d9b44a",
+    "succeeded": "#3d7fc1",
+    "unfinished": "#7fb2e0",
+    "preempted": "#d1495b",
+    "evicted": "#e58a3c",
+    "worker_failed": "#8e4585",
+    "failed": "#5b2333",
+    "killed": "#5f6b7a",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Named specs, in the order in which they are shown, and the script that draws them."""
+
+    specs: Mapping[str, Mapping[str, object]]
+    script: str
+
+
+def charts(measures: Measures, results: Mapping[str, object]) -> Charts | None:
+    """The charts of a run, or None without the extra that draws them."""
+    try:
+        import altair as alt
+        import vl_convert
+    except ImportError:
+        return None
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    assert version in vl_convert.get_vegalite_versions(), version
+    specs: dict[str, Mapping[str, object]] = {}
+    if measures.now > 0:
+        specs["time"] = _plain(_over_time(measures).to_dict())
+    if waits := wait_curve(measures):
+        specs["waits"] = _plain(_waits(waits, wait_targets(results["expect"])).to_dict())
+    return Charts(specs, _script(version))
+
+
+def _plain(spec: Mapping[str, object]) -> Mapping[str, object]:
+    """The spec without the address of its schema, so that the page names no other place."""
+    return {key: value for key, value in spec.items() if key != "$schema"}
+
+
+@cache
+def _script(version: str) -> str:
+    """Vega, Vega-Lite and our drawing code in one; a second's work, done once."""
+    import vl_convert
+
+    drawing = files("sim").joinpath("report.js").read_text(encoding="utf-8")
+    return vl_convert.javascript_bundle(drawing, vl_version=version)
+
+
+def _over_time(measures: Measures) -> "altair.VConcatChart":
+    """Chips, queue and slices under one time axis; dragging over the chips zooms all three."""
+    import altair as alt
+
+    zoom = alt.selection_interval(name="zoom", encodings=["x"])
+    shared = alt.Scale(domain=zoom, nice=False)
+    unit = time_unit(measures)
+    title = f"simulated {unit.name}"
+    parts: list[Chart] = [_chips(measures, title, zoom), _queue(measures, title, shared)]
+    if segments := gantt_segments(measures):
+        parts.append(_gantt(segments, measures.now / unit.millis, title, shared))
+    apart = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
+    return alt.vconcat(*parts, spacing=28, resolve=apart)
+
+
+def _chips(measures: Measures, title: str, zoom: "altair.Parameter") -> "Chart":
+    import altair as alt
+
+    rows = chips_over_time(measures)
+    base = alt.Chart(name="chips").encode(
+        x=alt.X("at:Q", title=title, scale=alt.Scale(nice=False)),
+        color=alt.Color("use:N", scale=_scale(USE_COLOURS), legend=_legend()),
+        tooltip=["use:N", alt.Tooltip("chips:Q", format=",.1f"), alt.Tooltip("at:Q", format=".3f")],
+    )
+    used = base.properties(data=alt.InlineData(values=[r for r in rows if r["use"] != "wanted"]))
+    wanted = base.properties(data=alt.InlineData(values=[r for r in rows if r["use"] == "wanted"]))
+    # Busy at the bottom: what is paid for nothing lies on top of what is used.
+    areas = (
+        used.mark_area(interpolate="step-after", opacity=0.9)
+        .transform_calculate(rank="indexof(['busy','idle','booting'], datum.use)")
+        .encode(y=alt.Y("chips:Q", title="chips", stack="zero"), order="rank:Q")
+        .add_params(zoom)
+    )
+    line = wanted.mark_line(interpolate="step-after", strokeWidth=1.5).encode(y="chips:Q")
+    layered = alt.layer(areas, line)
+    return layered.properties(width=WIDTH, height=220, title="Chips by use, and chips wanted")
+
+
+def _queue(measures: Measures, title: str, scale: "altair.Scale") -> "Chart":
+    import altair as alt
+
+    base = alt.Chart(alt.InlineData(values=queue_over_time(measures))).encode(
+        x=alt.X("at:Q", title=title, scale=scale),
+        tooltip=[alt.Tooltip("at:Q", format=".3f"), alt.Tooltip("mean:Q", format=",.1f"), "peak:Q"],
+    )
+    peak = base.mark_area(interpolate="step-after", opacity=0.3, color="#3d7fc1", clip=True)
+    mean = base.mark_line(interpolate="step-after", color="#3d7fc1", clip=True, strokeWidth=1.5)
+    layered = alt.layer(
+        peak.encode(y=alt.Y("peak:Q", title="pending tasks")), mean.encode(y="mean:Q")
+    )
+    return layered.properties(width=WIDTH, height=130, title="Queue: mean, and peak behind it")
+
+
+def _gantt(rows: Sequence[Record], end: float, title: str, scale: "altair.Scale") -> "Chart":
+    import altair as alt
+
+    count = len({row["slice"] for row in rows})
+    named = count <= MOST_LABELS
+    labels = alt.Axis(labelLimit=180) if named else alt.Axis(labels=False, ticks=False)
+    bars = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_bar(clip=True)
+        .encode(
+            x=alt.X("start:Q", title=title, scale=scale),
+            x2="end:Q",
+            y=alt.Y("slice:N", sort=None, title="slices", axis=labels),
+            color=alt.Color("kind:N", scale=_scale(KIND_COLOURS), legend=_legend()),
+            tooltip=["slice:N", "group:N", "zone:N", "kind:N", "job:N", "start:Q", "end:Q"],
+        )
+    )
+    # Unseen, but its ends give this chart the time axis of the others.
+    whole = alt.Chart(alt.InlineData(values=[{"start": 0, "end": end}])).mark_rule(opacity=0)
+    layered = alt.layer(bars, whole.encode(x="start:Q", x2="end:Q"))
+    return layered.properties(
+        width=WIDTH,
+        height=alt.Step(max(3, min(18, 1200 // count))),
+        title="Slices: what each did, and how its attempts ended",
+    )
+
+
+def _waits(rows: Sequence[Record], targets: Sequence[Record]) -> "Chart":
+    import altair as alt
+
+    curve = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(interpolate="step-after", point=alt.OverlayMarkDef(size=12))
+        .encode(
+            x=alt.X("wait_s:Q", title="queue wait, seconds (log)", scale=alt.Scale(type="log")),
+            y=alt.Y("share:Q", title="share of started jobs", axis=alt.Axis(format="%")),
+            color=alt.Color("band:N", scale=alt.Scale(scheme="tableau10"), legend=_legend()),
+            tooltip=["band:N", "wait_s:Q", alt.Tooltip("share:Q", format=".1%")],
+        )
+    )
+    layers: list[altair.Chart] = [curve]
+    if targets:
+        rule = alt.Chart(alt.InlineData(values=targets)).mark_rule(
+            strokeDash=[5, 4], color="#d1495b"
+        )
+        layers.append(rule.encode(x="wait_s:Q", tooltip=["expr:N"]))
+    layered = alt.layer(*layers)
+    return layered.properties(width=WIDTH, height=220, title="Queue wait: how many waited how long")
+
+
+def _scale(colours: Mapping[str, str]) -> "altair.Scale":
+    import altair as alt
+
+    return alt.Scale(domain=list(colours), range=list(colours.values()))
+
+
+def _legend() -> "altair.Legend":
+    import altair as alt
+
+    return alt.Legend(title=None, orient="top")

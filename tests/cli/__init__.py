@@ -1,0 +1,1 @@
+"""Commands, run in process and as processes."""

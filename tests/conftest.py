@@ -1,0 +1,73 @@
+"""How the tests run: Hypothesis profiles, and a run that does not forgive a skipped test.
+
+`pytest --no-skips`, which `.ci/run` uses, fails every test that skips itself. The one excuse is a
+trace beside the project, `needs ../shared/data/…`, and only where that folder really is absent.
+"""
+
+import os
+import re
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final
+
+import hypothesis
+import pytest
+
+DATA: Final = "../shared/data"
+NEEDS_DATA: Final = re.compile(r"(Skipped: )?needs \.\./shared/data\b")
+
+hypothesis.settings.register_profile(
+    "dev", max_examples=50, stateful_step_count=30, deadline=None, derandomize=True
+)
+hypothesis.settings.register_profile(
+    "ci",
+    max_examples=300,
+    stateful_step_count=50,
+    deadline=None,
+    derandomize=True,
+    print_blob=True,
+)
+hypothesis.settings.register_profile(
+    "night", max_examples=10_000, stateful_step_count=200, deadline=None, print_blob=True
+)
+hypothesis.settings.load_profile(os.environ.get("IRIS_TESTS", "dev"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds `--no-skips`."""
+    parser.addoption("--no-skips", action="store_true", help="a test that skips itself fails")
+
+
+def excused(reason: str, root: Path) -> bool:
+    """Whether a test had to skip itself: its trace is not on this machine."""
+    return NEEDS_DATA.match(reason) is not None and not (root / DATA).is_dir()
+
+
+def refuse_skip(report: pytest.TestReport | pytest.CollectReport, config: pytest.Config) -> None:
+    """Turns a skip without an excuse into a failure that repeats its reason."""
+    if not report.skipped or hasattr(report, "wasxfail") or not config.getoption("--no-skips"):
+        return
+    reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
+    if not excused(reason, config.rootpath):
+        report.outcome = "failed"
+        report.longrepr = f"must not be skipped here: {reason}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Looks at what each test says of itself."""
+    report = yield
+    refuse_skip(report, item.config)
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Looks at modules that skip themselves as a whole."""
+    report = yield
+    refuse_skip(report, collector.config)
+    return report

@@ -1,0 +1,1 @@
+"""The core's modules, one file of examples each."""

@@ -1,0 +1,1 @@
+"""The simulator: dice, scenarios, traces, workloads, results and whole runs."""

@@ -1,0 +1,502 @@
+"""cluster.yaml: the contract's example, what every key becomes, and every refusal at its place."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from iris.config import (
+    Auth,
+    ClusterConfig,
+    ControllerSettings,
+    ControllerVm,
+    Docker,
+    Gcp,
+    Local,
+    Manual,
+    ManualHost,
+    Runtime,
+    Secret,
+    SecretSource,
+    Ssh,
+    Storage,
+    Tls,
+    load_cluster,
+    read_cluster,
+    suspicions,
+)
+from iris.config_models import (
+    AutoscalerSection,
+    GroupSection,
+    RetentionSection,
+    SchedulerSection,
+    TimeoutsSection,
+)
+from iris.core.ids import GroupName, Zone
+from iris.core.resources import Resources
+from iris.core.spec import (
+    AutoscalerPolicy,
+    Backfill,
+    ClusterSpec,
+    GroupSpec,
+    Order,
+    RetentionPolicy,
+    SchedulerPolicy,
+    TimeoutPolicy,
+)
+from iris.core.topology import PORTS
+from iris.yaml_source import BadInput, Problem, parse_mapping
+
+CONTRACT = """\
+provider: {type: gcp, project_id: my-project, region: us-central1, zone: us-central1-a}
+docker: {image: us-central1-docker.pkg.dev/my-project/marin/iris-worker:latest, worker_port: 10001}
+controller:
+  vm: {enabled: true, image: ..., machine_type: n2-standard-4, port: 10000}
+  dashboard_port: 10080
+scale_groups:
+  tpu_v5e_4:
+    accelerator_type: v5litepod-4
+    runtime_version: v2-alpha-tpuv5-lite
+    min_slices: 0
+    max_slices: 10
+    preemptible: true
+    zones: [us-central1-a, us-central1-b]
+"""
+ONE = "scale_groups: {g: {accelerator_type: v6e-8, max_slices: 2}}\n"
+
+
+def read(text: str) -> ClusterConfig:
+    """The configuration of a text that is right."""
+    return read_cluster(parse_mapping(text, "c.yaml"))
+
+
+def group(text: str) -> GroupSpec:
+    """The only group, with these keys beside the ones that it must have."""
+    (found,) = read(f"scale_groups: {{g: {{max_slices: 9, {text}}}}}").spec.groups
+    return found
+
+
+def refused(text: str) -> list[tuple[int, int, str, str]]:
+    """Line, column, key and message of each problem; each one must say what would be right."""
+    with pytest.raises(BadInput) as refusal:
+        read(text)
+    for problem in refusal.value.problems:
+        assert problem.file == "c.yaml"
+        assert problem.source_line == text.split("\n")[problem.line - 1]
+    return [(p.line, p.column, p.path, p.message) for p in refusal.value.problems]
+
+
+def test_the_contracts_example_is_accepted_as_written(tmp_path: Path) -> None:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(CONTRACT)
+    cluster = load_cluster(path)
+    (found,) = cluster.spec.groups
+    assert found == GroupSpec(
+        name=GroupName("tpu_v5e_4"),
+        accelerator_type="v5litepod-4",
+        accelerator="v5litepod-4",
+        family="v5e",
+        hosts=1,
+        host=found.host,
+        max_slices=10,
+        preemptible=True,
+        zones=(Zone("us-central1-a"), Zone("us-central1-b")),
+    )
+    assert (found.host.chips, found.host.ports) == (4, PORTS)
+    assert cluster.provider == Gcp("my-project", "us-central1", Zone("us-central1-a"))
+    assert cluster.docker == Docker(
+        "us-central1-docker.pkg.dev/my-project/marin/iris-worker:latest", 10_001
+    )
+    vm = ControllerVm("...", "n2-standard-4")
+    assert cluster.controller == ControllerSettings(vm, 10_000, 10_080, None)
+    assert cluster.runtime_versions == (("tpu_v5e_4", "v2-alpha-tpuv5-lite"),)
+
+
+def test_the_smallest_cluster_gets_every_default() -> None:
+    cluster = read(ONE)
+    (found,) = cluster.spec.groups
+    assert cluster.spec == ClusterSpec(groups=(found,))
+    assert (found.min_slices, found.max_slices, found.zones) == (0, 2, (Zone("default"),))
+    assert (cluster.provider, cluster.docker) == (None, None)
+    assert cluster.controller == ControllerSettings(None, 10_000, 10_080, None)
+    assert cluster.auth == Auth((), (), None)
+    assert cluster.storage == Storage("/var/lib/iris", None, None)
+    assert cluster.runtime_versions == (("g", "v2-alpha-tpuv6e"),)
+
+
+@pytest.mark.parametrize(
+    ("section", "policy"),
+    [
+        (AutoscalerSection, AutoscalerPolicy),
+        (TimeoutsSection, TimeoutPolicy),
+        (SchedulerSection, SchedulerPolicy),
+        (RetentionSection, RetentionPolicy),
+    ],
+)
+def test_a_policy_can_be_set_in_every_field_and_no_default_differs(
+    section: type[BaseModel], policy: type[AutoscalerPolicy]
+) -> None:
+    assert list(section.model_fields) == [field.name for field in dataclasses.fields(policy)]
+    plain = [read(ONE).spec.autoscaler, read(ONE).spec.timeouts, read(ONE).spec.scheduler]
+    plain.append(read(ONE).spec.retention)
+    assert policy() in plain
+
+
+def test_every_duration_of_a_policy_arrives() -> None:
+    text = ONE + "autoscaler: {%s}\ntimeouts: {%s}\n"
+    scaled, waits = dataclasses.asdict(AutoscalerPolicy()), dataclasses.asdict(TimeoutPolicy())
+    scaled = {key: value + (1 if value < 1_000 else 1_000) for key, value in scaled.items()}
+    waits = {key: value + (1 if value < 1_000 else 1_000) for key, value in waits.items()}
+
+    def written(values: dict[str, int]) -> str:
+        return ", ".join(
+            f"{key}: {value if value < 1_000 else f'{value}ms'}" for key, value in values.items()
+        )
+
+    spec = read(text % (written(scaled), written(waits))).spec
+    assert dataclasses.asdict(spec.autoscaler) == scaled
+    assert dataclasses.asdict(spec.timeouts) == waits
+
+
+def test_the_scheduler_is_chosen_by_name() -> None:
+    text = "scheduler: {order: fifo, backfill: none, eviction: false, fair_half_life: 6h}\n"
+    found = read(ONE + text + "retention: {ended_jobs: 5}").spec
+    assert found.scheduler.order is Order.FIFO
+    assert found.scheduler.backfill is Backfill.NONE
+    assert not found.scheduler.eviction
+    assert found.scheduler.fair_half_life == 6 * 3_600_000
+    assert found.retention.ended_jobs == 5
+    weights = read(ONE + "scheduler: {user_weights: {bob: 2, alice: 3}}").spec.scheduler
+    assert weights.user_weights == (("alice", 3), ("bob", 2))
+
+
+def test_every_key_of_a_group_arrives() -> None:
+    text = """
+reservations: {pool: {chips: 64}}
+scale_groups:
+  g:
+    accelerator_type: v5litepod-16
+    runtime_version: v9
+    min_slices: 1
+    max_slices: 4
+    buffer_slices: 2
+    preemptible: true
+    zones: [b, a]
+    priority: -5
+    price_per_hour: 9.6
+    vm: {cpu: 10.5, memory: 1GiB, disk: 2GB, ports: 7}
+    reservation: pool
+    attributes: {rack: 7, fast: true, name: x}
+"""
+    cluster = read(text)
+    assert cluster.spec.groups == (
+        GroupSpec(
+            name=GroupName("g"),
+            accelerator_type="v5litepod-16",
+            accelerator="v5litepod-16",
+            family="v5e",
+            hosts=4,
+            host=Resources(4, 10_500, 2**30, 2 * 10**9, 7),
+            max_slices=4,
+            min_slices=1,
+            buffer_slices=2,
+            preemptible=True,
+            zones=(Zone("b"), Zone("a")),
+            priority=-5,
+            price_per_hour=9_600_000,
+            reservation="pool",
+            attributes=(("fast", "true"), ("name", "x"), ("rack", "7")),
+        ),
+    )
+    assert cluster.runtime_versions == (("g", "v9"),)
+    assert cluster.spec.reservations == (("pool", 64),)
+    written = set(GroupSection.model_fields)
+    assert all(f"    {key}:" in text for key in written), "a key was added: set it above"
+
+
+def test_a_group_of_cpu_or_gpu_machines_has_as_many_hosts_as_it_says() -> None:
+    cpu = group("accelerator_type: cpu, vm: {cpu: 16, memory: 64GB, count: 3}")
+    assert (cpu.accelerator, cpu.family, cpu.hosts, cpu.chips) == (None, "cpu", 3, 48)
+    assert cpu.host[:3] == (0, 16_000, 64 * 10**9)
+    gpu = group("accelerator_type: 'h100:8', vm: {count: 2}")
+    assert (gpu.accelerator, gpu.hosts, gpu.chips) == ("H100", 2, 16)
+    assert group("accelerator_type: 'H100:8'").hosts == 1
+
+
+def test_without_zones_a_group_lives_in_the_providers_zone() -> None:
+    provider = "provider: {type: gcp, project_id: p, zone: us-central1-a}\n"
+    assert read(provider + ONE).spec.groups[0].zones == (Zone("us-central1-a"),)
+
+
+def test_manual_hosts_belong_to_the_only_group_unless_they_say() -> None:
+    head = "provider: {type: manual, hosts: [10.0.0.1, {address: h2, group: g}], "
+    provider = read(head + "ssh: {user: me, key: k, port: 2222}}\n" + ONE).provider
+    hosts = (ManualHost("10.0.0.1", GroupName("g")), ManualHost("h2", GroupName("g")))
+    assert provider == Manual(hosts, Ssh("me", Path("k"), 2222))
+    assert read(head[:-2] + "}\n" + ONE).provider == Manual(hosts, Ssh())
+
+
+def test_a_local_cluster_runs_processes_unless_it_says_docker() -> None:
+    assert read("provider: {type: local}\n" + ONE).provider == Local(Runtime.PROCESS)
+    assert read("provider: {type: local, runtime: docker}\n" + ONE).provider == Local(
+        Runtime.DOCKER
+    )
+
+
+def test_secrets_come_from_three_places_and_never_print_themselves() -> None:
+    text = """
+auth:
+  tokens: {alice: a-token-of-alice, bob: {env: BOB}, eve: {value: a-token-of-eve-x}}
+  admins: [bob]
+  worker_token: {file: worker.token}
+controller: {tls: {cert: c.pem, key: k.pem}}
+storage: {root: state, bundles: "gs://b", logs: logs}
+"""
+    cluster = read(text + ONE)
+    assert cluster.auth.tokens == (
+        ("alice", Secret(SecretSource.VALUE, "a-token-of-alice")),
+        ("bob", Secret(SecretSource.ENVIRONMENT, "BOB")),
+        ("eve", Secret(SecretSource.VALUE, "a-token-of-eve-x")),
+    )
+    assert cluster.auth.worker_token == Secret(SecretSource.FILE, "worker.token")
+    assert cluster.auth.admins == ("bob",)
+    assert "a-token" not in repr(cluster)
+    assert cluster.controller.tls == Tls(Path("c.pem"), Path("k.pem"))
+    assert cluster.storage == Storage("state", "gs://b", "logs")
+
+
+HEAD = "scale_groups:\n  g: {accelerator_type: v6e-8, max_slices: 2, "
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        (HEAD + "min_slices: 5}", (2, 59, "min_slices"), "5 is more than max_slices, 2"),
+        (HEAD + "buffer_slices: 3}", (2, 62, "buffer_slices"), "3 is more than max_slices, 2"),
+        (HEAD + "min_slices: -1}", (2, 59, "min_slices"), "-1 is out of range"),
+        (HEAD + "min_slices: true}", (2, 59, "min_slices"), "expected a whole number, got true"),
+        (HEAD + "zones: []}", (2, 54, "zones"), "no zone is named, so no slice could ever come"),
+        (HEAD + "zones: [a, b, a]}", (2, 61, "zones.2"), "zone 'a' is named twice"),
+        (HEAD + "zones: [a/b]}", (2, 55, "zones.0"), "'a/b' is no name of a zone"),
+        (HEAD + "zones: a}", (2, 54, "zones"), "expected a list, got 'a'"),
+        (HEAD + "vm: {count: 2}}", (2, 59, "vm.count"), "v6e-8 slices have 1 hosts by their type"),
+        (HEAD + "vm: {cpu: 0}}", (2, 57, "vm.cpu"), "0 is out of range"),
+        (HEAD + "vm: {memory: 1XB}}", (2, 60, "vm.memory"), "'1XB' is not a size"),
+        (HEAD + "price_per_hour: -2}", (2, 63, "price_per_hour"), "-2 is negative"),
+        (HEAD + "reservation: x}", (2, 60, "reservation"), "no reservation is named 'x'"),
+        (
+            HEAD + "attributes: {zone: x}}",
+            (2, 60, "attributes.zone"),
+            "'zone' cannot be an attribute's name",
+        ),
+    ],
+)
+def test_a_group_that_cannot_be_is_refused_at_the_key(
+    text: str, place: tuple[int, int, str], message: str
+) -> None:
+    line, column, key = place
+    assert refused(text) == [(line, column, f"scale_groups.g.{key}", message)]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message"),
+    [
+        ("scale_groups: {}", (1, 15, "scale_groups"), "no group, so nothing can ever run"),
+        ("docker: {image: x}", (1, 1, "scale_groups"), "missing key `scale_groups`"),
+        (
+            "scale_groups: {a.b: {accelerator_type: cpu, max_slices: 1}}",
+            (1, 16, "scale_groups.a.b"),
+            "'a.b' cannot be a group's name",
+        ),
+        (
+            "scale_groups: {g: {accelerator_type: cpu}}",
+            (1, 16, "scale_groups.g.max_slices"),
+            "missing key `scale_groups.g.max_slices`",
+        ),
+        (
+            "scale_groups: {g: {accelerator_type: v9-3, max_slices: 1}}",
+            (1, 38, "scale_groups.g.accelerator_type"),
+            "unknown accelerator type 'v9-3'",
+        ),
+        (
+            ONE + "autoscaler: {idle_timeout: -5m}",
+            (2, 28, "autoscaler.idle_timeout"),
+            "'-5m' is negative",
+        ),
+        (
+            ONE + "autoscaler: {max_backoff: 2m}",
+            (2, 27, "autoscaler.max_backoff"),
+            "2m is less than quota_backoff, 5m",
+        ),
+        (
+            ONE + "autoscaler: {initial_window: 500}",
+            (2, 30, "autoscaler.initial_window"),
+            "500 is more than max_window, 256",
+        ),
+        (
+            ONE + "timeouts: {stop_grace: 5m}",
+            (2, 24, "timeouts.stop_grace"),
+            "5m is more than stop_timeout, 2m",
+        ),
+        (
+            ONE + "timeouts: {worker_timeout: 0}",
+            (2, 28, "timeouts.worker_timeout"),
+            "0 is out of range",
+        ),
+        (ONE + "scheduler: {order: lifo}", (2, 20, "scheduler.order"), "'lifo' is not a choice"),
+        (
+            ONE + "scheduler: {user_weights: {a/b: 1}}",
+            (2, 28, "scheduler.user_weights.a/b"),
+            "'a/b' cannot be a user's name",
+        ),
+        (
+            ONE + "reservations: {r: {chips: 0}}",
+            (2, 27, "reservations.r.chips"),
+            "0 is out of range",
+        ),
+        (ONE + "provider: {type: gpc}", (2, 11, "provider"), "type is 'gpc'"),
+        (
+            ONE + "provider: {type: gcp}",
+            (2, 1, "provider.project_id"),
+            "missing key `provider.project_id`",
+        ),
+        (
+            ONE + "provider: {type: gcp, project_id: p, zone: here}",
+            (2, 44, "provider.zone"),
+            "'here' is no zone of Google Cloud",
+        ),
+        (
+            ONE + "provider: {type: gcp, project_id: p, region: us-east1, zone: us-central1-a}",
+            (2, 62, "provider.zone"),
+            "'us-central1-a' does not lie in region 'us-east1'",
+        ),
+        (
+            "provider: {type: gcp, project_id: p}\n" + HEAD + "zones: [x]}",
+            (3, 55, "scale_groups.g.zones.0"),
+            "'x' is no zone of Google Cloud",
+        ),
+        (
+            ONE + "provider: {type: manual, hosts: []}",
+            (2, 33, "provider.hosts"),
+            "a list is too short",
+        ),
+        (
+            ONE + "provider: {type: manual, hosts: [{address: h, group: gg}]}",
+            (2, 54, "provider.hosts.0.group"),
+            "no group is named 'gg'",
+        ),
+        (
+            ONE + "controller: {dashboard_port: 10000}",
+            (2, 30, "controller.dashboard_port"),
+            "port 10000 is that of gRPC (controller.vm.port) already",
+        ),
+        (
+            ONE + "controller: {vm: {port: 70000}}",
+            (2, 25, "controller.vm.port"),
+            "70000 is out of range",
+        ),
+        (
+            ONE + "controller: {vm: {enabled: true}}",
+            (2, 18, "controller.vm"),
+            "a controller on a VM needs an image",
+        ),
+        (
+            ONE + "controller: {tls: {cert: x}}",
+            (2, 14, "controller.tls.key"),
+            "missing key `controller.tls.key`",
+        ),
+        (
+            ONE + "auth: {tokens: {alice: hunter2}}",
+            (2, 24, "auth.tokens.alice"),
+            "a token is shorter than 16 characters",
+        ),
+        (
+            ONE + "auth: {tokens: {bob: {env: X, file: Y}}}",
+            (2, 22, "auth.tokens.bob"),
+            "not exactly one source of a secret",
+        ),
+        (ONE + "auth: {admins: [bob]}", (2, 17, "auth.admins.0"), "'bob' has no token"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_its_place(
+    text: str, place: tuple[int, int, str], message: str
+) -> None:
+    assert refused(text) == [(*place, message)]
+
+
+def test_hosts_of_several_groups_must_say_which() -> None:
+    text = """\
+provider: {type: manual, hosts: [h1]}
+scale_groups:
+  a: {accelerator_type: cpu, max_slices: 1}
+  b: {accelerator_type: cpu, max_slices: 1}
+"""
+    message = "host 'h1' names no group, and there are several"
+    assert refused(text) == [(1, 34, "provider.hosts.0", message)]
+
+
+def test_two_groups_whose_slices_would_share_names_are_refused() -> None:
+    text = """\
+scale_groups:
+  a_b: {accelerator_type: cpu, max_slices: 1}
+  A-b: {accelerator_type: cpu, max_slices: 1}
+"""
+    message = "slices of 'A-b' would be named as those of 'a_b'"
+    assert refused(text) == [(3, 3, "scale_groups.A-b", message)]
+
+
+def test_all_that_is_wrong_is_told_at_once_and_each_with_a_remedy() -> None:
+    text = """\
+provider: {type: gcp, project_id: 5}
+scale_groups:
+  a: {accelerator_type: v5e-16, max_slices: 2, min_slices: 5, zones: [x, x]}
+  b: {accelerator_type: cpu, max_slicez: 2}
+autoscaler: {idle_timeout: 3 moons}
+"""
+    with pytest.raises(BadInput) as refusal:
+        read(text)
+    found: tuple[Problem, ...] = refusal.value.problems
+    assert [(problem.line, problem.path) for problem in found] == [
+        (1, "provider.project_id"),
+        (3, "scale_groups.a.accelerator_type"),
+        (3, "scale_groups.a.min_slices"),
+        (3, "scale_groups.a.zones.1"),
+        (4, "scale_groups.b.max_slices"),
+        (4, "scale_groups.b.max_slicez"),
+        (5, "autoscaler.idle_timeout"),
+    ]
+    assert all(problem.help for problem in found)
+    assert found[1].help == "did you mean v5litepod-16?"
+
+
+@pytest.mark.parametrize(
+    ("text", "warned"),
+    [
+        (ONE, []),
+        ("provider: {type: local}\n" + ONE, []),
+        (ONE.replace("max_slices: 2", "max_slices: 0"), ["scale_groups.g.max_slices"]),
+        (HEAD + "min_slices: 1, buffer_slices: 1}", []),
+        (HEAD + "min_slices: 1, buffer_slices: 2}", ["scale_groups.g.buffer_slices"]),
+        (
+            "reservations: {r: {chips: 16}}\n" + HEAD + "reservation: r, preemptible: true}",
+            ["scale_groups.g.reservation"],
+        ),
+        ("reservations: {r: {chips: 8}}\n" + HEAD + "reservation: r, min_slices: 1}", []),
+        (
+            "reservations: {r: {chips: 8}}\n" + HEAD + "reservation: r, min_slices: 2}",
+            ["reservations.r"],
+        ),
+        ("reservations: {r: {chips: 8}}\n" + ONE, ["reservations.r"]),
+        ("provider: {type: gcp, project_id: p}\n" + ONE, ["auth.tokens", "docker"]),
+        (
+            "provider: {type: gcp, project_id: p}\ndocker: {image: i}\n"
+            "auth: {tokens: {a: {env: X}}}\n" + ONE,
+            [],
+        ),
+    ],
+)
+def test_what_is_legal_but_odd_is_warned_about(text: str, warned: list[str]) -> None:
+    found = suspicions(read(text))
+    assert [".".join(map(str, finding.at)) for finding in found] == warned
+    assert all(finding.message and finding.help for finding in found)
