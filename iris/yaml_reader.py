@@ -20,6 +20,7 @@ _DEEPEST: Final = 64
 _MOST_VALUES: Final = 500_000
 _LONGEST_NUMBER: Final = 100
 _BREAK: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
+_UNPRINTABLE: Final = re.compile("[^\t\x20-\x7e\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+")
 _PREFIXED: Final = re.compile(r"0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -101,11 +102,22 @@ _Node: TypeAlias = _Scalar | _Sequence | _Mapping
 
 def read(text: str, source: Source) -> tuple[object, dict[Path, Place]]:
     """The value of the text's only document, and the place of every entry by its path."""
+    _refuse_unprintable(source)
     node = _Composer(text, source).document()
     if node is None:
         return None, {}
     places: dict[Path, Place] = {}
     return _build(node, node.mark, (), places), places
+
+
+def _refuse_unprintable(source: Source) -> None:
+    """Control characters, and bytes of a command line that are no text, end the library itself."""
+    for number, line in enumerate(source.lines, start=1):
+        found = _UNPRINTABLE.search(line)
+        if found:
+            mark = Mark(source, number, found.start() + 1)
+            message = f"not valid YAML: the character {found[0]!a} may not stand in a text"
+            raise BadInput([mark.problem("", message, "write it as an escape in double quotes")])
 
 
 def dotted(path: Path) -> str:
@@ -184,26 +196,15 @@ class _Composer:
         """The events, with the library's complaints turned into ours."""
         try:
             yield from events
-        except yaml.YAMLError as error:
+        except yaml.MarkedYAMLError as error:
             raise BadInput([self._syntax_problem(error)]) from None
 
-    def _syntax_problem(self, error: yaml.YAMLError) -> Problem:
-        mark = getattr(error, "problem_mark", None)
-        at = self._mark(mark) if mark is not None else self._offset(getattr(error, "position", 0))
-        problem = at.problem("", "", "")
-        said = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        context = getattr(error, "context", None)
-        tabbed = problem.source_line.lstrip(" ").startswith("\t")
+    def _syntax_problem(self, error: yaml.MarkedYAMLError) -> Problem:
+        at = self._mark(error.problem_mark)
+        context = f" {error.context}" if error.context else ""
+        tabbed = at.problem("", "", "").source_line.lstrip(" ").startswith("\t")
         remedy = "indent with spaces; YAML allows no tabs there" if tabbed else _SYNTAX_HELP
-        return at.problem("", f"not valid YAML: {said}{f' {context}' if context else ''}", remedy)
-
-    def _offset(self, position: int) -> Mark:
-        """The mark of a character's number in the text."""
-        for number, line in enumerate(self._source.lines, start=1):
-            if position <= len(line):
-                return Mark(self._source, number, position + 1)
-            position -= len(line) + 1
-        return Mark(self._source, 1, 1)
+        return at.problem("", f"not valid YAML: {error.problem}{context}", remedy)
 
     def _mark(self, mark: _LibraryMark | None) -> Mark:
         assert mark is not None, "every event read from a text has its place"

@@ -15,7 +15,6 @@ from ctypes import c_bool
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from iris.core.instant import Instant
 from sim.measure import Measures
 from sim.model import Scenario
 from sim.results import summarize
@@ -31,11 +30,9 @@ class Simulate(Protocol):
         self,
         scenario: Scenario,
         *,
-        progress: Callable[[Instant, int], None] | None = None,
-        check_invariants: bool | None = None,
         stop: Callable[[], bool] | None = None,
     ) -> Measures:
-        """The rows of a run."""
+        """The rows of a run, which ends early and partial once `stop` says so."""
 
 
 @dataclass(frozen=True, slots=True)

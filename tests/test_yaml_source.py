@@ -1,15 +1,12 @@
-"""YAML with positions: values, refusals that point at their place, `--set`, grafts, models."""
+"""YAML with positions: values, refusals that point at their place, `--set`, grafts."""
 
 import time
 from pathlib import Path
-from typing import Annotated, Literal
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from iris.fields import Count, Cpu, Duration
-from iris.problems import BadInput, Finding, Problem, Unfit
-from iris.yaml_source import Document, load_mapping, parse_mapping, validate
+from iris.problems import BadInput, Problem
+from iris.yaml_source import Document, load_mapping, parse_mapping
 
 
 def refusals(text: str) -> tuple[Problem, ...]:
@@ -66,9 +63,10 @@ def test_every_value_knows_its_line_and_column() -> None:
     [
         ("a: 1\nb: {c: 1, d: 2, c: 3}", 2, 17, "duplicate key `b.c`"),
         ("a: b: c", 1, 5, "not valid YAML"),
-        ("a: [1", 1, 6, "not valid YAML"),
         ("a:\n\tb: 1", 2, 1, "not valid YAML"),
-        ("a: \x00", 1, 4, "not valid YAML"),
+        ("a: [1", 1, 6, "not valid YAML"),
+        ("é: 1\nb: é\x00", 2, 5, "the character '\\x00' may not stand in a text"),
+        ("a: \udcff", 1, 4, "the character '\\udcff' may not stand in a text"),
         ("", 0, 0, "the file is empty"),
         ("# nothing\n", 0, 0, "the file is empty"),
         ("- 1\n- 2", 1, 1, "a list, not a mapping"),
@@ -122,6 +120,13 @@ def test_a_bomb_of_aliases_does_not_go_off() -> None:
     assert time.monotonic() - start < 30
 
 
+def test_aliases_nest_no_deeper_than_lists_may() -> None:
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [*a{n - 1}]" for n in range(1, 70))]
+    (problem,) = refusals("\n".join(lines))
+    assert "64 levels" in problem.message
+    parse_mapping("\n".join(lines[:60]), "x.yaml")
+
+
 def test_a_file_that_cannot_be_used_is_refused_by_name(tmp_path: Path) -> None:
     latin, large = tmp_path / "latin.yaml", tmp_path / "large.yaml"
     latin.write_bytes(b"a: 1\nb: \xe9\n")
@@ -150,11 +155,17 @@ def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
 
 def test_an_override_sets_values_and_makes_the_way_to_them() -> None:
     document = parse_mapping("a: {b: 1}\nc: [{d: 1}, {d: 2}]\ne:\n", "x.yaml")
-    for key, text in [("a.b", "[1, 2]"), ("c.1.d", "5m"), ("e.f.g", "true"), ("h", "{i: 1}")]:
+    for key, text in [
+        ("a.b", "[1, 2]"),
+        ("c.0", "7"),
+        ("c.1.d", "5m"),
+        ("e.f.g", "true"),
+        ("h", "{i: 1}"),
+    ]:
         document.override(key, text)
     assert document.data == {
         "a": {"b": [1, 2]},
-        "c": [{"d": 1}, {"d": "5m"}],
+        "c": [7, {"d": "5m"}],
         "e": {"f": {"g": True}},
         "h": {"i": 1},
     }
@@ -201,144 +212,10 @@ def test_a_graft_brings_its_own_places() -> None:
     assert problem.source_line == "groups: {a: 1}"
 
 
-class Leaf(BaseModel):
-    """A mapping with a check of its own."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    low: Count = 0
-    high: Count = 9
-    cpu: Cpu = 0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> "Leaf":
-        if self.low > self.high:
-            raise Unfit([Finding(("low",), "too high"), Finding((), "bad", "mend it")])
-        return self
-
-
-class One(BaseModel):
-    """A kind of thing."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    type: Literal["one"]
-    leaf: Leaf
-
-
-class Two(BaseModel):
-    """Another kind of thing."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    type: Literal["two"]
-    text: str
-
-
-class Tree(BaseModel):
-    """Every shape that the models of Iris have."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-    leaves: dict[str, Leaf] = Field(default_factory=dict)
-    items: list[Leaf] = Field(default_factory=list)
-    order: Literal["fifo", "fair"] = "fair"
-    span: Duration | None = None
-    flag: bool = False
-    ratio: Annotated[float, Field(ge=0, le=1)] = 0.0
-    thing: Annotated[One | Two, Field(discriminator="type")] | None = None
-    word: str = ""
-
-
-def complaints(text: str) -> list[tuple[int, int, str, str, str]]:
-    """Line, column, key, message and help of all that does not fit."""
-    with pytest.raises(BadInput) as refusal:
-        validate(parse_mapping(text, "x.yaml"), Tree)
-    return [(p.line, p.column, p.path, p.message, p.help) for p in refusal.value.problems]
-
-
-@pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        (
-            "leaves: {a: {lwo: 1}}",
-            (1, 14, "leaves.a.lwo", "unknown key `leaves.a.lwo`", "did you mean `low`?"),
-        ),
-        (
-            "items: [{}, {zzzzz: 1}]",
-            (1, 14, "items.1.zzzzz", "unknown key `items.1.zzzzz`", "it is one of low, high, cpu"),
-        ),
-        (
-            "items: [{low: -1}]",
-            (1, 15, "items.0.low", "-1 is out of range", "it must be at least 0"),
-        ),
-        (
-            "items: [{low: '1'}]",
-            (1, 15, "items.0.low", "expected a whole number, got '1'", "remove the quotes"),
-        ),
-        ("items: [{low: 1.5}]", (1, 15, "items.0.low", "expected a whole number, got 1.5", "")),
-        ("items: {}", (1, 8, "items", "expected a list, got a mapping", "")),
-        ("leaves:\n", (1, 8, "leaves", "expected a mapping, got nothing", "")),
-        ("word: 12", (1, 7, "word", "expected text, got 12", "put it in quotes")),
-        ("flag: 'yes'", (1, 7, "flag", "expected true or false, got 'yes'", "")),
-        ("ratio: 1.5", (1, 8, "ratio", "1.5 is out of range", "it must be at most 1.0")),
-        (
-            "order: fiffo",
-            (
-                1,
-                8,
-                "order",
-                "'fiffo' is not a choice",
-                "did you mean `fifo`? it is one of fifo, fair",
-            ),
-        ),
-        (
-            "thing: {type: tow}",
-            (1, 8, "thing", "type is 'tow'", "did you mean `two`? it is one of one, two"),
-        ),
-        ("thing: {}", (1, 8, "thing", "missing key `type`", "add `type: ...`")),
-        (
-            "thing: {type: two}",
-            (1, 1, "thing.text", "missing key `thing.text`", "add `text: ...`"),
-        ),
-        (
-            "thing: {type: one, leaf: {hihg: 1}}",
-            (1, 27, "thing.leaf.hihg", "unknown key `thing.leaf.hihg`", "did you mean `high`?"),
-        ),
-    ],
-)
-def test_what_does_not_fit_is_told_in_our_words(
-    text: str, complaint: tuple[int, int, str, str, str]
-) -> None:
-    assert complaints(text) == [complaint]
-
-
-def test_a_quantity_tells_what_would_be_right() -> None:
-    ((_, column, path, message, remedy),) = complaints("span: 1 fortnight")
-    assert (column, path, message) == (7, "span", "'1 fortnight' is not a duration")
-    assert "90s" in remedy
-
-
-def test_a_check_of_the_model_points_below_itself() -> None:
-    found = complaints("leaves:\n  a: {high: 1, low: 2}")
-    assert found == [
-        (2, 6, "leaves.a", "bad", "mend it"),
-        (2, 21, "leaves.a.low", "too high", ""),
-    ]
-
-
-def test_everything_wrong_is_told_at_once_in_the_order_of_the_file() -> None:
-    found = complaints("word: 1\nleaves: {b: {low: x}, a: {cpu: -1}}\nnew: 1\nspan: x\n")
-    assert [path for _, _, path, _, _ in found] == [
-        "word",
-        "leaves.b.low",
-        "leaves.a.cpu",
-        "new",
-        "span",
-    ]
-
-
-def test_a_document_that_fits_becomes_the_model() -> None:
-    text = "leaves: {a: {low: 1, cpu: 0.5}}\nthing: {type: two, text: x}\nspan: 90s"
-    tree = validate(parse_mapping(text, "x.yaml"), Tree)
-    assert (tree.leaves["a"].cpu, tree.span, tree.thing) == (500, 90_000, Two(type="two", text="x"))
+def test_a_graft_forgets_what_stood_there() -> None:
+    document = parse_mapping("cluster: {old: {deep: 1}}", "x.yaml")
+    document.graft(("cluster",), parse_mapping("\nnew: 1", "other.yaml"))
+    assert document.problem(("cluster", "old", "deep"), "gone").file == "other.yaml"
 
 
 def test_the_error_is_rendered_with_its_line_and_a_caret() -> None:

@@ -129,11 +129,16 @@ def _failed(error: Exception, style: Style) -> ExitStatus:
     if isinstance(error, BadInput):
         _say_bad_input(error, style)
         return ExitStatus.BAD_INPUT
-    if isinstance(error, OSError) and error.filename is not None and not style.debugging:
+    import traceback
+
+    trace = "".join(traceback.format_exception(error))
+    if style.debugging:
+        click.echo(trace, err=True, nl=False)
+    if isinstance(error, OSError) and error.filename is not None:
         message = f"{error.filename}: {(error.strerror or str(error)).lower()}"
         _say(style, "os", message, "check the path, its permissions and the space that is left")
         return ExitStatus.FAILED
-    _say_bug(error, style)
+    _say_bug(error, trace, style)
     return ExitStatus.BUG
 
 
@@ -147,19 +152,15 @@ def _say_bad_input(error: "BadInput", style: Style) -> None:
     _say_json("bad_input", str(error), error.problems[0].help, {"problems": problems})
 
 
-def _say_bug(error: Exception, style: Style) -> None:
+def _say_bug(error: Exception, trace: str, style: Style) -> None:
     """A bug is ours: the traceback goes to a file that can be sent to us."""
     import tempfile
-    import traceback
 
-    trace = "".join(traceback.format_exception(error))
     version = f"iris {__version__}, Python {sys.version}, {sys.platform}"
     with tempfile.NamedTemporaryFile(
         "w", prefix="iris-bug-", suffix=".txt", delete=False, encoding="utf-8"
     ) as file:
         file.write(f"{version}\niris {' '.join(style.words)}\n\n{trace}")
-    if style.debugging:
-        click.echo(trace, err=True, nl=False)
     message = f"a bug in Iris: {type(error).__name__}: {error}"
     _say(style, "bug", message, f"report it with {file.name}")
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import TracebackType
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -208,7 +208,7 @@ class Interrupt:
         """Hand Ctrl-C back to whoever had it."""
         signal.signal(signal.SIGINT, self._before)
 
-    def _note(self, number: int, frame: FrameType | None) -> None:
+    def _note(self, *_: object) -> None:
         self.seen = True
         signal.signal(signal.SIGINT, self._before)
 

@@ -213,5 +213,5 @@ def _nearest(accelerator_type: str) -> tuple[str, ...]:
     if gpu_name(lowered) is not None:
         return (f"{gpu_name(lowered)}:1", f"{gpu_name(lowered)}:8")
     spellings = {name.lower(): name for name in (*_TPU_TYPES, CPU, *(f"{gpu}:8" for gpu in _GPUS))}
-    found = get_close_matches(lowered, list(spellings), n=3, cutoff=0.5)
+    found = get_close_matches(lowered, list(spellings), n=3)
     return tuple(spellings[name] for name in found) or ("v5litepod-16", "H100:8", CPU)

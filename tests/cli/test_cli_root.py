@@ -33,6 +33,14 @@ def plant() -> Iterator[Plant]:
     root.commands.pop("planted", None)
 
 
+@pytest.fixture
+def bugs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that bug reports go to."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    monkeypatch.delenv("IRIS_DEBUG", raising=False)
+    return tmp_path
+
+
 def process(code: str, *arguments: str) -> subprocess.Popen[str]:
     """A process of the command line whose root has the command that `code` plants."""
     program = f"import sys, click\nfrom iris.cli.main import main, root\n{code}\nsys.exit(main())"
@@ -67,6 +75,16 @@ def test_help_lists_every_command_and_gives_examples(
         assert f"  {name} " in out
         assert entry.help in out
     assert "Examples:\n    iris " in out
+
+
+def test_help_lists_a_command_that_is_there_already(
+    plant: Plant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant(lambda: None)
+    assert main(["-h"]) == 0
+    assert "\n  planted" in capsys.readouterr().out
+    assert main(["plantd"]) == 2
+    assert "did you mean 'planted'?" in capsys.readouterr().err
 
 
 def test_help_imports_no_command() -> None:
@@ -156,6 +174,38 @@ def test_what_the_system_refuses_is_a_failure_and_no_bug(
     assert err.startswith(f"error: {tmp_path}/no/folder: no such file or directory\nhelp:  ")
 
 
+def test_a_refusal_that_names_no_file_is_a_bug(
+    plant: Plant, capsys: pytest.CaptureFixture[str], bugs: Path
+) -> None:
+    def body() -> None:
+        raise OSError("odd")
+
+    plant(body)
+    assert main(["planted"]) == ExitStatus.BUG
+    assert "OSError: odd" in capsys.readouterr().err
+    assert len(list(bugs.iterdir())) == 1
+
+
+def test_asking_for_a_traceback_changes_no_status(
+    plant: Plant, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    plant((tmp_path / "absent").read_text)
+    assert main(["--traceback", "planted"]) == ExitStatus.FAILED
+    err = capsys.readouterr().err
+    assert err.startswith("Traceback")
+    assert f"error: {tmp_path}/absent: no such file" in err
+
+
+def test_words_behind_a_double_dash_are_anothers(
+    plant: Plant, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plant(lambda: None)
+    assert main(["planted", "--", "--json"]) == 2
+    assert capsys.readouterr().err.startswith("error: got unexpected extra argument")
+    assert main(["planted", "--json", "--", "x"]) == 2
+    assert json.loads(capsys.readouterr().err)["error"]["code"] == "usage"
+
+
 def test_a_failure_that_a_command_words_itself_is_status_1(
     plant: Plant, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,14 +215,6 @@ def test_a_failure_that_a_command_words_itself_is_status_1(
     plant(body)
     assert main(["planted"]) == ExitStatus.FAILED
     assert capsys.readouterr().err == "error: it did not work\n"
-
-
-@pytest.fixture
-def bugs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that bug reports go to."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    monkeypatch.delenv("IRIS_DEBUG", raising=False)
-    return tmp_path
 
 
 def test_a_bug_is_status_70_and_its_traceback_is_in_a_file(
@@ -245,12 +287,13 @@ def planted():
     assert err.strip() == ""
 
 
-def test_a_closed_pipe_is_silent() -> None:
-    code = """
+@pytest.mark.parametrize("size", [1, 100_000], ids=["buffered", "written"])
+def test_a_closed_pipe_is_silent(size: int) -> None:
+    code = f"""
 @root.command()
 def planted():
     sys.stdin.readline()
-    print("x" * 100_000)
+    print("x" * {size})
 """
     program = f"import sys\nfrom iris.cli.main import main, root\n{code}\nsys.exit(main())"
     running = subprocess.Popen(

@@ -1,7 +1,7 @@
-"""A run written by hand, small enough to do its sums on paper; and random runs that add up.
+"""A run written by hand, small enough to do its sums on paper.
 
-Two groups are used and one is not. Gang `/alice/train` is preempted once and tried again; `/bob/etl`
-succeeds at once; `/bob/probe` needs no chips, fails on an accelerator slice; `/carol/late` never
+Two groups are used and one is not. `/alice/train` is preempted once and tried again; `/bob/etl`
+succeeds at once; `/bob/probe` needs no chips and fails on an accelerator slice; `/carol/late` never
 starts; `/carol/oops` is killed waiting.
 """
 

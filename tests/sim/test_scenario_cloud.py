@@ -1,6 +1,6 @@
 """Every part of the fake cloud has a key of its name, and every key reaches its part."""
 
-from dataclasses import fields, is_dataclass
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -75,48 +75,50 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
+SAID: dict[str, object] = {
+    "boot": lasting(1),
+    "lifetime": Exponential(Millis(6 * HOUR)),
+    "lifetime_max": 24 * HOUR,
+    "zone_lifetime": {"zone-a": Constant(Millis(3 * HOUR))},
+    "bulk": Bulk(2.5, 7),
+    "scarcity": lasting(4),
+    "notice": 5 * SECOND,
+    "notice_lost": 0.06,
+    "false_notice": lasting(7),
+    "host_by_host": lasting(8),
+    "capacity": {"zone-a": ((0, 9),), "zone-b": ((0, 1), (HOUR, 2))},
+    "weather": Weather(lasting(10), lasting(11)),
+    "quota": {"zone-a": 12},
+    "create_failures": CreateFailures(0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08),
+    "verdict": lasting(14),
+    "create_answers": CreateAnswers(0.15, 0.16, Delayed(0.17, lasting(18)), 0.19, 0.2),
+    "call": lasting(21),
+    "hang": 0.22,
+    "slow_zones": {"zone-b": lasting(23)},
+    "delete": lasting(24),
+    "deletes": Deletes(0.25, 0.26, 0.27),
+    "vanishing": Vanishing(0.28, 0.29),
+    "stuck_creating": 0.3,
+    "partial": 0.31,
+    "straggler": Delayed(0.32, lasting(33)),
+    "duplicate_index": 0.34,
+    "early_registration": 0.35,
+    "host_failure": lasting(36),
+    "silence": 37 * SECOND,
+    "lists": Lists(0.38, 0.39, 0.4, 0.41, 0.42, Delayed(0.43, lasting(44))),
+    "recycle_addresses": True,
+    "reservations": {"held": 45},
+    "another_hand": lasting(46),
+    "stray": lasting(47),
+}
+"""What `CLOUD` means, part by part; no value is the default."""
+
+
 def test_every_key_of_the_cloud_reaches_its_part(desk: Desk) -> None:
     cloud = desk.load(CLOUD + RESERVED).cloud
-    said = {
-        "boot": lasting(1),
-        "lifetime": Exponential(Millis(6 * HOUR)),
-        "lifetime_max": 24 * HOUR,
-        "zone_lifetime": {"zone-a": Constant(Millis(3 * HOUR))},
-        "bulk": Bulk(2.5, 7),
-        "scarcity": lasting(4),
-        "notice": 5 * SECOND,
-        "notice_lost": 0.06,
-        "false_notice": lasting(7),
-        "host_by_host": lasting(8),
-        "capacity": {"zone-a": ((0, 9),), "zone-b": ((0, 1), (HOUR, 2))},
-        "weather": Weather(lasting(10), lasting(11)),
-        "quota": {"zone-a": 12},
-        "create_failures": CreateFailures(0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.08),
-        "verdict": lasting(14),
-        "create_answers": CreateAnswers(0.15, 0.16, Delayed(0.17, lasting(18)), 0.19, 0.2),
-        "call": lasting(21),
-        "hang": 0.22,
-        "slow_zones": {"zone-b": lasting(23)},
-        "delete": lasting(24),
-        "deletes": Deletes(0.25, 0.26, 0.27),
-        "vanishing": Vanishing(0.28, 0.29),
-        "stuck_creating": 0.3,
-        "partial": 0.31,
-        "straggler": Delayed(0.32, lasting(33)),
-        "duplicate_index": 0.34,
-        "early_registration": 0.35,
-        "host_failure": lasting(36),
-        "silence": 37 * SECOND,
-        "lists": Lists(0.38, 0.39, 0.4, 0.41, 0.42, Delayed(0.43, lasting(44))),
-        "recycle_addresses": True,
-        "reservations": {"held": 45},
-        "another_hand": lasting(46),
-        "stray": lasting(47),
-    }
-    assert {name.name: getattr(cloud, name.name) for name in fields(CloudModel)} == said
-    assert is_dataclass(cloud)
+    assert {name.name: getattr(cloud, name.name) for name in fields(CloudModel)} == SAID
     default = CloudModel()
-    same = [name for name, value in said.items() if value == getattr(default, name)]
+    same = [name for name, value in SAID.items() if value == getattr(default, name)]
     assert same == [], "a key whose value is the default proves nothing"
 
 

@@ -24,6 +24,7 @@ REFUSED: dict[str, tuple[dict[str, object], str, str]] = {
     "chance over 1": ({"cloud": {"hang": 1.5}}, "cloud.hang", "at most 1"),
     "chance under 0": ({"cloud": {"hang": -0.1}}, "cloud.hang", "at least 0"),
     "chance in text": ({"cloud": {"hang": "often"}}, "cloud.hang", "a number"),
+    "a number in quotes": ({"cloud": {"hang": "0.5"}}, "cloud.hang", "a number"),
     "chances sum over 1": (
         {"cloud": {"create_failures": {"stockout": 0.7, "internal": 0.4}}},
         "cloud.create_failures",

@@ -51,6 +51,10 @@ def test_a_csv_row_is_read_to_the_millisecond(shelf: Shelf) -> None:
     assert jobs.users == ()
 
 
+def test_a_sliver_of_a_cpu_is_not_rounded_to_nothing(shelf: Shelf) -> None:
+    assert list(shelf.csv("submit_s,duration_s,cpu\n0,1,0.0001\n").width_milli) == [1]
+
+
 def test_rows_are_sorted_by_submission_and_ties_keep_the_order_of_the_file(shelf: Shelf) -> None:
     jobs = shelf.csv("submit_s,duration_s,cpu\n5,1,1\n0,2,2\n5,3,3\n0,4,4\n")
     assert list(jobs.run_ms) == [2_000, 4_000, 1_000, 3_000]

@@ -1,5 +1,6 @@
 """Jobs come in one written order, and no entry moves another's draws."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import islice, pairwise
@@ -114,6 +115,13 @@ def test_poisson_gaps_have_their_rate_and_are_memoryless() -> None:
     assert abs(fmean(gaps) - HOUR) < 5 * HOUR / count**0.5
     assert fmean(gap > HOUR for gap in gaps) == pytest.approx(0.3679, abs=0.02)
     assert times[1] > 0
+
+
+def test_a_gap_is_the_nearest_millisecond_of_its_own_draw_and_not_the_run_time() -> None:
+    for seed in range(20):
+        first = next(arrivals(scenario(drawn("a", POISSON)), Dice(seed)))
+        assert first.at == round(-HOUR * math.log(1.0 - Dice(seed).uniform("arrival", "a", 0)))
+        assert int(first.run_time) != int(first.at)
 
 
 def test_frequent_arrivals_keep_their_rate_though_instants_are_whole() -> None:

@@ -1,0 +1,54 @@
+"""Simulated time: a thin face of SimPy that calls functions later.
+
+Ordinary actions of an instant run before the controller's turn of that instant (they have SimPy's normal
+priority, the turn a lower one), so that all facts of an instant are one batch.
+"""
+
+from collections.abc import Callable
+
+import simpy
+from simpy.events import Event, EventPriority
+
+from iris.core.instant import Instant, Millis
+
+_TURN_PRIORITY = EventPriority(2)
+"""Behind SimPy's 0 (urgent) and 1 (normal)."""
+
+
+class Clockwork:
+    """The present, and what is to be done later."""
+
+    __slots__ = ("env",)
+
+    def __init__(self) -> None:
+        """Time starts at 0."""
+        self.env = simpy.Environment(0)
+
+    @property
+    def now(self) -> Instant:
+        """The present instant."""
+        return Instant(int(self.env.now))
+
+    def later(self, delay: Millis, action: Callable[[], None]) -> None:
+        """Do something after a delay; things of one instant in the order in which they were asked for."""
+        event = Event(self.env)
+        event.callbacks = [lambda _: action()]
+        event._ok = True
+        event._value = None
+        self.env.schedule(event, delay=delay)
+
+    def turn_at(self, at: Instant, action: Callable[[], None]) -> None:
+        """Do something at an instant, after everything ordinary of that instant."""
+        event = Event(self.env)
+        event.callbacks = [lambda _: action()]
+        event._ok = True
+        event._value = None
+        self.env.schedule(event, priority=_TURN_PRIORITY, delay=at - int(self.env.now))
+
+    def step(self) -> None:
+        """Run the next action.
+
+        Raises:
+            simpy.core.EmptySchedule: nothing is left to do.
+        """
+        self.env.step()

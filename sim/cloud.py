@@ -1,0 +1,422 @@
+"""The fake cloud: what it does with creates, deletes and listings, and what it takes away.
+
+It is as unkind as its model says and no kinder. Its books are the truth: `machines` holds every slice that
+exists, whether or not its answer ever reached the controller. Each fault model of the scenario (F-01 to F-13)
+is one small decision at the place where the real cloud makes it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from iris.core import effects as ef
+from iris.core import events as ev
+from iris.core.events import CloudState, CreateFailure
+from iris.core.ids import GroupName, SliceId, Zone
+from iris.core.instant import Instant, Millis
+from iris.core.spec import GroupSpec
+from sim.boot import Booting
+from sim.clockwork import Clockwork
+from sim.dice import Dice
+from sim.fleet import Fleet, Host
+from sim.model import CloudModel
+from sim.recorder import Recorder
+from sim.stock import Stock
+from sim.strangers import Strangers
+
+LATE_FAILURES = frozenset(
+    {CreateFailure.STOCKOUT, CreateFailure.INTERNAL, CreateFailure.UNKNOWN}
+)
+"""Refusals that are told in the operation, after the call was accepted."""
+
+
+@dataclass(slots=True)
+class Machine:
+    """A slice as it really is."""
+
+    name: SliceId
+    number: int
+    """Counts the machines of its (group, zone): its draws are its own whatever else is created."""
+    group: GroupSpec
+    zone: Zone
+    created: Instant
+    state: CloudState = CloudState.CREATING
+    hosts: list[Host] = field(default_factory=list)
+    ready: bool = False
+    noticed: bool = False
+    history: list[tuple[Instant, CloudState | None]] = field(default_factory=list)
+    """Its states from each instant on; nothing once it is no longer listed."""
+
+
+class FakeCloud:
+    """A cloud behind the same requests and facts as a real one."""
+
+    def __init__(
+        self,
+        model: CloudModel,
+        groups: dict[GroupName, GroupSpec],
+        *,
+        clock: Clockwork,
+        dice: Dice,
+        fleet: Fleet,
+        recorder: Recorder,
+        deliver: Callable[[ev.Event], None],
+    ) -> None:
+        """A cloud that answers through `deliver`."""
+        self.model = model
+        self.groups = groups
+        self.clock = clock
+        self.dice = dice
+        self.fleet = fleet
+        self.recorder = recorder
+        self.deliver = deliver
+        self.stock = Stock(model, dice)
+        self.machines: dict[SliceId, Machine] = {}
+        self.hung_until: Instant | None = None  # None: calls return
+        self._calls = 0
+        self._created: dict[tuple[GroupName, Zone], int] = {}
+        self._losses = 0
+        self._past: list[Machine] = []
+        self.booting = Booting(self)
+
+    def start(self) -> None:
+        """Let the cloud's own life begin: its capacity moves, and other hands touch its machines."""
+        for zone, steps in self.model.capacity.items():
+            for number, (at, _) in enumerate(steps):
+                if at > self.clock.now:
+                    self.clock.later(
+                        Millis(at - self.clock.now),
+                        lambda zone=zone, number=number: self._shrink(zone, number),  # type: ignore[misc]
+                    )
+        Strangers(self).start()
+
+    def _shrink(self, zone: Zone, number: int) -> None:
+        """The zone holds fewer slices from now on: take what is too many."""
+        limit = self.stock.limit(zone, self.clock.now)
+        present = sum(1 for m in self.machines.values() if m.zone == zone and not m.noticed)
+        if limit is not None and present > limit:
+            surplus = present - limit
+            self.take(self.choose(self.takeable(zone), surplus, f"capacity/{zone}/{number}"))
+
+    # ---- calls -----------------------------------------------------------------------------
+
+    def perform(self, request: ef.CreateSlice | ef.DeleteSlice | ef.ObserveSlices) -> None:
+        """Take a call; its answer comes later, or never."""
+        self._calls += 1
+        call = self._calls
+        now = self.clock.now
+        if self.hung_until is not None and now < self.hung_until:
+            return
+        if self.dice.chance(self.model.hang, "hang", call):
+            return
+        zone = None if isinstance(request, ef.ObserveSlices) else request.zone
+        latency = self.model.slow_zones.get(zone, self.model.call) if zone else self.model.call
+        delay = self.dice.draw(latency, "call", call)
+        match request:
+            case ef.CreateSlice():
+                group = self.groups[request.group]
+                self.recorder.slice_requested(request.slice, group, request.zone, now)
+                self._after(delay, lambda: self._create(request, call))
+            case ef.DeleteSlice():
+                self._after(delay, lambda: self._delete(request, call))
+            case _:
+                self._after(delay, lambda: self._observe(request, call, now))
+
+    def _after(self, delay: Millis, action: Callable[[], None]) -> None:
+        self.clock.later(delay, action)
+
+    # ---- creating --------------------------------------------------------------------------
+
+    def _create(self, request: ef.CreateSlice, call: int) -> None:
+        if request.slice in self.machines:
+            self.deliver(ev.SliceAccepted(request.slice))
+            return
+        group = self.groups[request.group]
+        reason = self._refusal(group, request.zone, call)
+        answers = self.model.create_answers
+        if reason is None or self.dice.chance(answers.failed_but_lives, "failed lives", call):
+            self.add_machine(request.slice, group, request.zone)
+        if reason is None:
+            self.booting.accept(self.machines[request.slice], call)
+        else:
+            self._refuse(request.slice, reason, call)
+
+    def _refusal(self, group: GroupSpec, zone: Zone, call: int) -> CreateFailure | None:
+        present, chips = self.present(zone)
+        reason = self.stock.refusal(group, zone, present, chips, self.clock.now)
+        if reason is not None:
+            return reason
+        if self._reservation_is_short(group):
+            return CreateFailure.STOCKOUT
+        drawn = self.dice.uniform("create fails", call)
+        for probability, failure in self._failures():
+            if drawn < probability:
+                return failure
+            drawn -= probability
+        return None
+
+    def _failures(self) -> tuple[tuple[float, CreateFailure], ...]:
+        odds = self.model.create_failures
+        return (
+            (odds.stockout, CreateFailure.STOCKOUT),
+            (odds.quota, CreateFailure.QUOTA_ZONE),
+            (odds.quota_region, CreateFailure.QUOTA_REGION),
+            (odds.rate, CreateFailure.RATE),
+            (odds.permission, CreateFailure.PERMISSION),
+            (odds.bad_request, CreateFailure.BAD_REQUEST),
+            (odds.internal, CreateFailure.INTERNAL),
+            (odds.unknown, CreateFailure.UNKNOWN),
+        )
+
+    def _reservation_is_short(self, group: GroupSpec) -> bool:
+        if group.reservation is None or group.reservation not in self.model.reservations:
+            return False
+        used = sum(
+            m.group.chips
+            for m in self.machines.values()
+            if m.group.reservation == group.reservation
+        )
+        return used + group.chips > self.model.reservations[group.reservation]
+
+    def _refuse(self, name: SliceId, reason: CreateFailure, call: int) -> None:
+        def tell() -> None:
+            if name not in self.machines:
+                self.recorder.slice_refused(name, reason.value)
+            self.deliver(ev.SliceCreateFailed(name, reason, "as the scenario has it"))
+
+        verdict = Millis(0)
+        if reason in LATE_FAILURES:
+            verdict = self.dice.draw(self.model.verdict, "verdict", call)
+        if verdict:
+            self.deliver(ev.SliceAccepted(name))
+        self._after(verdict, tell)
+
+    def add_machine(self, name: SliceId, group: GroupSpec, zone: Zone) -> Machine:
+        """A slice begins to exist, and to cost."""
+        now = self.clock.now
+        key = (group.name, zone)
+        number = self._created.get(key, 0)
+        self._created[key] = number + 1
+        machine = Machine(name, number, group, zone, now)
+        machine.history.append((now, CloudState.CREATING))
+        self.machines[name] = machine
+        self.recorder.slice_requested(name, group, zone, now)
+        self.recorder.slice_created(name, now)
+        return machine
+
+    def present(self, zone: Zone) -> tuple[int, int]:
+        """Slices, and chips, that hold stock in a zone."""
+        there = [
+            m for m in self.machines.values() if m.zone == zone and m.state is not CloudState.PREEMPTED
+        ]
+        return len(there), sum(m.group.chips for m in there)
+
+    # ---- the life of a machine -------------------------------------------------------------
+
+    def came_up(self, machine: Machine) -> None:
+        """Every host has come up: its lifetime begins."""
+        machine.ready = True
+        self._set(machine, CloudState.READY)
+        self.recorder.slice_ready(machine.name, self.clock.now)
+        if not machine.group.preemptible:
+            return
+        key = (machine.group.name, machine.zone, machine.number)
+        lifetime = self.model.zone_lifetime.get(machine.zone, self.model.lifetime)
+        spans: list[Millis] = []
+        if lifetime is not None:
+            spans.append(self.dice.draw(lifetime, "lifetime", *key))
+        if self.model.lifetime_max is not None:
+            spans.append(self.model.lifetime_max)
+        if spans:
+            self._after(min(spans), lambda: self._expire(machine))
+        if self.model.false_notice is not None:
+            self._false_alarm(machine, 0)
+
+    def _false_alarm(self, machine: Machine, number: int) -> None:
+        assert self.model.false_notice is not None
+        span = self.dice.draw(self.model.false_notice, "false notice", machine.name, number)
+
+        def alarm() -> None:
+            if machine.state is CloudState.READY:
+                self.deliver(ev.PreemptionNoticed(machine.name))
+                self._false_alarm(machine, number + 1)
+
+        self._after(max(Millis(1), span), alarm)
+
+    def _expire(self, machine: Machine) -> None:
+        """A lifetime is over: the cloud takes the slice, and perhaps others of its zone with it."""
+        if machine.state is not CloudState.READY or machine.noticed:
+            return
+        bulk = self.model.bulk
+        self._losses += 1
+        drawn = self.dice.geometric(bulk.mean, "bulk", machine.name)
+        others = [m for m in self.takeable(machine.zone) if m is not machine]
+        more = min(drawn, bulk.max, len(others) + 1) - 1
+        self.take([machine, *self.choose(others, more, f"bulk/{machine.name}")])
+
+    def takeable(self, zone: Zone | None) -> list[Machine]:
+        return [
+            m
+            for m in self.machines.values()
+            if (zone is None or m.zone == zone)
+            and m.group.preemptible
+            and not m.noticed
+            and m.state in (CloudState.READY, CloudState.CREATING)
+        ]
+
+    def choose(self, machines: list[Machine], count: int, stream: str) -> list[Machine]:
+        """Some of these machines, drawn without bias."""
+        ranked = sorted(machines, key=lambda m: (self.dice.uniform(stream, m.name), m.name))
+        return ranked[: max(0, count)]
+
+    def take(self, machines: list[Machine]) -> None:
+        """Preempt slices: announce it if the model has a notice, then let them die."""
+        notice = self.model.notice
+        for machine in machines:
+            machine.noticed = True
+            if not notice:
+                continue
+            if not self.dice.chance(self.model.notice_lost, "notice lost", machine.name):
+                for host in machine.hosts:
+                    host.doomed_for = notice
+                self.deliver(ev.PreemptionNoticed(machine.name))
+        if notice:
+            self._after(notice, lambda: self._taken(machines))
+        else:
+            self._taken(machines)
+
+    def _taken(self, machines: list[Machine]) -> None:
+        zones: dict[Zone, None] = {}
+        for machine in machines:
+            if machine.state in (CloudState.READY, CloudState.CREATING):
+                zones[machine.zone] = None
+                self._preempt(machine)
+        for zone in zones:
+            self._losses += 1
+            self.stock.lost(zone, self._losses, self.present(zone)[0], self.clock.now)
+
+    def _preempt(self, machine: Machine) -> None:
+        fate = self.dice.uniform("vanishing", machine.name)
+        odds = self.model.vanishing
+        gap = self.model.host_by_host
+        at = Millis(0)
+        for host in machine.hosts:
+            if gap is not None and host.index:
+                at = Millis(at + self.dice.draw(gap, "host by host", machine.name, host.index))
+                self._after(at, lambda host=host: self.kill_host(host))  # type: ignore[misc]
+            else:
+                self.kill_host(host)
+        self._after(at, lambda: self.recorder.slice_ended(machine.name, self.clock.now, "preempted"))
+        if fate < odds.not_found:
+            self.forget(machine)
+        elif fate < odds.not_found + odds.other_state:
+            self._set(machine, CloudState.OTHER)
+        else:
+            self._set(machine, CloudState.PREEMPTED)
+
+    def lose(self, machines: list[Machine]) -> None:
+        """These die at once and without a word, preemptible or not, as in the outage of a zone."""
+        for machine in machines:
+            if machine.state in (CloudState.READY, CloudState.CREATING):
+                machine.noticed = True
+                self._preempt(machine)
+
+    def kill_host(self, host: Host) -> None:
+        """One host dies, and its address is free; the cloud goes on calling its slice what it was."""
+        if host.alive:
+            self.fleet.kill(host)
+            self.booting.released(host.address)
+
+    def _set(self, machine: Machine, state: CloudState) -> None:
+        machine.state = state
+        machine.history.append((self.clock.now, state))
+
+    def forget(self, machine: Machine) -> None:
+        """The machine is listed no more."""
+        machine.history.append((self.clock.now, None))
+        self.machines.pop(machine.name, None)
+        if self.model.lists.stale is not None or self.model.lists.with_deleted:
+            self._past.append(machine)
+
+    # ---- deleting --------------------------------------------------------------------------
+
+    def _delete(self, request: ef.DeleteSlice, call: int) -> None:
+        machine = self.machines.get(request.slice)
+        odds = self.model.deletes
+        if machine is None:
+            self.deliver(ev.SliceDeleted(request.slice))
+        elif self.dice.chance(odds.refused, "delete refused", call):
+            self.deliver(ev.SliceDeleteFailed(request.slice, "as the scenario has it"))
+        elif self.dice.chance(odds.lies, "delete lies", call):
+            self.deliver(ev.SliceDeleted(request.slice))
+        elif not self.dice.chance(odds.lost, "delete lost", call):
+            self.remove(machine, lambda: self.deliver(ev.SliceDeleted(request.slice)))
+
+    def remove(self, machine: Machine, then: Callable[[], None]) -> None:
+        """Take a machine down, on a request or by another hand."""
+        if machine.state is CloudState.DELETING:
+            return
+        was = machine.state
+        self._set(machine, CloudState.DELETING)
+        span = self.dice.draw(self.model.delete, "delete", machine.name)
+
+        def gone() -> None:
+            for host in machine.hosts:
+                self.kill_host(host)
+            if was in (CloudState.CREATING, CloudState.READY, CloudState.REPAIRING):
+                outcome = "deleted" if machine.ready else "failed"
+                self.recorder.slice_ended(machine.name, self.clock.now, outcome)
+            self.forget(machine)
+            then()
+
+        self._after(span, gone)
+
+    # ---- listing ---------------------------------------------------------------------------
+
+    def _observe(self, request: ef.ObserveSlices, call: int, asked_at: Instant) -> None:
+        lists = self.model.lists
+        if self.dice.chance(lists.error, "list fails", call):
+            self.deliver(ev.SlicesObserved((), asked_at, False, error="the call failed"))
+            return
+        if request.slices:
+            found = [self._sighting(self.machines[n]) for n in request.slices if n in self.machines]
+            missing = tuple(n for n in request.slices if n not in self.machines)
+            self.deliver(ev.SlicesObserved(tuple(found), asked_at, False, missing))
+            return
+        listing, complete = self._listing(call)
+        self.deliver(ev.SlicesObserved(tuple(listing), asked_at, complete))
+
+    def _listing(self, call: int) -> tuple[list[ev.SliceSighting], bool]:
+        lists = self.model.lists
+        if self.dice.chance(lists.empty, "list empty", call):
+            return [], True
+        listing = self._as_of(call)
+        if self.dice.chance(lists.without_newest, "list without newest", call) and listing:
+            newest = max(self.machines.values(), key=lambda m: m.created, default=None)
+            listing = [s for s in listing if newest is None or s.slice != newest.name]
+        if self.dice.chance(lists.with_deleted, "list with deleted", call) and self._past:
+            past = self._past[-1]
+            listing.append(
+                ev.SliceSighting(past.name, CloudState.READY, past.group.name, past.zone)
+            )
+        if self.dice.chance(lists.zone_missing, "list without zone", call) and listing:
+            zones = list(dict.fromkeys(s.zone for s in listing))
+            missing = zones[self.dice.pick(len(zones), "which zone", call)]
+            return [s for s in listing if s.zone != missing], False
+        return listing, True
+
+    def _as_of(self, call: int) -> list[ev.SliceSighting]:
+        stale = self.model.lists.stale
+        if stale is None or not self.dice.chance(stale.probability, "list stale", call):
+            return [self._sighting(m) for m in self.machines.values()]
+        then = self.clock.now - self.dice.draw(stale.delay, "how stale", call)
+        listing = []
+        for machine in [*self._past, *self.machines.values()]:
+            states = [state for at, state in machine.history if at <= then]
+            if states and states[-1] is not None:
+                listing.append(
+                    ev.SliceSighting(machine.name, states[-1], machine.group.name, machine.zone)
+                )
+        return listing
+
+    def _sighting(self, machine: Machine) -> ev.SliceSighting:
+        return ev.SliceSighting(machine.name, machine.state, machine.group.name, machine.zone)

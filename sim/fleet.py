@@ -1,0 +1,301 @@
+"""The simulated hosts and the work on them.
+
+A host carries out starts and stops and reports ends, as the real agent would, or dies, or falls silent for a while
+and tells everything when it is heard again. A task's progress is the world's own record: what was saved
+survives an attempt, what was not is lost.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from iris.core.effects import StartAttempt, StopAttempt
+from iris.core.events import (
+    AttemptReport,
+    Event,
+    WorkerHeard,
+    WorkerReported,
+    WorkerSilent,
+)
+from iris.core.ids import SliceId, TaskId, WorkerId, split_task_id, worker_id
+from iris.core.instant import Instant, Millis
+from iris.core.lifecycle import AttemptState
+from iris.core.retry import EndCause
+from sim.clockwork import Clockwork
+from sim.dice import Dice
+from sim.measure import AttemptRow
+from sim.model import Arrival
+from sim.recorder import Recorder
+
+
+@dataclass(slots=True)
+class Work:
+    """What a job's tasks have to do, and how much of it is saved; a gang's members share one account."""
+
+    arrival: Arrival
+    shared: bool
+    saved: dict[int, int] = field(default_factory=dict)
+    """Milliseconds of work saved, by task; of a gang, under 0."""
+    broken: dict[int, int] = field(default_factory=dict)
+    """What a gang's round had kept when its first member was lost: the others got no further."""
+
+    def account(self, index: int) -> int:
+        """Under which index a task's progress is kept."""
+        return 0 if self.shared else index
+
+
+@dataclass(slots=True)
+class Run:
+    """One attempt, as it really goes."""
+
+    task: TaskId
+    index: int
+    attempt: int
+    job: str
+    host: "Host"
+    row: AttemptRow
+    restore: int
+    before: int
+    """Work that was saved when it started."""
+    running: Instant | None = None  # None: still launching
+    over: bool = False
+
+
+@dataclass(slots=True)
+class Host:
+    """One machine of a slice, with its agent."""
+
+    slice: SliceId
+    index: int
+    worker: WorkerId
+    incarnation: str
+    address: str
+    cores_count: bool
+    """Whether the ledger counts its cores as chips: it has no accelerator."""
+    alive: bool = True
+    cut: bool = False
+    """Its link is cut; it works on."""
+    cuts: int = 0
+    doomed_for: Millis | None = None  # None: no notice; else the notice it was given
+    runs: dict[tuple[TaskId, int], Run] = field(default_factory=dict)
+    backlog: list[StartAttempt | StopAttempt] = field(default_factory=list)
+    outbox: list[AttemptReport] = field(default_factory=list)
+
+
+class Fleet:
+    """All hosts, and all work."""
+
+    def __init__(
+        self,
+        clock: Clockwork,
+        dice: Dice,
+        recorder: Recorder,
+        deliver: Callable[[Event], None],
+        silence: Millis,
+    ) -> None:
+        """Hosts that report through `deliver`; a dead one is known to be silent after `silence`."""
+        self._clock = clock
+        self._dice = dice
+        self._recorder = recorder
+        self._deliver = deliver
+        self._silence = silence
+        self.hosts: dict[WorkerId, Host] = {}
+        self.work: dict[str, Work] = {}
+        self.running = 0
+
+    # ---- hosts -----------------------------------------------------------------------------
+
+    def boot(self, slice_: SliceId, index: int, address: str, cores_count: bool) -> Host:
+        """A host comes up."""
+        host = Host(
+            slice_, index, worker_id(slice_, index), f"{slice_}/{index}", address, cores_count
+        )
+        self.hosts[host.worker] = host
+        return host
+
+    def kill(self, host: Host) -> None:
+        """The host dies with everything on it; its link falls silent a little later."""
+        if not host.alive:
+            return
+        host.alive = False
+        now = self._clock.now
+        for run in list(host.runs.values()):
+            self._end(run, self._kept(run, now))
+        self.hosts.pop(host.worker, None)
+        silent = WorkerSilent(host.worker, host.incarnation, now)
+        self._clock.later(self._silence, lambda: self._deliver(silent))
+
+    def cut(self, host: Host, span: Millis | None) -> None:
+        """Cut the host's link, for a while or for good; its tasks run on."""
+        host.cut = True
+        host.cuts += 1
+        cut = host.cuts
+        silent = WorkerSilent(host.worker, host.incarnation, self._clock.now)
+
+        def fall_silent() -> None:
+            if host.cut and host.cuts == cut:
+                self._deliver(silent)
+
+        self._clock.later(self._silence, fall_silent)
+        if span is not None:
+            self._clock.later(span, lambda: self._heal(host, cut))
+
+    def _heal(self, host: Host, cut: int) -> None:
+        if not host.alive or host.cuts != cut:
+            return
+        host.cut = False
+        self._deliver(WorkerHeard(host.worker, host.incarnation))
+        reports, host.outbox = tuple(host.outbox), []
+        if reports:
+            self._deliver(WorkerReported(host.worker, host.incarnation, reports))
+        backlog, host.backlog = host.backlog, []
+        for request in backlog:
+            self.perform(request)
+
+    # ---- attempts --------------------------------------------------------------------------
+
+    def perform(self, request: StartAttempt | StopAttempt) -> None:
+        """Carry out a request, if the host that it names is there to hear it."""
+        host = self.hosts.get(request.worker)
+        if host is None or host.incarnation != request.incarnation:
+            return
+        if host.cut:
+            host.backlog.append(request)
+            return
+        key = (request.task, request.attempt)
+        if isinstance(request, StartAttempt):
+            if key not in host.runs:
+                self._start(host, request)
+            return
+        run = host.runs.get(key)
+        if run is not None:
+            self._end(run, self._kept(run, self._clock.now))
+            self._report(host, run, AttemptState.KILLED, EndCause.REQUESTED)
+        else:
+            # Whoever asks to stop what is not there is told that it is not there.
+            self._tell(host, AttemptReport(request.task, request.attempt, AttemptState.KILLED))
+
+    def _start(self, host: Host, start: StartAttempt) -> None:
+        job, index = split_task_id(start.task)
+        work = self.work[job]
+        template = work.arrival.template
+        chips_milli = template.cpu_milli if host.cores_count else template.chips * 1000
+        row = self._recorder.attempt_started(
+            job, index, start.attempt, (host.slice, host.index), chips_milli, self._clock.now
+        )
+        checkpoint = template.checkpoint
+        restore = checkpoint.restore if checkpoint is not None and start.attempt else 0
+        before = work.saved.get(work.account(index), 0)
+        run = Run(start.task, index, start.attempt, job, host, row, restore, before)
+        host.runs[start.task, start.attempt] = run
+        self.running += 1
+        entry, number = template.entry, work.arrival.number
+        launch = self._dice.draw(template.launch, f"launch/{entry}", number, index, start.attempt)
+        if launch:
+            self._clock.later(launch, lambda: self._run(run))
+        else:
+            self._run(run)
+
+    def _run(self, run: Run) -> None:
+        if run.over:
+            return
+        run.running = self._clock.now
+        self._recorder.attempt_running(run.row, run.running)
+        self._report(run.host, run, AttemptState.RUNNING, None)
+        span = self._span(run)
+        failure = self._failure_of(run, span)
+        if failure is None:
+            self._clock.later(span, lambda: self._finish(run, EndCause.EXIT_ZERO))
+        else:
+            after, cause = failure
+            self._clock.later(after, lambda: self._finish(run, cause))
+
+    def _span(self, run: Run) -> Millis:
+        """From running to done: restoring, the work that is left, and what its checkpoints cost."""
+        arrival = self.work[run.job].arrival
+        left = max(0, arrival.run_time - run.before)
+        checkpoint = arrival.template.checkpoint
+        if checkpoint is None:
+            return Millis(left)
+        saves = -(-left // checkpoint.every)
+        return Millis(run.restore + left + saves * checkpoint.cost)
+
+    def _failure_of(self, run: Run, span: Millis) -> tuple[Millis, EndCause] | None:
+        arrival = self.work[run.job].arrival
+        failures = arrival.template.failures
+        if failures is None or (self.work[run.job].shared and run.index):
+            return None  # A gang fails as one: its first member stands for all.
+        key = (arrival.number, run.index, run.attempt)
+        stream = arrival.template.entry
+        if not self._dice.chance(failures.probability, f"fails/{stream}", *key):
+            return None
+        if failures.at is not None:
+            after = self._dice.draw(failures.at, f"fails at/{stream}", *key)
+        else:
+            after = Millis(int(span * self._dice.uniform(f"fails at/{stream}", *key)))
+        if after >= span:
+            return None
+        if self._dice.chance(failures.out_of_memory, f"memory/{stream}", *key):
+            return after, EndCause.OUT_OF_MEMORY
+        return after, EndCause.EXIT_NONZERO
+
+    def _finish(self, run: Run, cause: EndCause) -> None:
+        if run.over:
+            return
+        arrival = self.work[run.job].arrival
+        if cause is EndCause.EXIT_ZERO:
+            self._end(run, max(0, arrival.run_time - run.before))
+            self._report(run.host, run, AttemptState.SUCCEEDED, cause)
+        else:
+            self._end(run, self._kept(run, self._clock.now))
+            self._report(run.host, run, AttemptState.FAILED, cause)
+
+    def _kept(self, run: Run, now: Instant) -> int:
+        """How much of an interrupted attempt's work is saved; enters it into the job's account."""
+        work = self.work[run.job]
+        if not work.shared:
+            return self._saved(work, run, now)
+        if run.attempt not in work.broken:
+            work.broken[run.attempt] = self._saved(work, run, now)
+        return work.broken[run.attempt]
+
+    def _saved(self, work: Work, run: Run, now: Instant) -> int:
+        checkpoint = work.arrival.template.checkpoint
+        if checkpoint is None or run.running is None:
+            return 0
+        worked = now - run.running - run.restore
+        if worked <= 0:
+            return 0
+        kept = worked // (checkpoint.every + checkpoint.cost) * checkpoint.every
+        doomed = run.host.doomed_for
+        if checkpoint.on_notice is not None and doomed is not None:
+            if doomed >= checkpoint.on_notice:
+                kept = max(kept, worked - checkpoint.on_notice)
+        kept = min(kept, work.arrival.run_time - run.before)
+        account = work.account(run.index)
+        work.saved[account] = max(work.saved.get(account, 0), run.before + kept)
+        return kept
+
+    def _end(self, run: Run, kept: int) -> None:
+        run.over = True
+        del run.host.runs[run.task, run.attempt]
+        self.running -= 1
+        self._recorder.attempt_ended(run.row, self._clock.now, kept)
+
+    def _report(
+        self, host: Host, run: Run, state: AttemptState, cause: EndCause | None
+    ) -> None:
+        self._tell(host, AttemptReport(run.task, run.attempt, state, cause))
+
+    def _tell(self, host: Host, report: AttemptReport) -> None:
+        if host.cut:
+            host.outbox.append(report)
+        else:
+            self._deliver(WorkerReported(host.worker, host.incarnation, (report,)))
+
+    def close(self) -> None:
+        """The simulation stops: what runs has neither been lost nor kept; its work so far counts as kept."""
+        now = self._clock.now
+        for host in list(self.hosts.values()):
+            for run in list(host.runs.values()):
+                began = run.running if run.running is not None else now
+                self._end(run, max(0, now - began - run.restore))

@@ -1,0 +1,197 @@
+"""What happens in the simulated world, entered into the rows of `sim.measure` as it happens.
+
+The recorder knows the world's truth, which the controller learns late or never. Use of a slice is
+summed as it changes, so that idle time is measured and not a remainder.
+"""
+
+from dataclasses import dataclass
+
+from iris.core.instant import Instant
+from iris.core.lifecycle import AttemptState
+from iris.core.records import Job
+from iris.core.spec import GroupSpec
+from sim.measure import AttemptRow, JobRow, Measures, Sample, SliceRow
+from sim.model import Arrival
+
+MOST_SAMPLES = 1_000
+"""When a series has twice as many, every other one is dropped and the step doubled."""
+
+
+@dataclass(slots=True)
+class _Use:
+    """How much of a slice is used, and since when that has been so."""
+
+    row: SliceRow
+    used: int = 0
+    since: Instant = Instant(0)
+
+
+class Recorder:
+    """Keeps the rows of one run."""
+
+    def __init__(self, measures: Measures) -> None:
+        """A recorder that fills these measures."""
+        self.measures = measures
+        self._use: dict[str, _Use] = {}
+        self._open: dict[tuple[str, int], AttemptRow] = {}
+        self._unjudged: dict[str, list[AttemptRow]] = {}
+        self.busy = 0
+        self.ready = 0
+        self.booting = 0
+        self.ready_slices: dict[str, int] = {}
+
+    # ---- slices ----------------------------------------------------------------------------
+
+    def slice_requested(self, name: str, group: GroupSpec, zone: str, now: Instant) -> None:
+        """The controller asked for a slice."""
+        if name not in self.measures.slices:
+            row = SliceRow(name, group.name, zone, group.chips * 1000, now)
+            self.measures.slices[name] = row
+
+    def slice_refused(self, name: str, reason: str) -> None:
+        """The cloud refused it."""
+        self.measures.slices[name].outcome = reason
+
+    def slice_created(self, name: str, now: Instant) -> None:
+        """Its machines exist, and are paid for, from now on."""
+        row = self.measures.slices[name]
+        row.created = now
+        self.booting += row.chips_milli
+
+    def slice_ready(self, name: str, now: Instant) -> None:
+        """All of its hosts have come up."""
+        row = self.measures.slices[name]
+        row.ready = now
+        self.booting -= row.chips_milli
+        self.ready += row.chips_milli
+        self.ready_slices[row.group] = self.ready_slices.get(row.group, 0) + 1
+        self._use[name] = _Use(row, since=now)
+
+    def slice_ended(self, name: str, now: Instant, outcome: str) -> None:
+        """Its machines are no more."""
+        row = self.measures.slices[name]
+        row.end = now
+        row.outcome = outcome
+        if row.ready is None:
+            self.booting -= row.chips_milli
+            return
+        self._settle(self._use.pop(name), now)
+        self.ready -= row.chips_milli
+        self.ready_slices[row.group] -= 1
+
+    def _settle(self, use: _Use, now: Instant) -> None:
+        span = now - use.since
+        use.row.busy += use.used * span
+        use.row.idle += (use.row.chips_milli - use.used) * span
+        use.since = now
+
+    # ---- jobs and attempts -----------------------------------------------------------------
+
+    def job_submitted(self, job: str, arrival: Arrival, now: Instant) -> None:
+        """A job came."""
+        template = arrival.template
+        each = template.chips * 1000 if template.accelerator is not None else template.cpu_milli
+        self.measures.jobs[job] = JobRow(
+            job=job,
+            user=arrival.user,
+            band=template.band.name.lower(),
+            entry=template.entry,
+            replicas=template.replicas,
+            chips_milli=each * template.replicas,
+            submit=now,
+        )
+
+    def attempt_started(
+        self, job: str, index: int, attempt: int, place: tuple[str, int], chips_milli: int, now: Instant
+    ) -> AttemptRow:
+        """An attempt holds its share of a slice from now on."""
+        row = AttemptRow(
+            job, index, attempt, place[0], place[1], chips_milli, now, None, now, None, 0, 0
+        )
+        self.measures.attempts.append(row)
+        self._unjudged.setdefault(job, []).append(row)
+        self.measures.jobs[job].attempts += 1
+        use = self._use[place[0]]
+        self._settle(use, now)
+        use.used += chips_milli
+        self.busy += chips_milli
+        return row
+
+    def attempt_running(self, row: AttemptRow, now: Instant) -> None:
+        """The user's code runs."""
+        row.running = now
+        job = self.measures.jobs[row.job]
+        if job.first_running is None:
+            job.first_running = now
+
+    def attempt_ended(self, row: AttemptRow, now: Instant, kept: int) -> None:
+        """It is over, and this many milliseconds of its work were kept."""
+        row.end = now
+        held = now - row.start
+        kept = min(kept, held)
+        row.useful = kept * row.chips_milli
+        row.lost = (held - kept) * row.chips_milli
+        job = self.measures.jobs[row.job]
+        job.useful += row.useful
+        job.lost += row.lost
+        use = self._use[row.slice]
+        self._settle(use, now)
+        use.used -= row.chips_milli
+        self.busy -= row.chips_milli
+
+    def job_ended(self, job: Job) -> None:
+        """The controller holds a job for ended: its verdict on each attempt is final."""
+        row = self.measures.jobs[job.id]
+        row.end = job.ended_at
+        row.state = job.state
+        self.judge(job)
+
+    def judge(self, job: Job) -> None:
+        """Enter the controller's verdict on the attempts of a job that have ended."""
+        row = self.measures.jobs[job.id]
+        for attempt in self._unjudged.pop(job.id, ()):
+            record = job.tasks[attempt.index].attempts[attempt.attempt]
+            if record.ended_at is None:
+                continue
+            attempt.outcome = record.state
+            if record.state is AttemptState.PREEMPTED:
+                row.preempted += 1
+            elif record.state is AttemptState.EVICTED:
+                row.evicted += 1
+            elif record.state is AttemptState.FAILED:
+                row.failed += 1
+            elif record.state is AttemptState.WORKER_FAILED:
+                row.worker_failed += 1
+
+    def unjudged_jobs(self) -> list[str]:
+        """Jobs with attempts on which no verdict was entered."""
+        return list(self._unjudged)
+
+    # ---- series and the end ----------------------------------------------------------------
+
+    def sample(self, now: Instant, pending: int, wanted: int, running: int) -> bool:
+        """Take a sample; true when the series grew so long that it was thinned."""
+        groups = self.measures.group_price_per_hour
+        samples = self.measures.samples
+        samples.append(
+            Sample(
+                at=now,
+                pending_tasks=pending,
+                running_tasks=running,
+                busy=self.busy,
+                idle=self.ready - self.busy,
+                booting=self.booting,
+                wanted=wanted,
+                slices=tuple((g, self.ready_slices.get(g, 0)) for g in groups),
+            )
+        )
+        if len(samples) < 2 * MOST_SAMPLES:
+            return False
+        del samples[1::2]
+        return True
+
+    def close(self, now: Instant) -> None:
+        """The simulation stops here; what is there stays there."""
+        for use in self._use.values():
+            self._settle(use, now)
+        self.measures.now = now

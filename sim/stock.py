@@ -1,0 +1,72 @@
+"""What the fake cloud has to give: capacity over time, spells of drought, what a loss leaves behind, quota.
+
+The answer to "may this slice be had now" is the reason why not, or nothing. How many may exist in a zone is the
+least of what its curve, an outage and a loss allow.
+"""
+
+from bisect import bisect_right
+
+from iris.core.events import CreateFailure
+from iris.core.ids import Zone
+from iris.core.instant import Instant, Millis
+from iris.core.spec import GroupSpec
+from sim.dice import Dice
+from sim.model import CloudModel
+
+
+class Stock:
+    """The stock of every zone."""
+
+    def __init__(self, model: CloudModel, dice: Dice) -> None:
+        """Stock as the model has it."""
+        self._model = model
+        self._dice = dice
+        self._times = {z: [at for at, _ in steps] for z, steps in model.capacity.items()}
+        self._ceilings: dict[Zone, list[tuple[Instant, int]]] = {}
+        self._spells: dict[tuple[Zone, str], tuple[Instant, int]] = {}
+
+    def limit(self, zone: Zone, now: Instant) -> int | None:
+        """How many slices may exist in a zone now; nothing when there is no limit."""
+        limits = [most for until, most in self._ceilings.get(zone, ()) if until > now]
+        steps = self._model.capacity.get(zone)
+        if steps is not None:
+            index = bisect_right(self._times[zone], now) - 1
+            limits.append(steps[index][1] if index >= 0 else 0)
+        return min(limits, default=None)
+
+    def close(self, zone: Zone, until: Instant, most: int) -> None:
+        """No more than `most` slices may exist in a zone until then."""
+        self._ceilings.setdefault(zone, []).append((until, most))
+
+    def lost(self, zone: Zone, number: int, left: int, now: Instant) -> None:
+        """The cloud took slices of a zone; what that leaves may be scarce for a while."""
+        if self._model.scarcity is not None:
+            span = self._dice.draw(self._model.scarcity, f"scarcity/{zone}", number)
+            self.close(zone, Instant(now + span), left)
+
+    def refusal(
+        self, group: GroupSpec, zone: Zone, present: int, chips: int, now: Instant
+    ) -> CreateFailure | None:
+        """Why one more slice cannot be had, with `present` slices and `chips` chips in the zone."""
+        quota = self._model.quota.get(zone)
+        if quota is not None and chips + group.chips > quota:
+            return CreateFailure.QUOTA_ZONE
+        limit = self.limit(zone, now)
+        if limit is not None and present >= limit:
+            return CreateFailure.STOCKOUT
+        if self._model.weather is not None and self._is_dry(zone, group.family, now):
+            return CreateFailure.STOCKOUT
+        return None
+
+    def _is_dry(self, zone: Zone, family: str, now: Instant) -> bool:
+        """Whether a spell without stock is on: even spells are open, odd ones dry."""
+        weather = self._model.weather
+        assert weather is not None
+        ends, number = self._spells.get((zone, family), (Instant(0), -1))
+        while ends <= now:
+            number += 1
+            kind = weather.dry if number % 2 else weather.open
+            span = self._dice.draw(kind, f"weather/{zone}/{family}", number)
+            ends = Instant(ends + max(Millis(1), span))
+        self._spells[zone, family] = (ends, number)
+        return number % 2 == 1

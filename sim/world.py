@@ -1,0 +1,338 @@
+"""One simulated world: the real controller, driven by simulated time against a fake cloud.
+
+This is a second driver for `iris.drive.turn`, as the production controller's loop is another. All facts of an
+instant reach the controller in one turn; its requests are carried out by the fleet and the cloud. Nothing here
+decides anything that the controller decides.
+"""
+
+import time
+from collections.abc import Callable
+from hashlib import sha256
+
+from iris.core import effects as ef
+from iris.core import events as ev
+from iris.core.controller import Controller
+from iris.core.ids import JobId, RequestId, UserName
+from iris.core.instant import MINUTE, SECOND, Instant, Millis
+from iris.core.invariants import Auditor
+from iris.core.record import Turn
+from iris.core.resources import Resources
+from iris.core.spec import JobSpec
+from iris.core.state import ClusterState
+from iris.drive import turn
+from sim import faults
+from sim.clockwork import Clockwork
+from sim.cloud import FakeCloud
+from sim.dice import Dice
+from sim.fleet import Fleet, Work
+from sim.measure import Measures
+from sim.model import Arrival, Scenario
+from sim.recorder import Recorder
+from sim.workload import arrivals
+
+Progress = Callable[[Instant, int], None]
+"""Called now and then with the simulated time and the number of jobs that have ended."""
+
+_STEPS_BETWEEN_LOOKS = 5_000
+
+
+class DigestJournal:
+    """A journal that keeps only a running hash of every decision, and the last turn for the auditor."""
+
+    def __init__(self) -> None:
+        """Nothing is written yet."""
+        self._hash = sha256()
+        self._lines: list[str] = []
+        self.last = Turn(Instant(0), (), ())
+        self.turns = 0
+        self.events = 0
+
+    def append(self, turn: Turn) -> None:
+        """Enter a turn."""
+        self.last = turn
+        self.turns += 1
+        self.events += len(turn.events)
+        self._lines.append(f"{turn.now} {len(turn.events)} {turn.decisions!r}\n")
+        if len(self._lines) >= 1_000:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._hash.update("".join(self._lines).encode())
+        self._lines.clear()
+
+    def digest(self, end: str) -> str:
+        """The hash of all turns, and of the state in which they ended."""
+        self._flush()
+        whole = self._hash.copy()
+        whole.update(end.encode())
+        return whole.hexdigest()
+
+
+class World:
+    """Everything of one run, wired."""
+
+    def __init__(self, scenario: Scenario, *, audit_every_turn: bool) -> None:
+        """A world at time 0, with the scenario's first facts delivered."""
+        self.scenario = scenario
+        self.clock = Clockwork()
+        self.dice = Dice(scenario.seed)
+        prices: dict[str, int] = {g.name: g.price_per_hour for g in scenario.cluster.groups}
+        self.measures = Measures(
+            scenario.name, scenario.seed, group_price_per_hour=prices, warm_up=Instant(scenario.warm_up)
+        )
+        self.recorder = Recorder(self.measures)
+        self.controller = Controller()
+        self.auditor = Auditor(self.controller.state, every_turn=audit_every_turn)
+        self.journal = DigestJournal()
+        self.deliver: Callable[[ev.Event], None] = self._deliver
+        self.fleet = Fleet(
+            self.clock, self.dice, self.recorder, self._deliver, scenario.cloud.silence
+        )
+        self.cloud = FakeCloud(
+            scenario.cloud,
+            {g.name: g for g in scenario.cluster.groups},
+            clock=self.clock,
+            dice=self.dice,
+            fleet=self.fleet,
+            recorder=self.recorder,
+            deliver=self._deliver,
+        )
+        self._inbox: list[ev.Event] = []
+        self._turn_at: Instant | None = None
+        self._awake_at: Instant | None = None
+        self._stalled_since: Instant | None = None
+        self._unfinished: dict[JobId, None] = {}
+        self._touched: dict[JobId, None] = {}
+        self._arrivals = arrivals(scenario, self.dice)
+        self._more = True
+        self.ended_jobs = 0
+        self.over = False
+        self._sample_every = self._first_sample_span()
+        self._begin()
+
+    def _first_sample_span(self) -> Millis:
+        if self.scenario.duration is None:
+            return MINUTE
+        return Millis(max(SECOND, self.scenario.duration // 1_000))
+
+    def _begin(self) -> None:
+        self._deliver(ev.ConfigLoaded(self.scenario.cluster))
+        self.cloud.start()
+        faults.script(self, self.scenario.faults)
+        if self.scenario.duration is not None:
+            self.clock.turn_at(Instant(self.scenario.duration), self._time_is_up)
+        self._sample()
+        self._next_arrival()
+
+    # ---- time ------------------------------------------------------------------------------
+
+    def _deliver(self, event: ev.Event) -> None:
+        self._inbox.append(event)
+        self._request_turn(self.clock.now)
+
+    def _request_turn(self, at: Instant) -> None:
+        if self._turn_at is None or at < self._turn_at:
+            self._turn_at = at
+            self.clock.turn_at(at, self._turn)
+
+    def _turn(self) -> None:
+        now = self.clock.now
+        if self._turn_at is None or now < self._turn_at or self.over:
+            return
+        if self._awake_at is not None:
+            if now < self._awake_at:
+                self._turn_at = None
+                self._request_turn(self._awake_at)
+                return
+            assert self._stalled_since is not None
+            self._inbox.insert(0, ev.ControllerStalled(self._stalled_since))
+            self._awake_at = self._stalled_since = None
+        self._turn_at = None
+        events, self._inbox = self._inbox, []
+        for event in events:
+            if isinstance(event, ev.WorkerReported):
+                for report in event.reports:
+                    self._touched[JobId(report.task.rpartition(":")[0])] = None
+        before = self.journal.turns
+        deadline = turn(self.controller, now, events, journal=self.journal, perform=self._perform)
+        if self.journal.turns > before:
+            self.auditor.check(self.journal.last)
+            self._collect(self.journal.last)
+        if deadline is not None:
+            self._request_turn(max(deadline, now))
+
+    def stall(self, until: Instant) -> None:
+        """Let the controller stand still until an instant."""
+        self._stalled_since = self.clock.now
+        self._awake_at = until
+        self._turn_at = None
+        self._request_turn(until)
+
+    def _time_is_up(self) -> None:
+        self.over = True
+
+    # ---- requests --------------------------------------------------------------------------
+
+    def _perform(self, effect: ef.Effect) -> None:
+        match effect:
+            case ef.StartAttempt() | ef.StopAttempt():
+                self.fleet.perform(effect)
+            case ef.CreateSlice() | ef.DeleteSlice() | ef.ObserveSlices():
+                self.cloud.perform(effect)
+            case _:
+                # Replies and acknowledgements end here: simulated users and agents ask nothing twice.
+                return
+
+    # ---- jobs ------------------------------------------------------------------------------
+
+    def _next_arrival(self) -> None:
+        arrival = next(self._arrivals, None)
+        if arrival is None:
+            self._more = False
+            self._stop_if_done()
+            return
+        delay = Millis(arrival.at - self.clock.now)
+        self.clock.later(delay, lambda: self._arrive(arrival))
+
+    def _arrive(self, arrival: Arrival) -> None:
+        template = arrival.template
+        spec = spec_of(arrival)
+        job = JobId(f"/{spec.user}/{spec.name}")
+        self.fleet.work[job] = Work(arrival, shared=template.coscheduled)
+        self.recorder.job_submitted(job, arrival, self.clock.now)
+        self._unfinished[job] = None
+        self._touched[job] = None
+        self._deliver(ev.JobSubmitted(RequestId(job), spec))
+        self._next_arrival()
+
+    def _collect(self, last: Turn) -> None:
+        """Enter what the controller concluded in this turn of the jobs that it touched."""
+        jobs = self.controller.state.jobs
+        for decision in last.decisions:
+            job = getattr(decision, "job", None)
+            if job is not None:
+                self._touched[job] = None
+        for name in self._touched:
+            record = jobs.get(name)
+            if record is not None and record.ended_at is not None and name in self._unfinished:
+                self.recorder.job_ended(record)
+                del self._unfinished[name]
+                self.fleet.work.pop(name, None)
+                self.ended_jobs += 1
+        self._touched.clear()
+        self._stop_if_done()
+
+    def _stop_if_done(self) -> None:
+        if not self._more and not self._unfinished:
+            self.over = True
+
+    def goes_on(self) -> bool:
+        """Whether there is anything left to simulate."""
+        return not self.over
+
+    def oldest_running_job(self) -> JobId | None:
+        """The job that came first of those that have not ended."""
+        return next(iter(self._unfinished), None)
+
+    # ---- series ----------------------------------------------------------------------------
+
+    def _sample(self) -> None:
+        pending, wanted = waiting(self.controller.state)
+        thinned = self.recorder.sample(self.clock.now, pending, wanted, self.fleet.running)
+        if thinned:
+            self._sample_every = Millis(self._sample_every * 2)
+        self.clock.turn_at(Instant(self.clock.now + self._sample_every), self._sample)
+
+    def finish(self, partial: bool) -> Measures:
+        """Close the books and hand them over."""
+        now = self.clock.now
+        for name in self.recorder.unjudged_jobs():
+            record = self.controller.state.jobs.get(JobId(name))
+            if record is not None:
+                self.recorder.judge(record)
+        self.fleet.close()
+        self.recorder.close(now)
+        pending, wanted = waiting(self.controller.state)
+        self.recorder.sample(now, pending, wanted, self.fleet.running)
+        measures = self.measures
+        measures.partial = partial
+        measures.turns, measures.events = self.journal.turns, self.journal.events
+        measures.digest = self.journal.digest(self.controller.digest())
+        self.auditor.check_all()
+        measures.invariants_checked = self.auditor.checked
+        measures.invariants_violated = self.auditor.violated
+        measures.violations = list(self.auditor.sentences)
+        return measures
+
+
+def spec_of(arrival: Arrival) -> JobSpec:
+    """The job that an arrival submits."""
+    template = arrival.template
+    accelerated = template.accelerator is not None
+    return JobSpec(
+        user=UserName(arrival.user),
+        name=f"{template.entry}-{arrival.number}",
+        replicas=template.replicas,
+        coscheduled=template.coscheduled,
+        resources=Resources(
+            chips=template.chips if accelerated else 0,
+            cpu=template.cpu_milli,
+            memory=template.memory,
+            disk=template.disk,
+        ),
+        accelerator=template.accelerator,
+        band=template.band,
+        constraints=template.constraints,
+        max_retries_failure=template.max_retries_failure,
+        max_retries_preemption=template.max_retries_preemption,
+        scheduling_timeout=template.scheduling_timeout,
+        timeout=template.timeout,
+        checkpoint_every=template.checkpoint.every if template.checkpoint is not None else None,
+    )
+
+
+def waiting(state: ClusterState) -> tuple[int, int]:
+    """How many tasks wait, and how many milli-chips they ask for."""
+    pending = wanted = 0
+    for key, queue in state.waiting.queues.items():
+        shape = key.shape
+        tasks = len(queue) * max(1, shape.hosts)
+        each = shape.need.chips * 1000 if shape.accelerator is not None else shape.need.cpu
+        pending += tasks
+        wanted += tasks * each
+    return pending, wanted
+
+
+def simulate(
+    scenario: Scenario,
+    *,
+    progress: Progress | None = None,
+    check_invariants: bool | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Measures:
+    """Run a scenario to its end and return what it left behind.
+
+    Args:
+        scenario: what to run.
+        progress: called now and then.
+        check_invariants: all of them after every turn; by default as often as keeps the cost of a turn
+            bounded, which depends on the scenario and seed alone.
+        stop: asked now and then; once it says so, the run ends there and is marked partial.
+    """
+    began = time.perf_counter()
+    world = World(scenario, audit_every_turn=bool(check_invariants))
+    stopped = False
+    step = world.clock.step
+    while world.goes_on() and not stopped:
+        for _ in range(_STEPS_BETWEEN_LOOKS):
+            step()
+            if not world.goes_on():
+                break
+        if progress is not None:
+            progress(world.clock.now, world.ended_jobs)
+        stopped = stop is not None and stop() and world.goes_on()
+    measures = world.finish(partial=stopped)
+    measures.wall_s = time.perf_counter() - began
+    return measures
+
+
