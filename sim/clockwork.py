@@ -37,13 +37,13 @@ class Clockwork:
         event._value = None
         self.env.schedule(event, delay=delay)
 
-    def turn_at(self, at: Instant, action: Callable[[], None]) -> None:
+    def turn_at(self, at: Instant, action: Callable[[Event], None]) -> None:
         """Do something at an instant, after everything ordinary of that instant."""
         event = Event(self.env)
-        event.callbacks = [lambda _: action()]
+        event.callbacks = [action]
         event._ok = True
         event._value = None
-        self.env.schedule(event, priority=_TURN_PRIORITY, delay=at - int(self.env.now))
+        self.env.schedule(event, priority=_TURN_PRIORITY, delay=at - self.env.now)
 
     def step(self) -> None:
         """Run the next action.

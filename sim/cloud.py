@@ -71,6 +71,8 @@ class FakeCloud:
         self.deliver = deliver
         self.stock = Stock(model, dice)
         self.machines: dict[SliceId, Machine] = {}
+        self._in_zone: dict[Zone, dict[SliceId, Machine]] = {}
+        """Those of each zone that hold stock: all but the preempted."""
         self.hung_until: Instant | None = None  # None: calls return
         self._calls = 0
         self._created: dict[tuple[GroupName, Zone], int] = {}
@@ -199,15 +201,16 @@ class FakeCloud:
         machine = Machine(name, number, group, zone, now)
         machine.history.append((now, CloudState.CREATING))
         self.machines[name] = machine
+        self._in_zone.setdefault(zone, {})[name] = machine
         self.recorder.slice_requested(name, group, zone, now)
         self.recorder.slice_created(name, now)
         return machine
 
     def present(self, zone: Zone) -> tuple[int, int]:
         """Slices, and chips, that hold stock in a zone."""
-        there = [
-            m for m in self.machines.values() if m.zone == zone and m.state is not CloudState.PREEMPTED
-        ]
+        there = self._in_zone.get(zone, {}).values()
+        if zone not in self.model.quota:
+            return len(there), 0
         return len(there), sum(m.group.chips for m in there)
 
     # ---- the life of a machine -------------------------------------------------------------
@@ -247,26 +250,29 @@ class FakeCloud:
         if machine.state is not CloudState.READY or machine.noticed:
             return
         bulk = self.model.bulk
-        self._losses += 1
-        drawn = self.dice.geometric(bulk.mean, "bulk", machine.name)
-        others = [m for m in self.takeable(machine.zone) if m is not machine]
-        more = min(drawn, bulk.max, len(others) + 1) - 1
+        more = min(self.dice.geometric(bulk.mean, "bulk", machine.name), bulk.max) - 1
+        others: list[Machine] = []
+        if more > 0:
+            others = [m for m in self.takeable(machine.zone) if m is not machine]
         self.take([machine, *self.choose(others, more, f"bulk/{machine.name}")])
 
-    def takeable(self, zone: Zone | None) -> list[Machine]:
+    def takeable(self, zone: Zone) -> list[Machine]:
+        """Slices of a zone that the cloud may preempt."""
         return [
             m
-            for m in self.machines.values()
-            if (zone is None or m.zone == zone)
-            and m.group.preemptible
+            for m in self._in_zone.get(zone, {}).values()
+            if m.group.preemptible
             and not m.noticed
             and m.state in (CloudState.READY, CloudState.CREATING)
         ]
 
     def choose(self, machines: list[Machine], count: int, stream: str) -> list[Machine]:
         """Some of these machines, drawn without bias."""
-        ranked = sorted(machines, key=lambda m: (self.dice.uniform(stream, m.name), m.name))
-        return ranked[: max(0, count)]
+        left = list(machines)
+        chosen: list[Machine] = []
+        for number in range(min(count, len(left))):
+            chosen.append(left.pop(self.dice.pick(len(left), stream, number)))
+        return chosen
 
     def take(self, machines: list[Machine]) -> None:
         """Preempt slices: announce it if the model has a notice, then let them die."""
@@ -328,12 +334,15 @@ class FakeCloud:
 
     def _set(self, machine: Machine, state: CloudState) -> None:
         machine.state = state
+        if state is CloudState.PREEMPTED:
+            self._in_zone[machine.zone].pop(machine.name, None)
         machine.history.append((self.clock.now, state))
 
     def forget(self, machine: Machine) -> None:
         """The machine is listed no more."""
         machine.history.append((self.clock.now, None))
         self.machines.pop(machine.name, None)
+        self._in_zone[machine.zone].pop(machine.name, None)
         if self.model.lists.stale is not None or self.model.lists.with_deleted:
             self._past.append(machine)
 

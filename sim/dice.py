@@ -186,6 +186,8 @@ class Dice:
 
     def draw(self, distribution: Distribution, stream: str, *key: int | str) -> Millis:
         """A span of time."""
+        if isinstance(distribution, Constant):
+            return distribution.value  # No number can change it, so none is drawn.
         return distribution.sample(self._bits(stream, key) * _UNIT)
 
     def chance(self, probability: float, stream: str, *key: int | str) -> bool:

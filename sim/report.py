@@ -306,7 +306,7 @@ def _validity(measures: Measures, results: Mapping[str, object]) -> str:
     """How these numbers were made, and what they leave out."""
     notes = [
         f"{count_text(results['events'])} events in {count_text(results['turns'])} turns of the "
-        f"controller; invariants checked {count_text(at(results, 'invariants', 'checked'))} times.",
+        f"controller; {count_text(at(results, 'invariants', 'checked'))} checks of invariants.",
         "Percentiles are nearest-rank: each is a value that occurred. Waits are of jobs that "
         "started, completions of jobs that succeeded; the others are counted beside them.",
         "Useful, lost, idle and boot add up to all that was paid, to the millisecond. What useful "

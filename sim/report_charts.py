@@ -102,22 +102,23 @@ def _chips(measures: Measures, title: str, zoom: "altair.Parameter") -> "Chart":
     import altair as alt
 
     rows = chips_over_time(measures)
-    base = alt.Chart(name="chips").encode(
+    base = alt.Chart().encode(
         x=alt.X("at:Q", title=title, scale=alt.Scale(nice=False)),
         color=alt.Color("use:N", scale=_scale(USE_COLOURS), legend=_legend()),
         tooltip=["use:N", alt.Tooltip("chips:Q", format=",.1f"), alt.Tooltip("at:Q", format=".3f")],
     )
-    used = base.properties(data=alt.InlineData(values=[r for r in rows if r["use"] != "wanted"]))
-    wanted = base.properties(data=alt.InlineData(values=[r for r in rows if r["use"] == "wanted"]))
+    drawn = alt.InlineData(values=[row for row in rows if row["use"] != "wanted"])
+    wanted = alt.InlineData(values=[row for row in rows if row["use"] == "wanted"])
     # Busy at the bottom: what is paid for nothing lies on top of what is used.
     areas = (
-        used.mark_area(interpolate="step-after", opacity=0.9)
+        base.properties(data=drawn, name="chips")
+        .mark_area(interpolate="step-after", opacity=0.9)
         .transform_calculate(rank="indexof(['busy','idle','booting'], datum.use)")
         .encode(y=alt.Y("chips:Q", title="chips", stack="zero"), order="rank:Q")
         .add_params(zoom)
     )
-    line = wanted.mark_line(interpolate="step-after", strokeWidth=1.5).encode(y="chips:Q")
-    layered = alt.layer(areas, line)
+    line = base.properties(data=wanted).mark_line(interpolate="step-after", strokeWidth=1.5)
+    layered = alt.layer(areas, line.encode(y="chips:Q"))
     return layered.properties(width=WIDTH, height=220, title="Chips by use, and chips wanted")
 
 
@@ -158,7 +159,7 @@ def _gantt(rows: Sequence[Record], end: float, title: str, scale: "altair.Scale"
     layered = alt.layer(bars, whole.encode(x="start:Q", x2="end:Q"))
     return layered.properties(
         width=WIDTH,
-        height=alt.Step(max(3, min(18, 1200 // count))),
+        height=alt.Step(max(3, min(18, 700 // count))),
         title="Slices: what each did, and how its attempts ended",
     )
 

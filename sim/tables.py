@@ -63,6 +63,8 @@ def span_text(value: object) -> str:
     seconds = number(value)
     if seconds is None:
         return DASH
+    if seconds < 0:
+        return f"-{span_text(-seconds)}"
     for big, small, big_name, small_name in _UNITS:
         # Rounded before it is split, so that no span is said as 60 minutes.
         count = round(seconds / small)
@@ -227,7 +229,7 @@ def _verdicts(results: Mapping[str, object]) -> list[str]:
         count_text(at(results, "invariants", key)) for key in ("violated", "checked")
     )
     if violated == "0":
-        return [*lines, f"holds  invariants  (checked {checked} times)"]
+        return [*lines, f"holds  invariants  ({checked} checked)"]
     sentences = at(results, "invariants", "violations")
     assert isinstance(sentences, list)
     lines.append(f"FALSE  invariants  (violated {violated} times; trust no number above)")

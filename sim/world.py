@@ -9,6 +9,8 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 
+from simpy.events import Event
+
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
@@ -98,7 +100,9 @@ class World:
             deliver=self._deliver,
         )
         self._inbox: list[ev.Event] = []
-        self._turn_at: Instant | None = None
+        self._alarms: list[Instant] = []
+        """When the controller will be looked at, latest first."""
+        self._deadline: Instant | None = None
         self._awake_at: Instant | None = None
         self._stalled_since: Instant | None = None
         self._unfinished: dict[JobId, None] = {}
@@ -121,7 +125,7 @@ class World:
         faults.script(self, self.scenario.faults)
         if self.scenario.duration is not None:
             self.clock.turn_at(Instant(self.scenario.duration), self._time_is_up)
-        self._sample()
+        self._sample(Event(self.clock.env))
         self._next_arrival()
 
     # ---- time ------------------------------------------------------------------------------
@@ -131,44 +135,48 @@ class World:
         self._request_turn(self.clock.now)
 
     def _request_turn(self, at: Instant) -> None:
-        if self._turn_at is None or at < self._turn_at:
-            self._turn_at = at
-            self.clock.turn_at(at, self._turn)
+        # An alarm that rings too early only sets the next one, so a later deadline needs none of its own.
+        if not self._alarms or at < self._alarms[-1]:
+            self._alarms.append(at)
+            self.clock.turn_at(at, self._ring)
 
-    def _turn(self) -> None:
+    def _ring(self, _: Event) -> None:
+        self._alarms.pop()
         now = self.clock.now
-        if self._turn_at is None or now < self._turn_at or self.over:
+        if self.over:
             return
-        if self._awake_at is not None:
-            if now < self._awake_at:
-                self._turn_at = None
-                self._request_turn(self._awake_at)
-                return
-            assert self._stalled_since is not None
+        if self._awake_at is not None and now < self._awake_at:
+            self._request_turn(self._awake_at)
+            return
+        if self._inbox or (self._deadline is not None and self._deadline <= now):
+            self._turn(now)
+        if self._deadline is not None:
+            self._request_turn(max(self._deadline, now))
+
+    def _turn(self, now: Instant) -> None:
+        if self._stalled_since is not None:
             self._inbox.insert(0, ev.ControllerStalled(self._stalled_since))
             self._awake_at = self._stalled_since = None
-        self._turn_at = None
         events, self._inbox = self._inbox, []
         for event in events:
             if isinstance(event, ev.WorkerReported):
                 for report in event.reports:
                     self._touched[JobId(report.task.rpartition(":")[0])] = None
         before = self.journal.turns
-        deadline = turn(self.controller, now, events, journal=self.journal, perform=self._perform)
+        self._deadline = turn(
+            self.controller, now, events, journal=self.journal, perform=self._perform
+        )
         if self.journal.turns > before:
             self.auditor.check(self.journal.last)
             self._collect(self.journal.last)
-        if deadline is not None:
-            self._request_turn(max(deadline, now))
 
     def stall(self, until: Instant) -> None:
         """Let the controller stand still until an instant."""
         self._stalled_since = self.clock.now
         self._awake_at = until
-        self._turn_at = None
         self._request_turn(until)
 
-    def _time_is_up(self) -> None:
+    def _time_is_up(self, _: Event) -> None:
         self.over = True
 
     # ---- requests --------------------------------------------------------------------------
@@ -236,7 +244,7 @@ class World:
 
     # ---- series ----------------------------------------------------------------------------
 
-    def _sample(self) -> None:
+    def _sample(self, _: Event) -> None:
         pending, wanted = waiting(self.controller.state)
         thinned = self.recorder.sample(self.clock.now, pending, wanted, self.fleet.running)
         if thinned:

@@ -245,7 +245,7 @@ class Progress:
         from sim.tables import span_text
 
         ratio = now / 1000 / (time.monotonic() - self._started)
-        text = f"{span_text(now / 1000)} simulated, {ratio:,.0f} times as fast as real, "
+        text = f"{span_text(now / 1000)} simulated, {ratio:,.0f} times real time, "
         text += f"{jobs_ended:,} jobs ended"
         if self._count > 1:
             text = f"run {self._ended + 1} of {self._count}: {text}"
@@ -268,7 +268,7 @@ class Progress:
     def _show(self, text: str, done: int, whole: int | None) -> None:
         if self._bar is None:
             self._bar = _bar()
-            self._bar.add_task(self._name)
+            self._bar.add_task(self._name, text=text)
             self._bar.start()
         self._bar.update(self._bar.task_ids[0], completed=done, total=whole, text=text)
         self._bar.refresh()
@@ -280,7 +280,7 @@ def _bar() -> "rich.progress.Progress":
 
     return rich.progress.Progress(
         rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(bar_width=20),
+        rich.progress.BarColumn(bar_width=12),
         rich.progress.TextColumn("{task.fields[text]}"),
         console=rich.console.Console(stderr=True),
         # No thread of its own: what simulates also draws.

@@ -55,9 +55,8 @@ class _Coming:
 def plan_capacity(state: ClusterState) -> Iterator[de.Decision]:
     """Requests and drains, if anything that they depend on has changed."""
     yield from _operator(state)
-    if not (state.news.grown or state.waiting.changed):
-        return
     state.waiting.changed = False
+    state.waiting.had_demand = bool(state.waiting.queues)
     planner = _Planner(state)
     yield from planner.requests()
     yield from _idle(state, planner)
@@ -115,15 +114,16 @@ class _Planner:
         """Floors first, then demand in its order, then buffers."""
         for group in self.state.spec.groups:
             missing = group.min_slices - _standing(self.state, group)
-            yield from self._ask(self.pools_of(group), missing, "below min_slices")
+            if missing > 0:
+                yield from self._ask(self.pools_of(group), missing, "below min_slices")
         for key in queues_in_order(self.state):
             count = len(self.state.waiting.queues[key])
             yield from self._serve(key.shape, count)
         for group in self.state.spec.groups:
             if group.buffer_slices:
-                spare = self.spare(group)
-                missing = group.buffer_slices - spare
-                yield from self._ask(self.pools_of(group), missing, "below buffer_slices")
+                missing = group.buffer_slices - self.spare(group)
+                if missing > 0:
+                    yield from self._ask(self.pools_of(group), missing, "below buffer_slices")
 
     # ---- the dry run -----------------------------------------------------------------------
 
@@ -133,13 +133,15 @@ class _Planner:
             for pool in rank:
                 self.wanted[pool.group.name, pool.zone] = None
                 left -= self._give(pool, shape, left)
+        if left <= 0:
+            return
         for pools in self._routes(shape):
-            if left <= 0:
-                return
             each = _capacity(shape, pools[0].group)
             for request in self._ask(pools, -(-left // each), f"{left} waiting"):
                 yield request
                 left -= self._give(self.state.room.pools[request.group, request.zone], shape, left)
+            if left <= 0:
+                return
 
     def _give(self, pool: Pool, shape: Shape, count: int) -> int:
         """Give coming capacity of a pool to `count` units of a shape; returns how many it serves."""

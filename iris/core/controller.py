@@ -6,7 +6,7 @@ given back. Every planner sees what the ones before it have decided.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import TypeAlias
 
 from iris.core.apply import apply
 from iris.core.autoscaler import plan_capacity
@@ -26,16 +26,7 @@ from iris.core.slices import plan_observations, plan_returns, plan_slices
 from iris.core.snapshot import copy_state
 from iris.core.state import ClusterState
 
-PLANNERS: Final[tuple[Callable[[ClusterState], Iterator[Decision]], ...]] = (
-    plan_slices,
-    plan_jobs,
-    plan_placements,
-    plan_evictions,
-    plan_capacity,
-    plan_returns,
-    plan_observations,
-    plan_oblivion,
-)
+_Plans: TypeAlias = Callable[[ClusterState], Iterator[Decision]]
 
 
 class Controller:
@@ -55,10 +46,29 @@ class Controller:
         state = self.state
         effects = self._learn(now, events)
         decisions: list[Decision] = []
-        for plan in PLANNERS:
+
+        def carry_out(plan: _Plans) -> None:
             for decision in plan(state):
                 decisions.append(decision)
-                effects += apply(state, decision)
+                effects.extend(apply(state, decision))
+
+        # Each planner stands behind the cheap question whether it could have anything to say.
+        if state.news.is_about_slices():
+            carry_out(plan_slices)
+        if state.news.is_about_jobs():
+            carry_out(plan_jobs)
+        if state.may_place():
+            carry_out(plan_placements)
+        if state.churned:
+            carry_out(plan_evictions)
+        if state.may_scale():
+            carry_out(plan_capacity)
+        if state.news.is_about_returns():
+            carry_out(plan_returns)
+        if state.may_observe():
+            carry_out(plan_observations)
+        if state.may_forget():
+            carry_out(plan_oblivion)
         state.news = News()
         return decisions, effects
 

@@ -62,3 +62,7 @@ class Deadlines:
             if entry != last and self._is_true(*entry):
                 yield entry[1], entry[2]
             last = entry
+
+    def entries(self) -> frozenset[tuple[Instant, Due, str]]:
+        """All that is in the heap, true or not: for the invariants."""
+        return frozenset(self._heap)

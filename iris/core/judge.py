@@ -256,7 +256,7 @@ def _pause(state: ClusterState, tasks: list[Task]) -> Instant | None:
     if not longest:
         return None
     pause = min(timeouts.retry_backoff << min(longest - 1, 20), timeouts.max_retry_backoff)
-    return after(state.now, Millis(pause))
+    return after(state.now, Millis(pause)) if pause else None
 
 
 def _quick_failures(task: Task) -> int:

@@ -21,7 +21,13 @@ from enum import Enum
 from typing import Final
 
 
-class JobState(Enum):
+class _State(Enum):
+    """A state; its identity is its hash, since `Enum` computes one in Python at every look-up."""
+
+    __hash__ = object.__hash__
+
+
+class JobState(_State):
     """What a user sees of a job."""
 
     PENDING = "pending"
@@ -32,7 +38,7 @@ class JobState(Enum):
     UNSCHEDULABLE = "unschedulable"
 
 
-class TaskState(Enum):
+class TaskState(_State):
     """What a user sees of a task."""
 
     PENDING = "pending"
@@ -45,7 +51,7 @@ class TaskState(Enum):
     UNSCHEDULABLE = "unschedulable"
 
 
-class AttemptState(Enum):
+class AttemptState(_State):
     """Where one try at a task stands."""
 
     ASSIGNED = "assigned"
@@ -60,7 +66,7 @@ class AttemptState(Enum):
     WORKER_FAILED = "worker_failed"
 
 
-class SliceState(Enum):
+class SliceState(_State):
     """Where a slice stands between the request for it and its end."""
 
     REQUESTED = "requested"
@@ -73,7 +79,7 @@ class SliceState(Enum):
     GONE = "gone"
 
 
-class WorkerState(Enum):
+class WorkerState(_State):
     """Whether the agent on a host speaks."""
 
     HEALTHY = "healthy"

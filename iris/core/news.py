@@ -52,3 +52,33 @@ class News:
     reconfigured: bool = False
     grown: bool = False
     """A slice came, went or changed its state: the autoscaler should look."""
+
+    def is_about_slices(self) -> bool:
+        """Whether anything is up for decision about slices and workers."""
+        return bool(
+            self.dead
+            or self.refused
+            or self.noticed
+            or self.due
+            or self.ready
+            or self.deleted
+            or self.blamed
+            or self.terminations
+            or self.drains
+            or self.reconfigured
+        )
+
+    def is_about_jobs(self) -> bool:
+        """Whether anything is up for decision about jobs."""
+        return bool(
+            self.ended
+            or self.submissions
+            or self.finished
+            or self.stops
+            or self.due
+            or self.unknown
+        )
+
+    def is_about_returns(self) -> bool:
+        """Whether a slice may have to be given back, or closed on the books."""
+        return bool(self.lost or self.emptied or self.seen_alive)

@@ -197,6 +197,7 @@ class Books:
     asked_at: Instant | None = None  # None: no listing was ever asked for
     observing_since: Instant | None = None  # None: no listing is under way
     scale_at: Instant | None = None  # None: no gate is being waited for
+    """Found anew whenever the autoscaler looks, as after a recovery; not part of the digest."""
     stale_facts: int = 0
     """Reports that named a past attempt, another incarnation or a thing that is gone."""
     evaluations: int = 0

@@ -26,6 +26,7 @@ _STANDING = frozenset(
 
 def plan_slices(state: ClusterState) -> Iterator[de.Decision]:
     """Conclude what the facts and deadlines of this turn say about slices and workers."""
+    yield from _closings(state)
     yield from _notices(state)
     yield from _operator(state)
     yield from _refusals(state)
@@ -37,12 +38,9 @@ def plan_slices(state: ClusterState) -> Iterator[de.Decision]:
 
 
 def plan_returns(state: ClusterState) -> Iterator[de.Decision]:
-    """Give back what is lost or empty, and close the books on what the cloud has taken back."""
+    """Give back what is lost or empty, and what was called deleted and lives on."""
     news = state.news
     retry_at = after(state.now, state.spec.autoscaler.delete_retry)
-    for name, why in news.deleted.items():
-        if state.slices[name].state is SliceState.DELETING:
-            yield de.SliceGone(name, why)
     for name in news.seen_alive:
         if state.slices[name].state is SliceState.GONE:
             yield de.SliceDelete(name, retry_at, "it was called deleted and is alive")
@@ -73,6 +71,12 @@ def plan_observations(state: ClusterState) -> Iterator[de.Decision]:
 
 
 # ---- what happened to slices -------------------------------------------------------------------
+
+
+def _closings(state: ClusterState) -> Iterator[de.Decision]:
+    """Close the books on what the cloud has taken back: its place is free for another slice."""
+    for name, why in state.news.deleted.items():
+        yield de.SliceGone(name, why)
 
 
 def _notices(state: ClusterState) -> Iterator[de.Decision]:

@@ -148,7 +148,7 @@ class AutoscalerPolicy:
     boot_timeout: Millis = HOUR
     adoption_grace: Millis = Millis(10 * MINUTE)
     delete_retry: Millis = MINUTE
-    observe_interval: Millis = Millis(15 * MINUTE)
+    observe_interval: Millis = Millis(30 * MINUTE)
     absence_grace: Millis = Millis(30 * SECOND)
     """A slice whose workers speak is believed gone only when listings lack it for so long."""
     observe_timeout: Millis = MINUTE

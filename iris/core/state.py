@@ -12,7 +12,7 @@ from iris.core.deadlines import Deadlines, Due
 from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of, weight_of
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
-from iris.core.instant import Instant
+from iris.core.instant import Instant, after
 from iris.core.lifecycle import (
     ATTEMPT_MOVES,
     COMING,
@@ -40,6 +40,9 @@ from iris.core.waiting import GANG, QueueKey, Unit, Waiting
 class IllegalMove(AssertionError):
     """A thing was to make a move that its table does not have; a bug, which ends the run."""
 
+
+_NEWS_ONCE = (Due.RETRY, Due.SETTLE, Due.IDLE)
+"""What is news once when it falls due, and not again after every rebuild."""
 
 HoldKey = tuple[JobId, int]
 PoolKey = tuple[GroupName, Zone]
@@ -157,24 +160,25 @@ class ClusterState:
 
     def _arm(self, due: Due, key: str) -> None:
         at = due_at(self, due, key)
-        # Having lived through the settle time is news once, not again after every rebuild.
-        if at is not None and (due is not Due.SETTLE or at > self.now):
+        if at is not None and (due not in _NEWS_ONCE or at > self.now):
             self.deadlines.add(at, due, key)
 
     def arm_task(self, job: Job, task: Task) -> None:
         """Wake for whatever the task awaits."""
         if task.not_before is not None:
-            self._arm(Due.RETRY, task.id)
+            self.deadlines.add(task.not_before, Due.RETRY, task.id)
         attempt = self.live_attempt(task)
         if attempt is None:
             return
-        if attempt.state is AttemptState.STOPPING:
-            self._arm(Due.STOP, task.id)
+        if attempt.stop_deadline is not None:
+            self.deadlines.add(attempt.stop_deadline, Due.STOP, task.id)
             return
         if attempt.state is not AttemptState.RUNNING:
-            self._arm(Due.LAUNCH, task.id)
+            launch = after(attempt.assigned_at, self.spec.timeouts.launch_timeout)
+            self.deadlines.add(launch, Due.LAUNCH, task.id)
         if job.spec.timeout is not None:
-            self._arm(Due.TIMEOUT, task.id)
+            at = after(attempt.assigned_at, job.spec.timeout)
+            self.deadlines.add(at, Due.TIMEOUT, task.id)
 
     def arm_scheduling(self, job: Job) -> None:
         """Wake for the job's scheduling timeout, if it has one."""
@@ -272,6 +276,28 @@ class ClusterState:
         """Whether the slice as a whole may get new work."""
         return slice_.state is SliceState.READY and slice_.cordon_until is None
 
+    # ---- what is worth a look ---------------------------------------------------------------
+
+    def may_place(self) -> bool:
+        """Whether a unit may be placed that could not be before."""
+        return bool(self.waiting.active or self.opened or self.touched)
+
+    def may_scale(self) -> bool:
+        """Whether anything changed that the demand for slices depends on."""
+        news, waiting = self.news, self.waiting
+        demand = waiting.changed and bool(waiting.queues or waiting.had_demand)
+        return demand or news.grown or bool(news.due or news.creations)
+
+    def may_observe(self) -> bool:
+        """Whether the cloud may have to be asked what it has."""
+        news = self.news
+        return bool(news.due or news.doubted or news.vanished) or self.now >= self.books.observe_at
+
+    def may_forget(self) -> bool:
+        """Whether there may be something old."""
+        limit = self.spec.retention.ended_jobs
+        return bool(self.news.due) or len(self.ended) > limit + limit // 8
+
     # ---- the pen: waiting ------------------------------------------------------------------
 
     def wait(self, job: Job, unit: Unit) -> None:
@@ -327,10 +353,15 @@ class ClusterState:
     def _set_idle(self, slice_: Slice, idle: bool) -> None:
         if idle == (slice_.idle_since is not None):
             return
+        group = self.groups.get(slice_.group)
+        if group is not None and group.buffer_slices:
+            self.news.grown = True
         if slice_.idle_since is None:
             slice_.idle_since = self.now
             insort(self.idle.setdefault(slice_.group, []), (self.now, slice_.number))
             self._arm(Due.IDLE, slice_.id)
+            if not self.spec.autoscaler.idle_timeout:
+                self.news.grown = True
         else:
             self.idle[slice_.group].remove((slice_.idle_since, slice_.number))
             slice_.idle_since = None
@@ -570,4 +601,4 @@ class ClusterState:
         ]
 
 
-_DIGESTED_BOOKS = tuple(f for f in Books.__slots__ if f != "evaluations")
+_DIGESTED_BOOKS = tuple(f for f in Books.__slots__ if f not in ("evaluations", "scale_at"))

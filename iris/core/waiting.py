@@ -70,7 +70,7 @@ class Queue:
 class Waiting:
     """All queues, and which of them are worth a look."""
 
-    __slots__ = ("accelerators", "active", "blocked", "by_shape", "changed", "queues")
+    __slots__ = ("accelerators", "active", "blocked", "by_shape", "changed", "had_demand", "queues")
 
     def __init__(self) -> None:
         self.queues: dict[QueueKey, Queue] = {}
@@ -83,6 +83,8 @@ class Waiting:
         """Waiting units by the accelerator that they need."""
         self.changed = True
         """Something came or went since the autoscaler last looked."""
+        self.had_demand = False
+        """Somebody waited when it last looked."""
 
     def add(self, key: QueueKey, unit: Unit) -> None:
         """A unit waits."""

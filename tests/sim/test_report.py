@@ -184,6 +184,17 @@ def test_the_charts_are_the_same_every_time_and_each_has_a_place_in_the_page() -
     assert places == {f"chart-{name}" for name in json.loads(page.data["chart-specs"])}
 
 
+def test_the_library_draws_every_chart() -> None:
+    import altair
+    import vl_convert
+
+    version = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    titles = {"time": ("Chips by use", "Queue: mean", "Slices: what"), "waits": ("Queue wait: ",)}
+    for name, spec in specs_of(example(), *EXPECTED).items():
+        picture = vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=version)
+        assert all(title in picture for title in titles[name])
+
+
 def test_a_limit_on_the_wait_is_marked_in_its_curve() -> None:
     marked = json.dumps(specs_of(example(), *EXPECTED)["waits"])
     assert '"wait_s": 7200.0, "expr": "queue_wait_s.p95 < 2h"' in marked

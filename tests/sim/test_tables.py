@@ -23,7 +23,7 @@ spare        0          0     0  0.00       -   $0.00  -
 
 FALSE  jobs.unfinished == 0  (1 against 0: 1 apart)
 holds  queue_wait_s.p95 < 2h  (3,910 against 7,200: 3,290 apart, 45.7%)
-holds  invariants  (checked 100 times)
+holds  invariants  (100 checked)
 
 example: seed 7, 2h simulated in 250ms, 28,800 times as fast as real
 """
@@ -87,6 +87,7 @@ def test_replications_are_told_with_their_intervals() -> None:
         (3661, "1h 1m"),
         (86_399, "1d"),
         (90_061, "1d 1h"),
+        (-90, "-1m 30s"),
     ],
 )
 def test_a_span_is_said_in_at_most_two_units(seconds: float | None, text: str) -> None:
