@@ -1,32 +1,29 @@
-"""How an accepted create becomes hosts that register: in order and whole, or as unkindly as the model says."""
+"""How an accepted create becomes hosts that register: whole and in order, or unkindly."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from iris.core import events as ev
 from iris.core.events import CloudState
 from iris.core.instant import SECOND, Millis
 from sim.fleet import Host
-
-if TYPE_CHECKING:
-    from sim.cloud import FakeCloud, Machine
+from sim.machine import Machine, Provider
 
 
 class Booting:
     """The way of a slice from the accepted call to its last host."""
 
-    def __init__(self, cloud: "FakeCloud") -> None:
+    def __init__(self, cloud: Provider) -> None:
         """For the machines of this cloud."""
         self._cloud = cloud
         self._free_addresses: list[str] = []
         self._addresses = 0
 
-    def accept(self, machine: "Machine", call: int) -> None:
+    def accept(self, machine: Machine, call: int) -> None:
         """Answer the create, rightly or not, and start the boot."""
         cloud = self._cloud
         dice, model = cloud.dice, cloud.model
         answers = model.create_answers
-        boot = dice.draw(model.boot, "boot", machine.group.name, machine.zone, machine.number)
+        boot = self.span_of(machine)
         answer_after = Millis(0)
         if answers.late is not None and dice.chance(answers.late.probability, "late", call):
             answer_after = dice.draw(answers.late.delay, "how late", call)
@@ -42,11 +39,16 @@ class Booting:
         elif not dice.chance(model.stuck_creating, "stuck", machine.name):
             self.boot(machine, boot)
 
-    def _tell_accepted(self, machine: "Machine", delay: Millis) -> None:
+    def span_of(self, machine: Machine) -> Millis:
+        """How long its boot takes."""
+        key = (machine.group.name, machine.zone, machine.number)
+        return self._cloud.dice.draw(self._cloud.model.boot, "boot", *key)
+
+    def _tell_accepted(self, machine: Machine, delay: Millis) -> None:
         cloud = self._cloud
         cloud.clock.later(delay, lambda: cloud.deliver(ev.SliceAccepted(machine.name)))
 
-    def boot(self, machine: "Machine", boot: Millis) -> None:
+    def boot(self, machine: Machine, boot: Millis) -> None:
         """Bring the hosts of a slice up after a while."""
         cloud = self._cloud
         dice, model = cloud.dice, cloud.model
@@ -67,7 +69,7 @@ class Booting:
                 claimed = 0 if twin and index == count - 1 else index
                 cloud.clock.later(delay, self._registration(machine, index, claimed))
 
-    def _registration(self, machine: "Machine", index: int, claimed: int) -> "Callable[[], None]":
+    def _registration(self, machine: Machine, index: int, claimed: int) -> Callable[[], None]:
         def register() -> None:
             cloud = self._cloud
             if machine.state is not CloudState.CREATING or machine.name not in cloud.machines:
@@ -75,7 +77,7 @@ class Booting:
             address = self._address()
             cores = machine.group.accelerator is None
             if claimed == index:
-                host = cloud.fleet.boot(machine.name, index, address, cores)
+                host = cloud.fleet.boot(machine.name, index, address, cores_count=cores)
                 machine.hosts.append(host)
                 self._may_fail(host)
             registered = ev.WorkerRegistered(

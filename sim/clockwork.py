@@ -1,7 +1,7 @@
 """Simulated time: a thin face of SimPy that calls functions later.
 
-Ordinary actions of an instant run before the controller's turn of that instant (they have SimPy's normal
-priority, the turn a lower one), so that all facts of an instant are one batch.
+Ordinary actions of an instant run before the controller's turn of that instant (they have SimPy's
+normal priority, the turn a lower one), so that all facts of an instant are one batch.
 """
 
 from collections.abc import Callable
@@ -30,7 +30,7 @@ class Clockwork:
         return Instant(int(self.env.now))
 
     def later(self, delay: Millis, action: Callable[[], None]) -> None:
-        """Do something after a delay; things of one instant in the order in which they were asked for."""
+        """Do something after a delay; things of one instant in the order of being asked for."""
         event = Event(self.env)
         event.callbacks = [lambda _: action()]
         event._ok = True

@@ -1,12 +1,11 @@
 """The fake cloud: what it does with creates, deletes and listings, and what it takes away.
 
-It is as unkind as its model says and no kinder. Its books are the truth: `machines` holds every slice that
-exists, whether or not its answer ever reached the controller. Each fault model of the scenario (F-01 to F-13)
-is one small decision at the place where the real cloud makes it.
+It is as unkind as its model says and no kinder. Its books are the truth: `machines` holds every
+slice that exists, whether or not its answer ever reached the controller. Each fault model of the
+scenario (F-01 to F-13) is one small decision at the place where the real cloud makes it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
 from iris.core import effects as ef
 from iris.core import events as ev
@@ -15,36 +14,15 @@ from iris.core.ids import GroupName, SliceId, Zone
 from iris.core.instant import Instant, Millis
 from iris.core.spec import GroupSpec
 from sim.boot import Booting
-from sim.clockwork import Clockwork
-from sim.dice import Dice
-from sim.fleet import Fleet, Host
+from sim.fleet import Host
+from sim.listing import Listings
+from sim.machine import Machine, Surroundings
 from sim.model import CloudModel
-from sim.recorder import Recorder
 from sim.stock import Stock
 from sim.strangers import Strangers
 
-LATE_FAILURES = frozenset(
-    {CreateFailure.STOCKOUT, CreateFailure.INTERNAL, CreateFailure.UNKNOWN}
-)
+LATE_FAILURES = frozenset({CreateFailure.STOCKOUT, CreateFailure.INTERNAL, CreateFailure.UNKNOWN})
 """Refusals that are told in the operation, after the call was accepted."""
-
-
-@dataclass(slots=True)
-class Machine:
-    """A slice as it really is."""
-
-    name: SliceId
-    number: int
-    """Counts the machines of its (group, zone): its draws are its own whatever else is created."""
-    group: GroupSpec
-    zone: Zone
-    created: Instant
-    state: CloudState = CloudState.CREATING
-    hosts: list[Host] = field(default_factory=list)
-    ready: bool = False
-    noticed: bool = False
-    history: list[tuple[Instant, CloudState | None]] = field(default_factory=list)
-    """Its states from each instant on; nothing once it is no longer listed."""
 
 
 class FakeCloud:
@@ -54,22 +32,17 @@ class FakeCloud:
         self,
         model: CloudModel,
         groups: dict[GroupName, GroupSpec],
-        *,
-        clock: Clockwork,
-        dice: Dice,
-        fleet: Fleet,
-        recorder: Recorder,
-        deliver: Callable[[ev.Event], None],
+        around: Surroundings,
     ) -> None:
-        """A cloud that answers through `deliver`."""
+        """A cloud of these groups that behaves as the model says."""
         self.model = model
         self.groups = groups
-        self.clock = clock
-        self.dice = dice
-        self.fleet = fleet
-        self.recorder = recorder
-        self.deliver = deliver
-        self.stock = Stock(model, dice)
+        self.clock = around.clock
+        self.dice = around.dice
+        self.fleet = around.fleet
+        self.recorder = around.recorder
+        self.deliver = around.deliver
+        self.stock = Stock(model, self.dice)
         self.machines: dict[SliceId, Machine] = {}
         self._in_zone: dict[Zone, dict[SliceId, Machine]] = {}
         """Those of each zone that hold stock: all but the preempted."""
@@ -77,11 +50,11 @@ class FakeCloud:
         self._calls = 0
         self._created: dict[tuple[GroupName, Zone], int] = {}
         self._losses = 0
-        self._past: list[Machine] = []
-        self.booting = Booting(self)
+        self._booting = Booting(self)
+        self._listings = Listings(self)
 
     def start(self) -> None:
-        """Let the cloud's own life begin: its capacity moves, and other hands touch its machines."""
+        """Let the cloud's own life begin: its capacity moves, and other hands meddle."""
         for zone, steps in self.model.capacity.items():
             for number, (at, _) in enumerate(steps):
                 if at > self.clock.now:
@@ -135,12 +108,13 @@ class FakeCloud:
         group = self.groups[request.group]
         reason = self._refusal(group, request.zone, call)
         answers = self.model.create_answers
-        if reason is None or self.dice.chance(answers.failed_but_lives, "failed lives", call):
-            self.add_machine(request.slice, group, request.zone)
         if reason is None:
-            self.booting.accept(self.machines[request.slice], call)
-        else:
-            self._refuse(request.slice, reason, call)
+            self._booting.accept(self.add_machine(request.slice, group, request.zone), call)
+            return
+        if self.dice.chance(answers.failed_but_lives, "failed lives", call):
+            machine = self.add_machine(request.slice, group, request.zone)
+            self.boot(machine, self._booting.span_of(machine))
+        self._refuse(request.slice, reason, call)
 
     def _refusal(self, group: GroupSpec, zone: Zone, call: int) -> CreateFailure | None:
         present, chips = self.present(zone)
@@ -206,6 +180,10 @@ class FakeCloud:
         self.recorder.slice_created(name, now)
         return machine
 
+    def boot(self, machine: Machine, span: Millis) -> None:
+        """Let its hosts come up after a while."""
+        self._booting.boot(machine, span)
+
     def present(self, zone: Zone) -> tuple[int, int]:
         """Slices, and chips, that hold stock in a zone."""
         there = self._in_zone.get(zone, {}).values()
@@ -269,10 +247,10 @@ class FakeCloud:
     def choose(self, machines: list[Machine], count: int, stream: str) -> list[Machine]:
         """Some of these machines, drawn without bias."""
         left = list(machines)
-        chosen: list[Machine] = []
-        for number in range(min(count, len(left))):
-            chosen.append(left.pop(self.dice.pick(len(left), stream, number)))
-        return chosen
+        return [
+            left.pop(self.dice.pick(len(left), stream, number))
+            for number in range(min(count, len(left)))
+        ]
 
     def take(self, machines: list[Machine]) -> None:
         """Preempt slices: announce it if the model has a notice, then let them die."""
@@ -295,12 +273,13 @@ class FakeCloud:
         for machine in machines:
             if machine.state in (CloudState.READY, CloudState.CREATING):
                 zones[machine.zone] = None
-                self._preempt(machine)
+                self._end(machine, "preempted")
         for zone in zones:
             self._losses += 1
             self.stock.lost(zone, self._losses, self.present(zone)[0], self.clock.now)
 
-    def _preempt(self, machine: Machine) -> None:
+    def _end(self, machine: Machine, outcome: str) -> None:
+        """The machine dies, all at once or host by host, and the cloud says what it says of it."""
         fate = self.dice.uniform("vanishing", machine.name)
         odds = self.model.vanishing
         gap = self.model.host_by_host
@@ -311,10 +290,10 @@ class FakeCloud:
                 self._after(at, lambda host=host: self.kill_host(host))  # type: ignore[misc]
             else:
                 self.kill_host(host)
-        self._after(at, lambda: self.recorder.slice_ended(machine.name, self.clock.now, "preempted"))
+        self._after(at, lambda: self.recorder.slice_ended(machine.name, self.clock.now, outcome))
         if fate < odds.not_found:
             self.forget(machine)
-        elif fate < odds.not_found + odds.other_state:
+        elif outcome != "preempted" or fate < odds.not_found + odds.other_state:
             self._set(machine, CloudState.OTHER)
         else:
             self._set(machine, CloudState.PREEMPTED)
@@ -324,13 +303,13 @@ class FakeCloud:
         for machine in machines:
             if machine.state in (CloudState.READY, CloudState.CREATING):
                 machine.noticed = True
-                self._preempt(machine)
+                self._end(machine, "failed")
 
     def kill_host(self, host: Host) -> None:
-        """One host dies, and its address is free; the cloud goes on calling its slice what it was."""
+        """One host dies, and its address is free; its slice goes on being called what it was."""
         if host.alive:
             self.fleet.kill(host)
-            self.booting.released(host.address)
+            self._booting.released(host.address)
 
     def _set(self, machine: Machine, state: CloudState) -> None:
         machine.state = state
@@ -343,8 +322,7 @@ class FakeCloud:
         machine.history.append((self.clock.now, None))
         self.machines.pop(machine.name, None)
         self._in_zone[machine.zone].pop(machine.name, None)
-        if self.model.lists.stale is not None or self.model.lists.with_deleted:
-            self._past.append(machine)
+        self._listings.remember(machine)
 
     # ---- deleting --------------------------------------------------------------------------
 
@@ -384,48 +362,8 @@ class FakeCloud:
     def _observe(self, request: ef.ObserveSlices, call: int, asked_at: Instant) -> None:
         lists = self.model.lists
         if self.dice.chance(lists.error, "list fails", call):
-            self.deliver(ev.SlicesObserved((), asked_at, False, error="the call failed"))
-            return
-        if request.slices:
-            found = [self._sighting(self.machines[n]) for n in request.slices if n in self.machines]
-            missing = tuple(n for n in request.slices if n not in self.machines)
-            self.deliver(ev.SlicesObserved(tuple(found), asked_at, False, missing))
-            return
-        listing, complete = self._listing(call)
-        self.deliver(ev.SlicesObserved(tuple(listing), asked_at, complete))
-
-    def _listing(self, call: int) -> tuple[list[ev.SliceSighting], bool]:
-        lists = self.model.lists
-        if self.dice.chance(lists.empty, "list empty", call):
-            return [], True
-        listing = self._as_of(call)
-        if self.dice.chance(lists.without_newest, "list without newest", call) and listing:
-            newest = max(self.machines.values(), key=lambda m: m.created, default=None)
-            listing = [s for s in listing if newest is None or s.slice != newest.name]
-        if self.dice.chance(lists.with_deleted, "list with deleted", call) and self._past:
-            past = self._past[-1]
-            listing.append(
-                ev.SliceSighting(past.name, CloudState.READY, past.group.name, past.zone)
-            )
-        if self.dice.chance(lists.zone_missing, "list without zone", call) and listing:
-            zones = list(dict.fromkeys(s.zone for s in listing))
-            missing = zones[self.dice.pick(len(zones), "which zone", call)]
-            return [s for s in listing if s.zone != missing], False
-        return listing, True
-
-    def _as_of(self, call: int) -> list[ev.SliceSighting]:
-        stale = self.model.lists.stale
-        if stale is None or not self.dice.chance(stale.probability, "list stale", call):
-            return [self._sighting(m) for m in self.machines.values()]
-        then = self.clock.now - self.dice.draw(stale.delay, "how stale", call)
-        listing = []
-        for machine in [*self._past, *self.machines.values()]:
-            states = [state for at, state in machine.history if at <= then]
-            if states and states[-1] is not None:
-                listing.append(
-                    ev.SliceSighting(machine.name, states[-1], machine.group.name, machine.zone)
-                )
-        return listing
-
-    def _sighting(self, machine: Machine) -> ev.SliceSighting:
-        return ev.SliceSighting(machine.name, machine.state, machine.group.name, machine.zone)
+            self.deliver(ev.SlicesObserved((), asked_at, complete=False, error="the call failed"))
+        elif request.slices:
+            self.deliver(self._listings.some(request.slices, asked_at))
+        else:
+            self.deliver(self._listings.all(call, asked_at))

@@ -1,4 +1,4 @@
-"""Scripted faults: what a scenario does to the world at given times, on top of its random behaviour."""
+"""Scripted faults: what a scenario does to the world, on top of its random behaviour."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -6,9 +6,10 @@ from typing import Protocol
 from iris.core.events import CloudState, Event, JobStopRequested
 from iris.core.ids import JobId, RequestId, UserName
 from iris.core.instant import Instant, Millis
-from sim.cloud import FakeCloud, Machine
 from sim.clockwork import Clockwork
+from sim.cloud import FakeCloud
 from sim.fleet import Fleet
+from sim.machine import Machine
 from sim.model import Fault, FaultKind
 
 FOR_GOOD = Millis(1 << 50)
@@ -45,7 +46,7 @@ def _strike(world: World, number: int, fault: Fault) -> None:
     span = fault.duration if fault.duration is not None else FOR_GOOD
     match fault.kind:
         case FaultKind.ZONE_OUTAGE | FaultKind.STOCKOUT:
-            _close_zones(cloud, fault, Instant(now + span), now)
+            _close_zones(cloud, fault, Instant(now + span))
         case FaultKind.PREEMPT:
             cloud.take(_targets(cloud, fault, number))
         case FaultKind.KILL_WORKER | FaultKind.SILENCE_WORKER:
@@ -64,7 +65,7 @@ def _strike(world: World, number: int, fault: Fault) -> None:
                 world.deliver(JobStopRequested(request, job, UserName("scenario")))
 
 
-def _close_zones(cloud: FakeCloud, fault: Fault, until: Instant, now: Instant) -> None:
+def _close_zones(cloud: FakeCloud, fault: Fault, until: Instant) -> None:
     zones = dict.fromkeys(
         zone
         for group in cloud.groups.values()

@@ -1,8 +1,8 @@
 """The simulated hosts and the work on them.
 
-A host carries out starts and stops and reports ends, as the real agent would, or dies, or falls silent for a while
-and tells everything when it is heard again. A task's progress is the world's own record: what was saved
-survives an attempt, what was not is lost.
+A host carries out starts and stops and reports ends, as the real agent would, or dies, or falls
+silent for a while and tells everything when it is heard again. A task's progress is the world's own
+record: what was saved survives an attempt, what was not is lost.
 """
 
 from collections.abc import Callable
@@ -29,14 +29,20 @@ from sim.recorder import Recorder
 
 @dataclass(slots=True)
 class Work:
-    """What a job's tasks have to do, and how much of it is saved; a gang's members share one account."""
+    """What a job's tasks have to do, and what is saved of it; a gang shares one account."""
 
     arrival: Arrival
     shared: bool
     saved: dict[int, int] = field(default_factory=dict)
     """Milliseconds of work saved, by task; of a gang, under 0."""
-    broken: dict[int, int] = field(default_factory=dict)
-    """What a gang's round had kept when its first member was lost: the others got no further."""
+    cut_off: dict[tuple[int, int], int] = field(default_factory=dict)
+    """By account and attempt: what it had kept when it was over for the job.
+
+    A gang's round is over when its first member is lost; any attempt is when another takes its
+    place, though on a host that is cut off it may run on.
+    """
+    last: dict[int, "Run"] = field(default_factory=dict)
+    """The attempt of each task that started last."""
 
     def account(self, index: int) -> int:
         """Under which index a task's progress is kept."""
@@ -50,7 +56,7 @@ class Run:
     task: TaskId
     index: int
     attempt: int
-    job: str
+    work: Work
     host: "Host"
     row: AttemptRow
     restore: int
@@ -104,7 +110,7 @@ class Fleet:
 
     # ---- hosts -----------------------------------------------------------------------------
 
-    def boot(self, slice_: SliceId, index: int, address: str, cores_count: bool) -> Host:
+    def boot(self, slice_: SliceId, index: int, address: str, *, cores_count: bool) -> Host:
         """A host comes up."""
         host = Host(
             slice_, index, worker_id(slice_, index), f"{slice_}/{index}", address, cores_count
@@ -176,16 +182,22 @@ class Fleet:
 
     def _start(self, host: Host, start: StartAttempt) -> None:
         job, index = split_task_id(start.task)
-        work = self.work[job]
+        work = self.work.get(job)
+        if work is None:
+            return  # Its job ended while this host was cut off: nobody wants it any more.
         template = work.arrival.template
         chips_milli = template.cpu_milli if host.cores_count else template.chips * 1000
-        row = self._recorder.attempt_started(
-            job, index, start.attempt, (host.slice, host.index), chips_milli, self._clock.now
-        )
+        now, place = self._clock.now, (host.slice, host.index)
+        row = AttemptRow(job, index, start.attempt, *place, chips_milli, now, None, now, None, 0, 0)
+        self._recorder.attempt_started(row)
         checkpoint = template.checkpoint
         restore = checkpoint.restore if checkpoint is not None and start.attempt else 0
+        last = work.last.get(index)
+        if last is not None and not last.over:
+            self._kept(last, now)
         before = work.saved.get(work.account(index), 0)
-        run = Run(start.task, index, start.attempt, job, host, row, restore, before)
+        run = Run(start.task, index, start.attempt, work, host, row, restore, before)
+        work.last[index] = run
         host.runs[start.task, start.attempt] = run
         self.running += 1
         entry, number = template.entry, work.arrival.number
@@ -211,7 +223,7 @@ class Fleet:
 
     def _span(self, run: Run) -> Millis:
         """From running to done: restoring, the work that is left, and what its checkpoints cost."""
-        arrival = self.work[run.job].arrival
+        arrival = run.work.arrival
         left = max(0, arrival.run_time - run.before)
         checkpoint = arrival.template.checkpoint
         if checkpoint is None:
@@ -220,9 +232,9 @@ class Fleet:
         return Millis(run.restore + left + saves * checkpoint.cost)
 
     def _failure_of(self, run: Run, span: Millis) -> tuple[Millis, EndCause] | None:
-        arrival = self.work[run.job].arrival
+        arrival = run.work.arrival
         failures = arrival.template.failures
-        if failures is None or (self.work[run.job].shared and run.index):
+        if failures is None or (run.work.shared and run.index):
             return None  # A gang fails as one: its first member stands for all.
         key = (arrival.number, run.index, run.attempt)
         stream = arrival.template.entry
@@ -241,9 +253,9 @@ class Fleet:
     def _finish(self, run: Run, cause: EndCause) -> None:
         if run.over:
             return
-        arrival = self.work[run.job].arrival
         if cause is EndCause.EXIT_ZERO:
-            self._end(run, max(0, arrival.run_time - run.before))
+            whole = max(0, run.work.arrival.run_time - run.before)
+            self._end(run, run.work.cut_off.get(self._key(run), whole))
             self._report(run.host, run, AttemptState.SUCCEEDED, cause)
         else:
             self._end(run, self._kept(run, self._clock.now))
@@ -251,14 +263,16 @@ class Fleet:
 
     def _kept(self, run: Run, now: Instant) -> int:
         """How much of an interrupted attempt's work is saved; enters it into the job's account."""
-        work = self.work[run.job]
-        if not work.shared:
-            return self._saved(work, run, now)
-        if run.attempt not in work.broken:
-            work.broken[run.attempt] = self._saved(work, run, now)
-        return work.broken[run.attempt]
+        key = self._key(run)
+        if key not in run.work.cut_off:
+            run.work.cut_off[key] = self._saved(run, now)
+        return run.work.cut_off[key]
 
-    def _saved(self, work: Work, run: Run, now: Instant) -> int:
+    def _key(self, run: Run) -> tuple[int, int]:
+        return run.work.account(run.index), run.attempt
+
+    def _saved(self, run: Run, now: Instant) -> int:
+        work = run.work
         checkpoint = work.arrival.template.checkpoint
         if checkpoint is None or run.running is None:
             return 0
@@ -266,10 +280,9 @@ class Fleet:
         if worked <= 0:
             return 0
         kept = worked // (checkpoint.every + checkpoint.cost) * checkpoint.every
-        doomed = run.host.doomed_for
-        if checkpoint.on_notice is not None and doomed is not None:
-            if doomed >= checkpoint.on_notice:
-                kept = max(kept, worked - checkpoint.on_notice)
+        needed, notice = checkpoint.on_notice, run.host.doomed_for
+        if needed is not None and notice is not None and notice >= needed:
+            kept = max(kept, worked - needed)
         kept = min(kept, work.arrival.run_time - run.before)
         account = work.account(run.index)
         work.saved[account] = max(work.saved.get(account, 0), run.before + kept)
@@ -281,9 +294,7 @@ class Fleet:
         self.running -= 1
         self._recorder.attempt_ended(run.row, self._clock.now, kept)
 
-    def _report(
-        self, host: Host, run: Run, state: AttemptState, cause: EndCause | None
-    ) -> None:
+    def _report(self, host: Host, run: Run, state: AttemptState, cause: EndCause | None) -> None:
         self._tell(host, AttemptReport(run.task, run.attempt, state, cause))
 
     def _tell(self, host: Host, report: AttemptReport) -> None:
@@ -293,7 +304,7 @@ class Fleet:
             self._deliver(WorkerReported(host.worker, host.incarnation, (report,)))
 
     def close(self) -> None:
-        """The simulation stops: what runs has neither been lost nor kept; its work so far counts as kept."""
+        """The simulation stops; the work so far of what still runs counts as kept."""
         now = self._clock.now
         for host in list(self.hosts.values()):
             for run in list(host.runs.values()):

@@ -68,7 +68,7 @@ class SliceRow:
     ready: Instant | None = None  # None: never became ready
     end: Instant | None = None  # None: still there at the end of the simulation
     outcome: str = "live"
-    """`live`, `deleted`, `preempted`, `failed`, or the reason of a refused create, as `stockout`."""
+    """`live`, `deleted`, `preempted`, `failed`, or why its create was refused, as `stockout`."""
     busy: int = 0
     """Milli-chip-milliseconds used by attempts while it was ready."""
     idle: int = 0

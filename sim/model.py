@@ -1,7 +1,8 @@
-"""What a scenario says, as frozen values: the fake cloud's behaviour, the workload, scripted faults.
+"""What a scenario says, as frozen values: the fake cloud's behaviour, the workload, the faults.
 
-`sim.scenario` reads these from YAML; nothing here reads, draws or decides. Probabilities lie in 0..1.
-The marks F-01 to F-13 name the cloud's fault models that a key can produce (see docs/simulation.md).
+`sim.scenario` reads these from YAML; nothing here reads, draws or decides. Probabilities lie in
+0..1. The marks F-01 to F-13 name the cloud's fault models that a key can produce (see
+docs/simulation.md).
 """
 
 from collections.abc import Mapping
@@ -17,7 +18,7 @@ from sim.dice import Constant, Distribution
 
 @dataclass(frozen=True, slots=True)
 class Bulk:
-    """How many slices of one zone are lost at one instant: geometric with a mean, cut at a maximum."""
+    """How many slices of a zone go at one instant: geometric with a mean, cut at a maximum."""
 
     mean: float = 1.0
     max: int = 1

@@ -101,21 +101,15 @@ class Recorder:
             submit=now,
         )
 
-    def attempt_started(
-        self, job: str, index: int, attempt: int, place: tuple[str, int], chips_milli: int, now: Instant
-    ) -> AttemptRow:
-        """An attempt holds its share of a slice from now on."""
-        row = AttemptRow(
-            job, index, attempt, place[0], place[1], chips_milli, now, None, now, None, 0, 0
-        )
+    def attempt_started(self, row: AttemptRow) -> None:
+        """An attempt holds its share of a slice from its start on."""
         self.measures.attempts.append(row)
-        self._unjudged.setdefault(job, []).append(row)
-        self.measures.jobs[job].attempts += 1
-        use = self._use[place[0]]
-        self._settle(use, now)
-        use.used += chips_milli
-        self.busy += chips_milli
-        return row
+        self._unjudged.setdefault(row.job, []).append(row)
+        self.measures.jobs[row.job].attempts += 1
+        use = self._use[row.slice]
+        self._settle(use, row.start)
+        use.used += row.chips_milli
+        self.busy += row.chips_milli
 
     def attempt_running(self, row: AttemptRow, now: Instant) -> None:
         """The user's code runs."""

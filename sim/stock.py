@@ -1,7 +1,7 @@
-"""What the fake cloud has to give: capacity over time, spells of drought, what a loss leaves behind, quota.
+"""What the fake cloud has to give: capacity over time, droughts, what a loss leaves, quota.
 
-The answer to "may this slice be had now" is the reason why not, or nothing. How many may exist in a zone is the
-least of what its curve, an outage and a loss allow.
+The answer to "may this slice be had now" is the reason why not, or nothing. How many may exist in a
+zone is the least of what its curve, an outage and a loss allow.
 """
 
 from bisect import bisect_right

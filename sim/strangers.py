@@ -1,19 +1,15 @@
 """F-13: another hand on our machines, and machines with our label that nobody here asked for."""
 
-from typing import TYPE_CHECKING
-
 from iris.core.events import CloudState
 from iris.core.ids import SliceId
 from iris.core.instant import Millis
-
-if TYPE_CHECKING:
-    from sim.cloud import FakeCloud
+from sim.machine import Provider
 
 
 class Strangers:
     """Whoever else has the project's keys."""
 
-    def __init__(self, cloud: "FakeCloud") -> None:
+    def __init__(self, cloud: Provider) -> None:
         """For the machines of this cloud."""
         self._cloud = cloud
 
@@ -48,7 +44,7 @@ class Strangers:
             machine = cloud.add_machine(name, group, group.zones[0])
             # Every other one is empty: its machines never speak.
             if number % 2 == 0:
-                cloud.booting.boot(machine, Millis(0))
+                cloud.boot(machine, Millis(0))
             self._add_one(number + 1)
 
         cloud.clock.later(max(Millis(1), span), appear)

@@ -1,8 +1,8 @@
 """One simulated world: the real controller, driven by simulated time against a fake cloud.
 
-This is a second driver for `iris.drive.turn`, as the production controller's loop is another. All facts of an
-instant reach the controller in one turn; its requests are carried out by the fleet and the cloud. Nothing here
-decides anything that the controller decides.
+This is a second driver for `iris.drive.turn`, as the production controller's loop is another. All
+facts of an instant reach the controller in one turn; its requests are carried out by the fleet and
+the cloud. Nothing here decides anything that the controller decides.
 """
 
 import time
@@ -27,6 +27,7 @@ from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
 from sim.dice import Dice
 from sim.fleet import Fleet, Work
+from sim.machine import Surroundings
 from sim.measure import Measures
 from sim.model import Arrival, Scenario
 from sim.recorder import Recorder
@@ -39,7 +40,7 @@ _STEPS_BETWEEN_LOOKS = 5_000
 
 
 class DigestJournal:
-    """A journal that keeps only a running hash of every decision, and the last turn for the auditor."""
+    """A journal that keeps only a running hash of every decision, and the last turn."""
 
     def __init__(self) -> None:
         """Nothing is written yet."""
@@ -80,7 +81,10 @@ class World:
         self.dice = Dice(scenario.seed)
         prices: dict[str, int] = {g.name: g.price_per_hour for g in scenario.cluster.groups}
         self.measures = Measures(
-            scenario.name, scenario.seed, group_price_per_hour=prices, warm_up=Instant(scenario.warm_up)
+            scenario.name,
+            scenario.seed,
+            group_price_per_hour=prices,
+            warm_up=Instant(scenario.warm_up),
         )
         self.recorder = Recorder(self.measures)
         self.controller = Controller()
@@ -93,11 +97,7 @@ class World:
         self.cloud = FakeCloud(
             scenario.cloud,
             {g.name: g for g in scenario.cluster.groups},
-            clock=self.clock,
-            dice=self.dice,
-            fleet=self.fleet,
-            recorder=self.recorder,
-            deliver=self._deliver,
+            Surroundings(self.clock, self.dice, self.fleet, self.recorder, self._deliver),
         )
         self._inbox: list[ev.Event] = []
         self._alarms: list[Instant] = []
@@ -135,7 +135,7 @@ class World:
         self._request_turn(self.clock.now)
 
     def _request_turn(self, at: Instant) -> None:
-        # An alarm that rings too early only sets the next one, so a later deadline needs none of its own.
+        # An alarm that rings too early sets the next one: a later deadline needs none of its own.
         if not self._alarms or at < self._alarms[-1]:
             self._alarms.append(at)
             self.clock.turn_at(at, self._ring)
@@ -188,7 +188,7 @@ class World:
             case ef.CreateSlice() | ef.DeleteSlice() | ef.ObserveSlices():
                 self.cloud.perform(effect)
             case _:
-                # Replies and acknowledgements end here: simulated users and agents ask nothing twice.
+                # Replies and acknowledgements end here: the users and agents ask nothing twice.
                 return
 
     # ---- jobs ------------------------------------------------------------------------------
@@ -251,7 +251,7 @@ class World:
             self._sample_every = Millis(self._sample_every * 2)
         self.clock.turn_at(Instant(self.clock.now + self._sample_every), self._sample)
 
-    def finish(self, partial: bool) -> Measures:
+    def finish(self, *, partial: bool) -> Measures:
         """Close the books and hand them over."""
         now = self.clock.now
         for name in self.recorder.unjudged_jobs():
@@ -323,8 +323,8 @@ def simulate(
     Args:
         scenario: what to run.
         progress: called now and then.
-        check_invariants: all of them after every turn; by default as often as keeps the cost of a turn
-            bounded, which depends on the scenario and seed alone.
+        check_invariants: all of them after every turn; by default as often as keeps the cost of a
+            turn bounded, which depends on the scenario and seed alone.
         stop: asked now and then; once it says so, the run ends there and is marked partial.
     """
     began = time.perf_counter()
@@ -342,5 +342,3 @@ def simulate(
     measures = world.finish(partial=stopped)
     measures.wall_s = time.perf_counter() - began
     return measures
-
-

@@ -239,9 +239,7 @@ def _hold(
 ) -> None:
     job = state.jobs[decision.job]
     member = state.unit_of(state.tasks[decision.tasks[0]]).member
-    state.add_hold(
-        Hold(job.id, member, kind, decision.workers, decision.need, state.now, expected)
-    )
+    state.add_hold(Hold(job.id, member, kind, decision.workers, decision.need, state.now, expected))
 
 
 def _release(state: ClusterState, release: de.Release) -> None:
@@ -379,5 +377,3 @@ def _forget(state: ClusterState, oblivion: de.Oblivion) -> None:
         state.drop_job(state.jobs[job])
     for slice_ in oblivion.slices:
         state.drop_slice(state.slices[slice_])
-
-

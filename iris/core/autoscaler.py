@@ -113,7 +113,7 @@ class _Planner:
     def requests(self) -> Iterator[de.SliceRequest]:
         """Floors first, then demand in its order, then buffers."""
         for group in self.state.spec.groups:
-            missing = group.min_slices - _standing(self.state, group)
+            missing = group.min_slices - standing(self.state, group)
             if missing > 0:
                 yield from self._ask(self.pools_of(group), missing, "below min_slices")
         for key in queues_in_order(self.state):
@@ -187,9 +187,7 @@ class _Planner:
     def spare(self, group: GroupSpec) -> int:
         """Slices of a group, ready or coming, that nothing is given to."""
         idle = len(self.state.idle.get(group.name, ()))
-        whole = sum(
-            c.whole for (name, _), c in self.coming.items() if name == group.name
-        )
+        whole = sum(c.whole for (name, _), c in self.coming.items() if name == group.name)
         return idle + whole
 
     # ---- routing ---------------------------------------------------------------------------
@@ -225,7 +223,7 @@ class _Planner:
         if not state.books.listed:
             return 0
         room = group.max_slices - state.existing(group.name)
-        room = min(room, _reservation_left(state, group))
+        room = min(room, reservation_left(state, group))
         if room <= 0:
             return 0
         return max(0, min(room, self._gate(pool), self._tokens()))
@@ -277,13 +275,13 @@ def _capacity(shape: Shape, group: GroupSpec) -> int:
     return 1 if shape.hosts else group.hosts * copies(shape.need, group.host)
 
 
-def _standing(state: ClusterState, group: GroupSpec) -> int:
+def standing(state: ClusterState, group: GroupSpec) -> int:
     """Slices of a group that are there to stay or coming: neither draining nor on their way out."""
     tally = state.fleet.get(group.name, {})
     return tally.get(SliceState.READY, 0) + sum(tally.get(s, 0) for s in COMING)
 
 
-def _reservation_left(state: ClusterState, group: GroupSpec) -> int:
+def reservation_left(state: ClusterState, group: GroupSpec) -> int:
     """How many slices of a group its reservation still holds, whatever sizes draw on it."""
     if group.reservation is None:
         return group.max_slices
@@ -301,7 +299,7 @@ def _reservation_left(state: ClusterState, group: GroupSpec) -> int:
 
 def _idle(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
     for group in state.spec.groups:
-        surplus = _standing(state, group) - group.min_slices
+        surplus = standing(state, group) - group.min_slices
         spare = planner.spare(group) - group.buffer_slices
         if surplus <= 0 or spare <= 0:
             continue
@@ -325,5 +323,3 @@ def _is_free(state: ClusterState, slice_: Slice, planner: _Planner) -> bool:
     if any(w is not None and state.workers[w].holds for w in slice_.workers):
         return False
     return not (state.may_work(slice_) and (slice_.group, slice_.zone) in planner.wanted)
-
-

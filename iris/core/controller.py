@@ -59,8 +59,10 @@ class Controller:
             carry_out(plan_jobs)
         if state.may_place():
             carry_out(plan_placements)
-        if state.churned:
+        while state.may_evict():
             carry_out(plan_evictions)
+            if state.may_place():  # Who evicts gives up what was kept for it elsewhere.
+                carry_out(plan_placements)
         if state.may_scale():
             carry_out(plan_capacity)
         if state.news.is_about_returns():

@@ -1,77 +1,125 @@
 """Whom a more urgent unit may displace, and where it then goes: both in one decision.
 
 Only attempts of a strictly lower band are victims, and only as many as the beneficiary needs to fit. Of
-several places the one whose victims lose least is taken: work since the last checkpoint, weighted by what
-it holds, a gang counting whole. The room that the victims leave is kept for the beneficiary, which goes
+several places the one whose victims lose least is taken: the lowest band first, then work since the last
+checkpoint, weighted by what it holds, a gang counting whole and once. The room that the victims leave is kept for the beneficiary, which goes
 nowhere else; so the same unit never evicts twice for one start, and nobody slips into the gap.
 
 A search that found nothing is remembered: it is repeated only on workers whose work has changed since.
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from iris.core import decisions as de
 from iris.core.fit import Shape, weight_of
-from iris.core.ids import WorkerId
-from iris.core.lifecycle import AttemptState, SliceState
+from iris.core.holds import kept_for_less, releases_on
+from iris.core.ids import SliceId, WorkerId
+from iris.core.indexes import HoldKey
+from iris.core.lifecycle import AttemptState
 from iris.core.order import queues_in_order
-from iris.core.records import Slice, Task, Worker
+from iris.core.placing import spare_is_wanted
+from iris.core.records import Task, Worker
 from iris.core.resources import fits, minus, plus
 from iris.core.room import Pool
 from iris.core.spec import Band
 from iris.core.state import ClusterState
 from iris.core.waiting import GANG, QueueKey, Unit
 
-_Cost = tuple[int, int, int]
-"""What an eviction costs: work lost, the number of victims, the place's number for ties."""
+_Cost = tuple[int, int, int, int]
+"""What an eviction costs: the most urgent band that loses, work lost, the number of victims, and the
+place's number for ties."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """For whom room is looked for, and where."""
+
+    key: QueueKey
+    own: HoldKey
+    """What is kept for it already is no bar to it."""
+    pools: tuple[Pool, ...]
+    where: list[WorkerId] | None  # None: everywhere
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A place, and who must leave it: nobody, when it will be free without that."""
+
+    workers: list[Worker]
+    victims: list[Task]
 
 
 def plan_evictions(state: ClusterState) -> Iterator[de.Decision]:
     """For each blocked queue, while victims can be found: its head takes their place."""
     churned = list(state.churned)
     state.churned.clear()
+    state.waiting.unsearched = False
     waiting = state.waiting
     # What a queue missed while it was not blocked, it must look at when it is blocked again.
     state.hopeless = {
-        k: None for k in state.hopeless if k in waiting.queues and k.shape in waiting.blocked
+        k: searched
+        for k, searched in state.hopeless.items()
+        if k in waiting.queues and k.shape in waiting.blocked
     }
     if not state.spec.scheduler.eviction or not waiting.blocked:
         return
     for key in queues_in_order(state):
-        if key.shape not in waiting.blocked or key.band >= Band.BATCH:
+        if key.band < Band.BATCH:
+            yield from _evict_for_queue(state, key, churned)
+
+
+def _evict_for_queue(
+    state: ClusterState, key: QueueKey, churned: list[WorkerId]
+) -> Iterator[de.Decision]:
+    waiting = state.waiting
+    while key in waiting.queues and key.shape in waiting.blocked:
+        unit = waiting.queues[key].head()
+        pools = _open_pools(state, key.shape)
+        ranks = tuple(pool.rank for pool in pools)
+        where = churned if state.hopeless.get(key) == ranks else None
+        job = state.job_by_number[unit.job]
+        search = _Search(key, (job.id, unit.member), pools, where)
+        found = _cheapest(state, search, unit)
+        if found is None:
+            state.hopeless[key] = ranks
+            return
+        if not found.victims:
+            # Somebody is leaving already, and then it fits there: nobody else need go.
+            state.hopeless.pop(key, None)
+            return
+        yield from releases_on(state, found.workers, key.band)
+        yield de.Eviction(
+            job.id,
+            tuple(t.id for t in state.members(job, unit.member)),
+            tuple(w.id for w in found.workers),
+            key.shape.need,
+            tuple(v.id for v in found.victims),
+            f"{job.id} ({job.spec.band.name.lower()}) needs the room",
+        )
+
+
+def _open_pools(state: ClusterState, shape: Shape) -> tuple[Pool, ...]:
+    """The pools in which a shape may take room from others."""
+    candidates = state.room.candidates(shape)
+    return tuple(p for p in candidates if not spare_is_wanted(state, shape, p))
+
+
+def _cheapest(state: ClusterState, search: _Search, unit: Unit) -> _Found | None:
+    """The place whose victims lose least, or one that will be free without any."""
+    pools = [p for p in search.pools if _has_victims(state, p, search.key.band)]
+    best: tuple[_Cost, _Found] | None = None
+    for number, workers in _places(state, pools, search.where, unit):
+        victims = _victims_on_all(state, workers, search)
+        if victims is None:
             continue
-        where = churned if key in state.hopeless else None
-        while key in waiting.queues:
-            unit = waiting.queues[key].head()
-            eviction = _evict_for(state, key, unit, where)
-            if eviction is None:
-                state.hopeless[key] = None
-                break
-            yield eviction
-
-
-def _evict_for(
-    state: ClusterState, key: QueueKey, unit: Unit, where: list[WorkerId] | None
-) -> de.Eviction | None:
-    pools = [p for p in state.room.candidates(key.shape) if _has_victims(state, p, key.band)]
-    if not pools:
-        return None
-    if unit.member == GANG:
-        found = _cheapest_slice(state, key, pools, where)
-    else:
-        found = _cheapest_host(state, key, pools, where)
-    if found is None:
-        return None
-    workers, victims = found
-    job = state.job_by_number[unit.job]
-    return de.Eviction(
-        job.id,
-        tuple(t.id for t in state.members(job, unit.member)),
-        tuple(w.id for w in workers),
-        key.shape.need,
-        tuple(v.id for v in victims),
-        f"{job.id} ({job.spec.band.name.lower()}) needs the room",
-    )
+        found = _Found(workers, victims)
+        if not victims:
+            return found
+        cost = (*_cost(state, victims), number)
+        if best is None or cost < best[0]:
+            best = (cost, found)
+    return best[1] if best is not None else None
 
 
 def _has_victims(state: ClusterState, pool: Pool, band: int) -> bool:
@@ -79,36 +127,18 @@ def _has_victims(state: ClusterState, pool: Pool, band: int) -> bool:
     return any(counts[band + 1 :])
 
 
-def _cheapest_host(
-    state: ClusterState, key: QueueKey, pools: list[Pool], where: list[WorkerId] | None
-) -> tuple[list[Worker], list[Task]] | None:
-    best: tuple[_Cost, list[Worker], list[Task]] | None = None
+def _places(
+    state: ClusterState, pools: list[Pool], where: list[WorkerId] | None, unit: Unit
+) -> Iterator[tuple[int, list[Worker]]]:
+    """Hosts for a task, whole slices for a gang, each with its number."""
+    seen: dict[SliceId, None] = {}
     for worker in _workers_in(state, pools, where):
-        victims = _victims_on(state, worker, key)
-        if victims:
-            cost = (*_cost(state, victims), worker.number)
-            if best is None or cost < best[0]:
-                best = (cost, [worker], victims)
-        elif victims is not None:
-            # Somebody is leaving already, and then it fits here: nobody else need go.
-            return None
-    return None if best is None else (best[1], best[2])
-
-
-def _cheapest_slice(
-    state: ClusterState, key: QueueKey, pools: list[Pool], where: list[WorkerId] | None
-) -> tuple[list[Worker], list[Task]] | None:
-    best: tuple[_Cost, list[Worker], list[Task]] | None = None
-    for slice_ in _slices_in(state, pools, where):
-        workers = [state.workers[w] for w in slice_.workers if w is not None]
-        victims = _victims_on_all(state, workers, key)
-        if victims:
-            cost = (*_cost(state, victims), slice_.number)
-            if best is None or cost < best[0]:
-                best = (cost, workers, victims)
-        elif victims is not None:
-            return None
-    return None if best is None else (best[1], best[2])
+        if unit.member != GANG:
+            yield worker.number, [worker]
+        elif worker.slice not in seen:
+            seen[worker.slice] = None
+            slice_ = state.slices[worker.slice]
+            yield slice_.number, [state.workers[w] for w in slice_.workers if w is not None]
 
 
 def _workers_in(
@@ -122,37 +152,28 @@ def _workers_in(
             yield worker
 
 
-def _slices_in(
-    state: ClusterState, pools: list[Pool], where: list[WorkerId] | None
-) -> Iterator[Slice]:
-    seen: dict[int, Slice] = {}
-    for worker in _workers_in(state, pools, where):
-        slice_ = state.slices[worker.slice]
-        if slice_.state is SliceState.READY:
-            seen[slice_.number] = slice_
-    yield from seen.values()
-
-
 def _victims_on_all(
-    state: ClusterState, workers: list[Worker], key: QueueKey
+    state: ClusterState, workers: list[Worker], search: _Search
 ) -> list[Task] | None:
     victims: list[Task] = []
     for worker in workers:
         if worker.number not in state.room.where:
             return None
-        here = _victims_on(state, worker, key)
+        here = _victims_on(state, worker, search)
         if here is None:
             return None
         victims += here
     return victims
 
 
-def _victims_on(state: ClusterState, worker: Worker, key: QueueKey) -> list[Task] | None:
+def _victims_on(state: ClusterState, worker: Worker, search: _Search) -> list[Task] | None:
     """Whom to stop on a worker so that the need fits: nobody (empty) if it will fit by itself."""
-    shape: Shape = key.shape
+    key, shape = search.key, search.key.shape
     if worker.id in shape.avoid:
         return None
-    amount = state.open_amount(worker)
+    amount = plus(state.open_amount(worker), kept_for_less(state, worker, key.band))
+    if search.own in worker.holds:
+        amount = plus(amount, shape.need)
     lower: list[tuple[int, int, int, Task]] = []
     for name in worker.attempts:
         task = state.tasks[name]
@@ -179,8 +200,10 @@ def _victims_on(state: ClusterState, worker: Worker, key: QueueKey) -> list[Task
     return chosen
 
 
-def _cost(state: ClusterState, victims: list[Task]) -> tuple[int, int]:
-    return sum(_loss(state, v) for v in victims), len(victims)
+def _cost(state: ClusterState, victims: list[Task]) -> tuple[int, int, int]:
+    units = {state.unit_of(victim): victim for victim in victims}
+    urgent = max(-state.jobs[victim.job].spec.band for victim in victims)
+    return urgent, sum(_loss(state, victim) for victim in units.values()), len(victims)
 
 
 def _loss(state: ClusterState, task: Task) -> int:

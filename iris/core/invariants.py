@@ -1,17 +1,119 @@
-"""What always holds."""
+"""What always holds, and the auditor who looks whether it does. Part of the product, not of its tests.
+
+The predicates stand in three rooms: `iris.core.soundness` and `iris.core.recount` look at the state alone,
+`iris.core.conduct` at what happens in a turn. `docs/invariants.md` lists them. Nothing here changes the
+state: a simulation with the auditor ends in the digest of one without.
+"""
+
+from collections.abc import Iterator
+from typing import Final, TypeAlias
+
+from iris.core.conduct import Witness
+from iris.core.ids import TaskId, WorkerId
+from iris.core.instant import Instant
+from iris.core.lifecycle import ENDED_JOB, AttemptState, JobState
 from iris.core.record import Turn
+from iris.core.recount import INDEX_PREDICATES
+from iris.core.snapshot import copy_state
+from iris.core.retry import EndCause
+from iris.core.soundness import STATE_PREDICATES, sight_of
 from iris.core.state import ClusterState
+
+PREDICATES: Final = (*STATE_PREDICATES, *INDEX_PREDICATES)
+"""Every predicate of the state alone."""
+
+SENTENCES_KEPT: Final = 20
+
+_End: TypeAlias = "tuple[AttemptState, EndCause | None, Instant | None, Instant | None, WorkerId]"
+
+_TURNS_PER_ROW: Final = 4
+"""Turns between two looks at the whole state, for each task, slice and worker of it: what such a look costs, spread."""
+
+
+def violations(state: ClusterState) -> list[str]:
+    """A sentence for everything about a state, between two turns, that must not be."""
+    sight = sight_of(state)
+    return [sentence for predicate in PREDICATES for sentence in predicate(sight)]
 
 
 class Auditor:
-    """Stub to be replaced in this very session."""
+    """Looks at every turn of a controller, and now and then, or each time, at the whole state."""
 
     def __init__(self, state: ClusterState, *, every_turn: bool) -> None:
-        self.checked = self.violated = 0
+        self.checked = 0
+        """Evaluations of predicates so far."""
+        self.violated = 0
         self.sentences: list[str] = []
+        """The first violations, as sentences."""
+        self._state = state
+        self._every_turn = every_turn
+        self._witness = Witness(state)
+        self._turns = 0
+        self._next_look = 1
+        self._ended_jobs: dict[int, JobState] = {}
+        self._ended_attempts: dict[tuple[int, TaskId], tuple[_End, ...]] = {}
 
     def check(self, turn: Turn) -> None:
-        pass
+        """Judge a turn that the state has just been through."""
+        for sentence in self._witness.saw(turn):
+            self._note(sentence)
+        self._turns += 1
+        if self._every_turn:
+            self._look()
+        elif self._turns >= self._next_look:
+            self._look()
+            rows = len(self._state.tasks) + len(self._state.slices) + len(self._state.workers)
+            self._next_look = self._turns + max(self._turns, _TURNS_PER_ROW * rows)
 
     def check_all(self) -> None:
-        pass
+        """Look at the whole state, and at whether looking leaves it as it was."""
+        self._look()
+        self.checked += 1
+        before = self._state.digest()
+        if copy_state(self._state).digest() != before:
+            self._note("V-18 a copy of the state is not equal to it")
+        if self._state.digest() != before:
+            self._note("V-18 the state has changed by being copied")
+
+    def _note(self, sentence: str) -> None:
+        self.violated += 1
+        if len(self.sentences) < SENTENCES_KEPT:
+            self.sentences.append(sentence)
+
+    def _look(self) -> None:
+        witness = self._witness
+        self.checked += len(PREDICATES) + 3 + witness.checked
+        witness.checked = 0
+        for sentence in violations(self._state):
+            self._note(sentence)
+        for found in (witness.ends_were_seen(), self._ends_are_final(), self._ends_stay()):
+            for sentence in found:
+                self._note(sentence)
+
+    def _ends_are_final(self) -> Iterator[str]:
+        """V-15: a job that has ended keeps its state, and stays ended."""
+        seen: dict[int, JobState] = {}
+        for name, job in self._state.jobs.items():
+            before = self._ended_jobs.get(job.number)
+            if before is not None and job.state is not before:
+                yield f"V-15 job {name} had ended as {before.value} and is {job.state.value}"
+            if job.state in ENDED_JOB:
+                seen[job.number] = job.state
+        self._ended_jobs = seen
+
+    def _ends_stay(self) -> Iterator[str]:
+        """V-02: an attempt that has ended never changes, and is not forgotten before its job."""
+        seen: dict[tuple[int, TaskId], tuple[_End, ...]] = {}
+        for job in self._state.jobs.values():
+            for task in job.tasks:
+                ends = tuple(
+                    (a.state, a.cause, a.started_at, a.ended_at, a.worker)
+                    for a in task.attempts
+                    if a.ended_at is not None
+                )
+                before = self._ended_attempts.get((job.number, task.id), ())
+                if ends[: len(before)] != before:
+                    yield f"V-02 ended attempts of {task.id} have changed: {before} became {ends}"
+                if ends:
+                    seen[job.number, task.id] = ends
+        self._ended_attempts = seen

@@ -240,7 +240,9 @@ def _budget(job: Job, charge: Budget) -> int:
 
 def _spent(charge: Budget, spent: int, attempt: Attempt) -> str:
     cause = attempt.cause.value if attempt.cause else "unknown"
-    return f"{cause}: {spent} times is more than max_retries_{charge.value} allows; {attempt.detail}"
+    return (
+        f"{cause}: {spent} times is more than max_retries_{charge.value} allows; {attempt.detail}"
+    )
 
 
 def _fail(state: ClusterState, job: Job, tasks: list[Task], why: str) -> Iterator[de.Decision]:

@@ -41,9 +41,7 @@ _RAN: Final = frozenset({EndCause.EXIT_ZERO, EndCause.EXIT_NONZERO, EndCause.OUT
 _GIVEN_UP: Final = frozenset(
     {SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING, SliceState.GONE}
 )
-_ALIVE: Final = frozenset(
-    {ev.CloudState.CREATING, ev.CloudState.READY, ev.CloudState.REPAIRING}
-)
+_ALIVE: Final = frozenset({ev.CloudState.CREATING, ev.CloudState.READY, ev.CloudState.REPAIRING})
 
 
 def learn_time(state: ClusterState, now: Instant) -> None:
@@ -126,11 +124,7 @@ def _config_loaded(state: ClusterState, event: ev.ConfigLoaded) -> None:
 def _worker(state: ClusterState, name: WorkerId, incarnation: str) -> Worker | None:
     """The worker that speaks, if it is the one that is on the books and not given up."""
     worker = state.workers.get(name)
-    if (
-        worker is None
-        or worker.incarnation != incarnation
-        or worker.state is WorkerState.LOST
-    ):
+    if worker is None or worker.incarnation != incarnation or worker.state is WorkerState.LOST:
         state.books.stale_facts += 1
         return None
     return worker
@@ -196,9 +190,7 @@ def _worker_registered(state: ClusterState, event: ev.WorkerRegistered) -> list[
     return []
 
 
-def _why_refused(
-    state: ClusterState, slice_: Slice | None, event: ev.WorkerRegistered
-) -> str:
+def _why_refused(state: ClusterState, slice_: Slice | None, event: ev.WorkerRegistered) -> str:
     if slice_ is None:
         return "it names no slice that is known, and no group of the configuration"
     if slice_.state in _GIVEN_UP:

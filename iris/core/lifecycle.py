@@ -87,7 +87,6 @@ class WorkerState(_State):
     LOST = "lost"
 
 
-
 ENDED_JOB: Final = frozenset(
     {JobState.SUCCEEDED, JobState.FAILED, JobState.KILLED, JobState.UNSCHEDULABLE}
 )
@@ -104,7 +103,6 @@ ENDED_ATTEMPT: Final = frozenset(
         AttemptState.WORKER_FAILED,
     }
 )
-
 
 
 def _ends(*states: AttemptState) -> frozenset[AttemptState]:
@@ -162,9 +160,7 @@ SLICE_MOVES: Final[Mapping[SliceState, frozenset[SliceState]]] = {
         {SliceState.READY, SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING}
     ),
     SliceState.READY: frozenset({SliceState.DRAINING, SliceState.FAILED, SliceState.PREEMPTED}),
-    SliceState.DRAINING: frozenset(
-        {SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING}
-    ),
+    SliceState.DRAINING: frozenset({SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING}),
     SliceState.FAILED: frozenset({SliceState.DELETING}),
     SliceState.PREEMPTED: frozenset({SliceState.DELETING}),
     SliceState.DELETING: frozenset({SliceState.GONE}),

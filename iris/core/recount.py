@@ -6,11 +6,10 @@ the waiting index makes: whoever waits, fits nowhere.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
-from iris.core.decisions import HoldKind
-from iris.core.fit import shape_of, weight_of
-from iris.core.ids import GroupName, SliceId, UserName, WorkerId
+from iris.core.fit import Shape, shape_of, weight_of
+from iris.core.ids import GroupName, SliceId, UserName, WorkerId, Zone
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, SliceState, WorkerState
 from iris.core.order import served_at
@@ -19,16 +18,15 @@ from iris.core.records import Slice, Worker
 from iris.core.resources import Resources
 from iris.core.soundness import Predicate, Sight
 from iris.core.spec import Backfill
-from iris.core.state import ClusterState, PoolKey
+from iris.core.state import ClusterState
 from iris.core.waiting import GANG, QueueKey, Unit
 
+_PoolKey: TypeAlias = tuple[GroupName, Zone]
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-def _differ(
-    what: str, cached: Mapping[_Key, _Value], told: Mapping[_Key, _Value]
-) -> Iterator[str]:
+def _differ(what: str, cached: Mapping[_Key, _Value], told: Mapping[_Key, _Value]) -> Iterator[str]:
     """A sentence for every key under which two tables disagree; what is absent and what is nothing agree."""
     for key in (*cached, *(k for k in told if k not in cached)):
         here, there = cached.get(key), told.get(key)
@@ -44,7 +42,7 @@ def sums_of_attempts(sight: Sight) -> Iterator[str]:
     state = sight.state
     live: dict[SliceId, int] = {}
     chips: dict[SliceId, int] = {}
-    bands: dict[PoolKey, list[int]] = {}
+    bands: dict[_PoolKey, list[int]] = {}
     rates: dict[tuple[int, UserName], int] = {}
     for job, _, attempt in sight.live:
         slice_ = state.slices.get(attempt.slice)
@@ -77,7 +75,7 @@ def sums_of_slices(sight: Sight) -> Iterator[str]:
     """V-07: slices are counted by group and state, those that are coming by pool, the idle ones in order."""
     state = sight.state
     fleet: dict[tuple[GroupName, SliceState], int] = {}
-    coming: dict[PoolKey, int] = {}
+    coming: dict[_PoolKey, int] = {}
     idle: dict[GroupName, list[tuple[Instant, int]]] = {}
     for slice_ in state.slices.values():
         key = (slice_.group, slice_.state)
@@ -230,8 +228,13 @@ def whoever_waits_fits_nowhere(sight: Sight) -> Iterator[str]:
     if strict and waiting.queues:
         first = min(waiting.queues, key=lambda k: served_at(state, k, waiting.queues[k].head()))
     before = state.books.evaluations
+    fits: dict[Shape, bool] = {}
     for key, queue in waiting.queues.items():
-        if (first is None or key == first) and _fits_somewhere(state, key, queue.head()):
+        if first is not None and key != first:
+            continue
+        if key.shape not in fits:
+            fits[key.shape] = _fits_somewhere(state, key, queue.head())
+        if fits[key.shape]:
             job = state.job_by_number[queue.head().job]
             yield f"V-22 job {job.id} has a unit that waits, and there is room for it"
     state.books.evaluations = before

@@ -49,8 +49,6 @@ class Pool:
         else:
             del bucket[bisect_left(bucket, worker)]
 
-
-
     def best(self, need: Resources) -> Resources | None:
         """The fullest amount that covers the need; nothing when no host does."""
         amounts = self.amounts

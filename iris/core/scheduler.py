@@ -14,10 +14,10 @@ from heapq import heapify, heappop, heappush
 
 from iris.core import decisions as de
 from iris.core.fit import Shape
-from iris.core.holds import keep_for, may_pass, place_holder
+from iris.core.holds import keep_for, kept_for_less, make_way, may_pass, place_holder
 from iris.core.order import ServedAt, served_at
 from iris.core.placing import best_host, gang_fits, place_gang, spare_is_wanted
-from iris.core.resources import fits
+from iris.core.resources import fits, plus
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
 from iris.core.waiting import GANG, QueueKey, Unit
@@ -25,14 +25,17 @@ from iris.core.waiting import GANG, QueueKey, Unit
 
 def plan_placements(state: ClusterState) -> Iterator[de.Decision]:
     """Serve the holders of holds whose room has changed, then everybody whose shape may fit."""
-    yield from _serve_holders(state)
-    _unblock(state)
-    if not state.waiting.active:
-        return
-    if state.spec.scheduler.backfill is Backfill.NONE:
-        yield from _serve_strictly(state)
-    else:
-        yield from _serve(state)
+    while True:
+        yield from _serve_holders(state)
+        _unblock(state)
+        if state.waiting.active:
+            if state.spec.scheduler.backfill is Backfill.NONE:
+                yield from _serve_strictly(state)
+            else:
+                yield from _serve(state)
+        # A holder that started elsewhere has left room behind.
+        if not (state.opened or state.touched):
+            return
 
 
 def _serve_holders(state: ClusterState) -> Iterator[de.Decision]:
@@ -64,13 +67,17 @@ def _may_fit(state: ClusterState, shape: Shape, number: int) -> bool:
         return False
     pool, amount = listed
     state.books.evaluations += 1
-    if not fits(shape.need, amount):
+    worker = state.worker_by_number[number]
+    kept = kept_for_less(state, worker, band=-1)
+    if not fits(shape.need, plus(amount, kept)):
         return False
     if not any(pool is candidate for candidate in state.room.candidates(shape)):
         return False
+    if any(kept):
+        return True  # It may pass, or its band may be the more urgent.
     if not shape.hosts:
         return not spare_is_wanted(state, shape, pool)
-    slice_ = state.slices[state.worker_by_number[number].slice]
+    slice_ = state.slices[worker.slice]
     return slice_.number in pool.slices and gang_fits(state, shape, slice_)
 
 
@@ -81,9 +88,7 @@ def _serve_strictly(state: ClusterState) -> Iterator[de.Decision]:
     """Head of line: the first unit of all goes next, or nobody does."""
     waiting = state.waiting
     while waiting.queues:
-        key = min(
-            waiting.queues, key=lambda k: served_at(state, k, waiting.queues[k].head())
-        )
+        key = min(waiting.queues, key=lambda k: served_at(state, k, waiting.queues[k].head()))
         if key.shape in waiting.blocked:
             return
         placement = _try(state, key, waiting.queues[key].head())
@@ -114,17 +119,34 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
             continue
         placement = _try(state, key, head)
         if placement is None and holding:
-            placement = may_pass(state, key, head)
+            placement = _pass(state, key.shape)
+            releases = [] if placement is not None else make_way(state, key, head)
+            if releases:
+                yield from releases
+                continue
         if placement is None:
             waiting.block(key.shape)
             continue
         if holding:
-            kept = keep_for(state, key, now_at, placement)
+            kept = keep_for(state, now_at, placement)
             if kept is not None:
                 # Somebody earlier keeps room from now on: look again whether this one still fits.
                 yield kept
                 continue
         yield placement
+
+
+def _pass(state: ClusterState, shape: Shape) -> de.Placement | None:
+    """A place that is kept for somebody, for whichever head of a shape may use it meanwhile."""
+    waiting = state.waiting
+    if not state.holds:
+        return None
+    heads = [(served_at(state, k, waiting.queues[k].head()), k) for k in waiting.by_shape[shape]]
+    for (_, _, head), key in sorted(heads, key=lambda entry: entry[0]):
+        placement = may_pass(state, key, head)
+        if placement is not None:
+            return placement
+    return None
 
 
 def _try(state: ClusterState, key: QueueKey, unit: Unit) -> de.Placement | None:
@@ -135,6 +157,4 @@ def _try(state: ClusterState, key: QueueKey, unit: Unit) -> de.Placement | None:
     if worker is None:
         return None
     task = job.tasks[unit.member]
-    return de.Placement(
-        job.id, (task.id,), (state.worker_by_number[worker].id,), "best fit"
-    )
+    return de.Placement(job.id, (task.id,), (state.worker_by_number[worker].id,), "best fit")

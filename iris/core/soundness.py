@@ -105,7 +105,9 @@ def attempts_are_numbered(sight: Sight) -> Iterator[str]:
             over = attempt.ended_at is not None
             if not over and index != last:
                 yield f"V-02 {name} is unfinished, and attempt {index + 1} was made"
-            if over is not (attempt.state in ENDED_ATTEMPT) or over is not (attempt.cause is not None):
+            if over is not (attempt.state in ENDED_ATTEMPT) or over is not (
+                attempt.cause is not None
+            ):
                 yield f"V-02 {name} is {attempt.state.value}, ended at {attempt.ended_at} by {attempt.cause}"
 
 
@@ -200,7 +202,8 @@ def nothing_waits_for_ever(sight: Sight) -> Iterator[str]:
     for slice_ in sight.state.slices.values():
         yield from _slice_is_awaited(sight, slice_)
     for worker in sight.state.workers.values():
-        if worker.state is WorkerState.SILENT:
+        slice_ = sight.state.slices[worker.slice]
+        if worker.state is WorkerState.SILENT and slice_.state not in GIVEN_UP:
             yield from _unarmed(sight, Due.SILENCE, worker.id)
             if worker.silent_since is None:
                 yield f"V-13 worker {worker.id} is silent since nobody knows when"
@@ -217,9 +220,7 @@ def _unarmed(sight: Sight, due: Due, key: str) -> Iterator[str]:
         yield f"V-13 {due.name.lower()} of {key or 'the cloud'} at {at} is not in the queue"
 
 
-def _task_is_awaited(
-    sight: Sight, job: Job, task: Task, waiting: frozenset[int]
-) -> Iterator[str]:
+def _task_is_awaited(sight: Sight, job: Job, task: Task, waiting: frozenset[int]) -> Iterator[str]:
     attempt = sight.state.live_attempt(task)
     if attempt is not None:
         for due in (Due.LAUNCH, Due.TIMEOUT, Due.STOP):

@@ -70,7 +70,16 @@ class Queue:
 class Waiting:
     """All queues, and which of them are worth a look."""
 
-    __slots__ = ("accelerators", "active", "blocked", "by_shape", "changed", "had_demand", "queues")
+    __slots__ = (
+        "accelerators",
+        "active",
+        "blocked",
+        "by_shape",
+        "changed",
+        "had_demand",
+        "queues",
+        "unsearched",
+    )
 
     def __init__(self) -> None:
         self.queues: dict[QueueKey, Queue] = {}
@@ -83,12 +92,17 @@ class Waiting:
         """Waiting units by the accelerator that they need."""
         self.changed = True
         """Something came or went since the autoscaler last looked."""
+        self.unsearched = False
+        """Something was blocked for which no room by eviction was looked for yet."""
         self.had_demand = False
         """Somebody waited when it last looked."""
 
     def add(self, key: QueueKey, unit: Unit) -> None:
-        """A unit waits."""
+        """A unit waits; one that does already is not counted twice."""
         queue = self.queues.get(key)
+        if queue is not None and unit in queue:
+            return
+        leads = queue is None or unit < queue.head()
         if queue is None:
             queue = self.queues[key] = Queue()
             self.by_shape.setdefault(key.shape, {})[key] = None
@@ -96,6 +110,9 @@ class Waiting:
         self.changed = True
         if key.shape not in self.blocked:
             self.active[key] = None
+        elif leads:
+            # Its band or its timeout may let it in where the ones before it were not.
+            self.unblock(key.shape)
         accelerator = key.shape.accelerator
         if accelerator is not None:
             self.accelerators[accelerator] = self.accelerators.get(accelerator, 0) + 1
@@ -111,7 +128,10 @@ class Waiting:
             if not self.accelerators[accelerator]:
                 del self.accelerators[accelerator]
                 self._unblock_spare()
-        if not queue:
+        if queue:
+            if key.shape in self.blocked and unit < queue.head():
+                self.unblock(key.shape)  # The next one's timeout may let it in.
+        else:
             del self.queues[key]
             self.active.pop(key, None)
             same_shape = self.by_shape[key.shape]
@@ -123,6 +143,7 @@ class Waiting:
     def block(self, shape: Shape) -> None:
         """The shape fits nowhere now."""
         self.blocked[shape] = None
+        self.unsearched = True
         for key in self.by_shape[shape]:
             self.active.pop(key, None)
 

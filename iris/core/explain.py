@@ -1,0 +1,435 @@
+"""Why a job waits, and why a group gets no more slices: asked of the functions that decide it.
+
+Nothing here has an opinion of its own. Whether something fits is `iris.core.fit`'s and `placing`'s to
+say, who is served first `iris.core.order`'s, whether a slice may be asked for the gates' and limits'. So
+an explanation cannot contradict a placement, and reading one changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from iris.core import gates
+from iris.core.autoscaler import reservation_left, standing
+from iris.core.deadlines import Due
+from iris.core.due import due_at
+from iris.core.fit import Shape, lacks, refusal, shape_of
+from iris.core.ids import GroupName, JobId
+from iris.core.instant import Instant
+from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState
+from iris.core.order import served_at
+from iris.core.placing import best_host, gang_fits, place_gang, spare_is_wanted
+from iris.core.reasons import (
+    Blocker,
+    Kept,
+    Limit,
+    NextEvent,
+    PoolReason,
+    Reason,
+    Scaling,
+    UnderWay,
+    Verdict,
+    amount,
+)
+from iris.core.records import Attempt, Hold, Job, Slice, Worker
+from iris.core.resources import Resources, fits, minus
+from iris.core.room import Pool
+from iris.core.spec import Backfill
+from iris.core.state import ClusterState
+from iris.core.waiting import GANG, QueueKey, Unit
+
+
+def why_waiting(state: ClusterState, job: JobId, now: Instant) -> Reason:
+    """Why a job that is on record waits, seen at `now`, between two turns."""
+    asked = _Question(state, state.jobs[job])
+    pools = tuple(asked.pools()) if asked.unit is not None else ()
+    under_way = tuple(asked.under_way())
+    verdict, event = asked.answer(pools, under_way)
+    return Reason(
+        job=job,
+        state=asked.job.state,
+        at=now,
+        verdict=verdict,
+        waiting=len(asked.waiting),
+        paused=len(asked.pauses),
+        need=asked.job.spec.resources,
+        hosts=asked.shape.hosts,
+        position=_ahead(state, asked.key, asked.waiting[0]) if asked.key is not None else None,
+        pools=pools,
+        kept=asked.kept(),
+        under_way=under_way,
+        next=event,
+        gives_up_at=due_at(state, Due.SCHEDULING, job),
+    )
+
+
+def why_not_scaling(state: ClusterState, group: GroupName) -> Scaling:
+    """What a configured group is wanted for, what it has, and what stops it from getting more."""
+    spec = state.groups[group]
+    pools = [state.room.pools[group, zone] for zone in spec.zones]
+    demand = sum(
+        len(queue)
+        for key, queue in state.waiting.queues.items()
+        if any(_is_bought(key.shape, pool) for pool in pools)
+    )
+    return Scaling(
+        group=group,
+        at=state.now,
+        demand=demand,
+        standing=standing(state, spec),
+        existing=state.existing(group),
+        min_slices=spec.min_slices,
+        max_slices=spec.max_slices,
+        coming=sum(state.fleet.get(group, {}).get(s, 0) for s in COMING),
+        tokens=gates.tokens_at(state, state.now) // gates.TOKEN,
+        limits=tuple((pool.zone, tuple(limits_of(state, pool))) for pool in pools),
+    )
+
+
+def limits_of(state: ClusterState, pool: Pool) -> Iterator[Limit]:
+    """Every limit that stops slices from being asked of a pool now; none when one may be."""
+    group, books, now = pool.group, state.books, state.now
+    if not books.listed:
+        yield Limit("listing", 0, due_at(state, Due.OBSERVE, ""), "the cloud was not listed yet")
+    existing = state.existing(group.name)
+    if existing >= group.max_slices:
+        detail = f"{existing} of max_slices {group.max_slices} exist"
+        yield Limit("max_slices", group.max_slices - existing, None, detail)
+    left = reservation_left(state, group)
+    if group.reservation is not None and left <= 0:
+        yield Limit("reservation", left, None, f"reservation {group.reservation} is used up")
+    until = gates.blocked_until(state, pool)
+    if until is not None:
+        detail = f"{group.accelerator_type} in {pool.zone} is blocked ({_gate_says(state, pool)})"
+        yield Limit("gate", 0, until if until < gates.FOREVER else None, detail)
+    window, coming = gates.window_of(state, pool), _coming_of_type(state, pool)
+    if coming >= window:
+        yield Limit("window", window - coming, None, f"{coming} coming of a window of {window}")
+    paused = books.creates_paused_until
+    if paused is not None and paused > now:
+        yield Limit("pause", 0, paused, "the cloud refused the rate of creates")
+    if gates.tokens_at(state, now) < gates.TOKEN:
+        yield Limit("tokens", 0, gates.next_token(state, now), "the bucket of creates is empty")
+
+
+def _gate_says(state: ClusterState, pool: Pool) -> str:
+    """Why the gate is shut that is shut longest for a pool."""
+    until = gates.blocked_until(state, pool)
+    return next(
+        gate.why
+        for _, gate in sorted(state.gates.items())
+        if gate.zone == pool.zone and gate.blocked_until == until
+    )
+
+
+def _coming_of_type(state: ClusterState, pool: Pool) -> int:
+    return sum(
+        state.coming.get((group.name, pool.zone), 0)
+        for group in state.spec.groups
+        if group.accelerator_type == pool.group.accelerator_type
+    )
+
+
+def _is_bought(shape: Shape, pool: Pool) -> bool:
+    """Whether slices of a pool are asked for when a shape waits: no accelerator for CPU work."""
+    guest = shape.accelerator is None and pool.group.accelerator is not None
+    return refusal(shape, pool.group, pool.zone) is None and not guest
+
+
+def _ahead(state: ClusterState, key: QueueKey, unit: Unit) -> int:
+    """How many waiting units are served before one."""
+    band, use, _ = served_at(state, key, unit)
+    count = 0
+    for other, queue in state.waiting.queues.items():
+        place = served_at(state, other, queue.head())[:2]
+        if place < (band, use):
+            count += len(queue)
+        elif place == (band, use):
+            count += sum(1 for waiting in queue.units() if waiting < unit)
+    return count
+
+
+@dataclass(slots=True)
+class _Question:
+    """One job, and the first of its units that waits, in the state of now."""
+
+    state: ClusterState
+    job: Job
+    waiting: Sequence[Unit] = ()
+    pauses: Sequence[Instant] = ()
+    unit: Unit | None = None  # None: nothing of the job waits
+    key: QueueKey | None = None  # None: it stands in no queue
+    hold: Hold | None = None  # None: nothing is kept for it
+
+    def __post_init__(self) -> None:
+        state, job = self.state, self.job
+        self.waiting = state.units_of(job) if job.ended_at is None else ()
+        self.pauses = _pauses(state, job)
+        bound = [h.index for h in state.holds.values() if h.job == job.id]
+        members = [*(u.member for u in self.waiting), *bound]
+        if not members and self.pauses:
+            members = [GANG if job.spec.coscheduled else _first_paused(state, job)]
+        if members:
+            self.unit = Unit(job.number, members[0])
+            self.hold = state.holds.get((job.id, members[0]))
+        if self.waiting:
+            self.key = state.queue_key(job, self.waiting[0].member)
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of the unit that is asked about, or of any when none waits."""
+        if self.unit is None:
+            return shape_of(self.job.spec)
+        return self.state.shape(self.job, self.unit.member)
+
+    # ---- the pools -------------------------------------------------------------------------
+
+    def pools(self) -> Iterator[PoolReason]:
+        """What each pool says, in the order of the configuration."""
+        shape = self.shape
+        for pool in self.state.room.pools.values():
+            workers = list(_workers_of(self.state, pool))
+            bought = _is_bought(shape, pool)
+            yield PoolReason(
+                group=pool.group.name,
+                zone=pool.zone,
+                looked_at=len(workers),
+                blocker=self._blocker(shape, pool, workers),
+                can_serve=refusal(shape, pool.group, pool.zone) is None,
+                is_bought=bought,
+                limits=tuple(limits_of(self.state, pool)) if bought else (),
+            )
+
+    def _blocker(self, shape: Shape, pool: Pool, workers: list[Worker]) -> Blocker | None:
+        refused = refusal(shape, pool.group, pool.zone)
+        if refused is not None:
+            return Blocker(refused.check, refused.need, refused.have)
+        if spare_is_wanted(self.state, shape, pool):
+            kind = pool.group.accelerator or ""
+            count = self.state.waiting.accelerators[kind]
+            return Blocker("spare", f"no work that waits for {kind}", f"{count} waiting")
+        if shape.hosts:
+            return _gang_blocker(self.state, shape, pool)
+        return _task_blocker(self.state, shape, workers)
+
+    # ---- what is done about it -------------------------------------------------------------
+
+    def kept(self) -> Kept | None:
+        """What is kept for it, and who is still there."""
+        if self.hold is None:
+            return None
+        attempts = list(_attempts_on(self.state, self.hold))
+        leaving = sum(1 for a in attempts if a.state is AttemptState.STOPPING)
+        hold = self.hold
+        staying = len(attempts) - leaving
+        return Kept(hold.kind, hold.workers, hold.expected, leaving, staying)
+
+    def under_way(self) -> Iterator[UnderWay]:
+        """The slices that are coming and could serve it."""
+        if self.unit is None:
+            return
+        able = {(p.group.name, p.zone) for p in self.state.room.candidates(self.shape)}
+        for slice_ in self.state.slices.values():
+            if slice_.state in COMING and (slice_.group, slice_.zone) in able:
+                yield UnderWay(slice_.id, slice_.state, slice_.deadline)
+
+    # ---- the answer ------------------------------------------------------------------------
+
+    def answer(
+        self, pools: Sequence[PoolReason], under_way: Sequence[UnderWay]
+    ) -> tuple[Verdict, NextEvent]:
+        """What it waits for, and what must happen next."""
+        if self.unit is None:
+            return Verdict.NOT_WAITING, NextEvent(f"nothing: it is {self.job.state.value}", None)
+        if self.key is None and self.hold is not None:
+            return Verdict.MAKING_ROOM, self._stop_ends(self.hold)
+        if self.key is None:
+            return Verdict.PAUSED, NextEvent("its pause is over", min(self.pauses))
+        if not any(pool.can_serve for pool in pools):
+            return Verdict.NEVER_FITS, NextEvent("another configuration is loaded", None)
+        if any(pool.blocker is None for pool in pools):
+            return self._fits(self.key)
+        first = self._first_in_line()
+        if first is not None:
+            return Verdict.BEHIND, NextEvent(f"{first}, which is first in line, is placed", None)
+        if under_way:
+            return Verdict.COMING, _comes(under_way)
+        return self._no_room(pools)
+
+    def _fits(self, key: QueueKey) -> tuple[Verdict, NextEvent]:
+        shape = self.shape
+        found: object = best_host(self.state, shape)
+        if shape.hosts:
+            found = place_gang(self.state, self.job, shape)
+        assert found is not None, self.job
+        if _ahead(self.state, key, self.waiting[0]) == 0:
+            return Verdict.FITS_NOW, NextEvent("the next step places it", self.state.now)
+        first = self._first_in_line() or "whoever is served before it"
+        return Verdict.BEHIND, NextEvent(f"{first} is placed, or found not to fit", None)
+
+    def _first_in_line(self) -> JobId | None:
+        """The job that everybody waits for, where the order is strict and it is another one."""
+        queues = self.state.waiting.queues
+        if self.state.spec.scheduler.backfill is not Backfill.NONE:
+            return None
+        head = min(queues, key=lambda key: served_at(self.state, key, queues[key].head()))
+        first = self.state.job_by_number[queues[head].head().job].id
+        return first if first != self.job.id else None
+
+    def _stop_ends(self, hold: Hold) -> NextEvent:
+        stops = [
+            a.stop_deadline for a in _attempts_on(self.state, hold) if a.stop_deadline is not None
+        ]
+        what = "the last of those who were asked to stop is gone, or its slice is given up"
+        return NextEvent(what, max(stops, default=None))
+
+    def _no_room(self, pools: Sequence[PoolReason]) -> tuple[Verdict, NextEvent]:
+        gated = [p for p in pools if p.is_bought and all(_passes(limit) for limit in p.limits)]
+        if gated:
+            times = [
+                max((x.until for x in p.limits if x.until is not None), default=None) for p in gated
+            ]
+            known = [at for at in times if at is not None]
+            return Verdict.GATED, NextEvent("a slice may be asked for", min(known, default=None))
+        return Verdict.FULL, self._somebody_ends()
+
+    def _somebody_ends(self) -> NextEvent:
+        """The first end of running work that is certain, where this could run."""
+        if self.hold is not None:
+            return NextEvent("what is kept for it is free", self.hold.expected)
+        ends: list[Instant] = []
+        for pool in self.state.room.candidates(self.shape):
+            for worker in _workers_of(self.state, pool):
+                for task in worker.attempts:
+                    dues = (due_at(self.state, due, task) for due in (Due.STOP, Due.TIMEOUT))
+                    ends += [at for at in dues if at is not None]
+        return NextEvent("somebody who runs there ends", min(ends, default=None))
+
+
+def _passes(limit: Limit) -> bool:
+    """Whether time alone, or a slice that comes, lifts a limit."""
+    return limit.until is not None or limit.check == "window"
+
+
+def _comes(under_way: Sequence[UnderWay]) -> NextEvent:
+    dated = [(s.deadline, s.slice) for s in under_way if s.deadline is not None]
+    if not dated:
+        return NextEvent(f"slice {under_way[0].slice} is ready", None)
+    at, name = min(dated)
+    return NextEvent(f"slice {name} is ready, or is asked for again, or given up", at)
+
+
+def _pauses(state: ClusterState, job: Job) -> list[Instant]:
+    if job.ending is not None:
+        return []
+    return [
+        task.not_before
+        for task in job.tasks
+        if task.state is TaskState.PENDING
+        and task.not_before is not None
+        and task.not_before > state.now
+    ]
+
+
+def _first_paused(state: ClusterState, job: Job) -> int:
+    return next(
+        task.index
+        for task in job.tasks
+        if task.not_before is not None and task.not_before > state.now
+    )
+
+
+def _attempts_on(state: ClusterState, hold: Hold) -> Iterator[Attempt]:
+    for name in hold.workers:
+        for task in state.workers[name].attempts:
+            yield state.tasks[task].attempts[-1]
+
+
+# ---- one pool ----------------------------------------------------------------------------------
+
+
+def _slices_of(state: ClusterState, pool: Pool) -> Iterator[Slice]:
+    for slice_ in state.slices.values():
+        if slice_.gone_at is None and state.pool_of(slice_) is pool:
+            yield slice_
+
+
+def _workers_of(state: ClusterState, pool: Pool) -> Iterator[Worker]:
+    for slice_ in _slices_of(state, pool):
+        yield from (state.workers[name] for name in slice_.workers if name is not None)
+
+
+def _task_blocker(state: ClusterState, shape: Shape, workers: list[Worker]) -> Blocker | None:
+    where = state.room.where
+    listed = [(w, where[w.number][1]) for w in workers if w.number in where]
+    if not listed:
+        return Blocker("workers", "1 that may have work", f"0 of {len(workers)}")
+    roomy = [worker for worker, free in listed if fits(shape.need, free)]
+    if any(worker.id not in shape.avoid for worker in roomy):
+        return None
+    if roomy:
+        need = "a host on which no launch of it failed"
+        return Blocker("avoid", need, f"{len(roomy)} with room, all of which failed it")
+    for worker, free in listed:
+        unheld = minus(worker.offers, worker.committed)
+        if worker.id not in shape.avoid and fits(shape.need, unheld):
+            return _room_blocker("held", shape, worker, free)
+    worker, free = min(listed, key=lambda entry: (_shortage(shape.need, entry[1]), entry[0].number))
+    return _room_blocker("room", shape, worker, free)
+
+
+def _shortage(need: Resources, free: Resources) -> tuple[int, tuple[int, ...]]:
+    """How far a host is from having the room: dimensions that lack, then by how much."""
+    short = lacks(need, free)
+    return len(short), tuple(lack.need - lack.have for lack in short)
+
+
+def _room_blocker(check: str, shape: Shape, worker: Worker, free: Resources) -> Blocker:
+    short = lacks(shape.need, free)
+    first = short[0]
+    need, have = amount(first.dimension, first.need), amount(first.dimension, first.have)
+    return Blocker(check, need, have, worker.id, short)
+
+
+def _gang_blocker(state: ClusterState, shape: Shape, pool: Pool) -> Blocker | None:
+    slices = list(_slices_of(state, pool))
+    whole = [s for s in slices if s.number in pool.slices]
+    if any(gang_fits(state, shape, slice_) for slice_ in whole):
+        return None
+    if not whole:
+        ready = [s for s in slices if s.state is SliceState.READY]
+        if not ready:
+            return Blocker("slices", "1 that is ready", f"0 of {len(slices)}")
+        used = sum(1 for s in ready if s.chips_used)
+        have = f"{len(ready)} ready: {used} in use, {len(ready) - used} kept free of new work"
+        return Blocker("whole", "1 ready slice of which no chip is used", have)
+    nearest = max(whole, key=lambda s: (_hosts_that_fit(state, shape, s), -s.number))
+    count = _hosts_that_fit(state, shape, nearest)
+    first = next(w for w in _members(state, nearest) if not _host_fits(state, shape, w))
+    listed = state.room.where.get(first.number)
+    short = lacks(shape.need, listed[1]) if listed is not None else ()
+    check = "held" if _all_but_held(state, shape, nearest) else "room"
+    need = f"{shape.hosts} hosts of one slice with room"
+    return Blocker(check, need, f"{count}", nearest.id, short)
+
+
+def _members(state: ClusterState, slice_: Slice) -> list[Worker]:
+    return [state.workers[name] for name in slice_.workers if name is not None]
+
+
+def _host_fits(state: ClusterState, shape: Shape, worker: Worker) -> bool:
+    listed = state.room.where.get(worker.number)
+    return listed is not None and worker.id not in shape.avoid and fits(shape.need, listed[1])
+
+
+def _hosts_that_fit(state: ClusterState, shape: Shape, slice_: Slice) -> int:
+    return sum(1 for worker in _members(state, slice_) if _host_fits(state, shape, worker))
+
+
+def _all_but_held(state: ClusterState, shape: Shape, slice_: Slice) -> bool:
+    """Whether only what is kept for others makes a slice too small."""
+    return all(
+        worker.number in state.room.where
+        and worker.id not in shape.avoid
+        and fits(shape.need, minus(worker.offers, worker.committed))
+        for worker in _members(state, slice_)
+    )
