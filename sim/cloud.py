@@ -65,12 +65,26 @@ class FakeCloud:
         Strangers(self).start()
 
     def _shrink(self, zone: Zone, number: int) -> None:
-        """The zone holds fewer slices from now on: take what is too many."""
+        """A step of the zone's capacity: what goes is drawn from all that there was, held by us or not.
+
+        Measured series count machines that were held and lost, so a step from 80 to 40 takes each held
+        slice with even odds, also where fewer than 40 are held; what is then still too many goes, too.
+        """
+        steps = self.model.capacity[zone]
+        before = steps[number - 1][1] if number else 0
+        held = [m for m in self._in_zone.get(zone, {}).values() if not m.noticed]
+        left = len(held)
+        lost = 0
+        for drawn in range(max(0, before - steps[number][1])):
+            key = (zone, number, drawn)
+            if self.dice.pick(before - drawn, "capacity goes", *key) < left:
+                left -= 1
+                lost += 1
         limit = self.stock.limit(zone, self.clock.now)
-        present = sum(1 for m in self.machines.values() if m.zone == zone and not m.noticed)
-        if limit is not None and present > limit:
-            surplus = present - limit
-            self.take(self.choose(self.takeable(zone), surplus, f"capacity/{zone}/{number}"))
+        if limit is not None:
+            lost = max(lost, len(held) - limit)
+        if lost > 0:
+            self.take(self.choose(self.takeable(zone), lost, f"capacity/{zone}/{number}"))
 
     # ---- calls -----------------------------------------------------------------------------
 

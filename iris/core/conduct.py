@@ -290,12 +290,16 @@ class Witness:
                 yield f"V-08 the delete of {slice_.id} was asked for, and {name} has unfinished attempts"
 
     def slice_drain(self, drain: de.SliceDrain) -> Iterator[str]:
-        """V-08: a slice with work drains only for a bad host, or because its group left the configuration."""
+        """V-08: a slice in use drains only for a bad host, or if its group left the configuration."""
         state = self.state
         slice_ = state.slices[drain.slice]
-        bad = any(w is not None and state.workers[w].cordoned for w in slice_.workers)
-        if slice_.live and not bad and state.pool_of(slice_) is not None:
-            yield f"V-08 slice {slice_.id} drains with {slice_.live} attempts on it, and nothing wrong with it"
+        pool = state.pool_of(slice_)
+        if pool is None or any(w and state.workers[w].cordoned for w in slice_.workers):
+            return
+        # CPU work on the spare cores of an accelerator does not keep it, but is let finish.
+        used = slice_.live if pool.group.accelerator is None else slice_.chips_used
+        if used:
+            yield f"V-08 slice {slice_.id} drains while it is in use, and nothing is wrong with it"
 
     def slice_request(self, request: de.SliceRequest) -> Iterator[str]:
         """V-07, V-16: it is within every limit, and it is for a floor, a buffer, an operator or demand it fits."""

@@ -1,25 +1,25 @@
 """Why a job waits, and why a group gets no more slices: asked of the functions that decide it.
 
-Nothing here has an opinion of its own. Whether something fits is `iris.core.fit`'s and `placing`'s to
-say, who is served first `iris.core.order`'s, whether a slice may be asked for the gates' and limits'. So
-an explanation cannot contradict a placement, and reading one changes nothing.
+Nothing here has an opinion of its own. Whether something fits is for `iris.core.fit` and `placing`
+to say (`iris.core.blockers` asks them), who is served first for `iris.core.order`, and whether a slice
+may be asked for is the gates' and limits' to say. So an explanation cannot contradict a placement.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from iris.core import gates
-from iris.core.autoscaler import reservation_left, standing
+from iris.core.autoscaler import standing
+from iris.core.blockers import blocker_of, limits_of, workers_of
 from iris.core.deadlines import Due
 from iris.core.due import due_at
-from iris.core.fit import Shape, lacks, refusal, shape_of
+from iris.core.fit import Shape, refusal, shape_of
 from iris.core.ids import GroupName, JobId
 from iris.core.instant import Instant
-from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState
+from iris.core.lifecycle import COMING, AttemptState, TaskState
 from iris.core.order import served_at
-from iris.core.placing import best_host, gang_fits, place_gang, spare_is_wanted
+from iris.core.placing import best_host, place_gang
 from iris.core.reasons import (
-    Blocker,
     Kept,
     Limit,
     NextEvent,
@@ -28,10 +28,8 @@ from iris.core.reasons import (
     Scaling,
     UnderWay,
     Verdict,
-    amount,
 )
-from iris.core.records import Attempt, Hold, Job, Slice, Worker
-from iris.core.resources import Resources, fits, minus
+from iris.core.records import Attempt, Hold, Job
 from iris.core.room import Pool
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
@@ -82,50 +80,6 @@ def why_not_scaling(state: ClusterState, group: GroupName) -> Scaling:
         coming=sum(state.fleet.get(group, {}).get(s, 0) for s in COMING),
         tokens=gates.tokens_at(state, state.now) // gates.TOKEN,
         limits=tuple((pool.zone, tuple(limits_of(state, pool))) for pool in pools),
-    )
-
-
-def limits_of(state: ClusterState, pool: Pool) -> Iterator[Limit]:
-    """Every limit that stops slices from being asked of a pool now; none when one may be."""
-    group, books, now = pool.group, state.books, state.now
-    if not books.listed:
-        yield Limit("listing", 0, due_at(state, Due.OBSERVE, ""), "the cloud was not listed yet")
-    existing = state.existing(group.name)
-    if existing >= group.max_slices:
-        detail = f"{existing} of max_slices {group.max_slices} exist"
-        yield Limit("max_slices", group.max_slices - existing, None, detail)
-    left = reservation_left(state, group)
-    if group.reservation is not None and left <= 0:
-        yield Limit("reservation", left, None, f"reservation {group.reservation} is used up")
-    until = gates.blocked_until(state, pool)
-    if until is not None:
-        detail = f"{group.accelerator_type} in {pool.zone} is blocked ({_gate_says(state, pool)})"
-        yield Limit("gate", 0, until if until < gates.FOREVER else None, detail)
-    window, coming = gates.window_of(state, pool), _coming_of_type(state, pool)
-    if coming >= window:
-        yield Limit("window", window - coming, None, f"{coming} coming of a window of {window}")
-    paused = books.creates_paused_until
-    if paused is not None and paused > now:
-        yield Limit("pause", 0, paused, "the cloud refused the rate of creates")
-    if gates.tokens_at(state, now) < gates.TOKEN:
-        yield Limit("tokens", 0, gates.next_token(state, now), "the bucket of creates is empty")
-
-
-def _gate_says(state: ClusterState, pool: Pool) -> str:
-    """Why the gate is shut that is shut longest for a pool."""
-    until = gates.blocked_until(state, pool)
-    return next(
-        gate.why
-        for _, gate in sorted(state.gates.items())
-        if gate.zone == pool.zone and gate.blocked_until == until
-    )
-
-
-def _coming_of_type(state: ClusterState, pool: Pool) -> int:
-    return sum(
-        state.coming.get((group.name, pool.zone), 0)
-        for group in state.spec.groups
-        if group.accelerator_type == pool.group.accelerator_type
     )
 
 
@@ -187,29 +141,17 @@ class _Question:
         """What each pool says, in the order of the configuration."""
         shape = self.shape
         for pool in self.state.room.pools.values():
-            workers = list(_workers_of(self.state, pool))
+            workers = sum(1 for _ in workers_of(self.state, pool))
             bought = _is_bought(shape, pool)
             yield PoolReason(
                 group=pool.group.name,
                 zone=pool.zone,
-                looked_at=len(workers),
-                blocker=self._blocker(shape, pool, workers),
+                looked_at=workers,
+                blocker=blocker_of(self.state, shape, pool),
                 can_serve=refusal(shape, pool.group, pool.zone) is None,
                 is_bought=bought,
                 limits=tuple(limits_of(self.state, pool)) if bought else (),
             )
-
-    def _blocker(self, shape: Shape, pool: Pool, workers: list[Worker]) -> Blocker | None:
-        refused = refusal(shape, pool.group, pool.zone)
-        if refused is not None:
-            return Blocker(refused.check, refused.need, refused.have)
-        if spare_is_wanted(self.state, shape, pool):
-            kind = pool.group.accelerator or ""
-            count = self.state.waiting.accelerators[kind]
-            return Blocker("spare", f"no work that waits for {kind}", f"{count} waiting")
-        if shape.hosts:
-            return _gang_blocker(self.state, shape, pool)
-        return _task_blocker(self.state, shape, workers)
 
     # ---- what is done about it -------------------------------------------------------------
 
@@ -257,9 +199,8 @@ class _Question:
 
     def _fits(self, key: QueueKey) -> tuple[Verdict, NextEvent]:
         shape = self.shape
-        found: object = best_host(self.state, shape)
-        if shape.hosts:
-            found = place_gang(self.state, self.job, shape)
+        gang = place_gang(self.state, self.job, shape) if shape.hosts else None
+        found = gang if shape.hosts else best_host(self.state, shape)
         assert found is not None, self.job
         if _ahead(self.state, key, self.waiting[0]) == 0:
             return Verdict.FITS_NOW, NextEvent("the next step places it", self.state.now)
@@ -298,7 +239,7 @@ class _Question:
             return NextEvent("what is kept for it is free", self.hold.expected)
         ends: list[Instant] = []
         for pool in self.state.room.candidates(self.shape):
-            for worker in _workers_of(self.state, pool):
+            for worker in workers_of(self.state, pool):
                 for task in worker.attempts:
                     dues = (due_at(self.state, due, task) for due in (Due.STOP, Due.TIMEOUT))
                     ends += [at for at in dues if at is not None]
@@ -342,94 +283,3 @@ def _attempts_on(state: ClusterState, hold: Hold) -> Iterator[Attempt]:
     for name in hold.workers:
         for task in state.workers[name].attempts:
             yield state.tasks[task].attempts[-1]
-
-
-# ---- one pool ----------------------------------------------------------------------------------
-
-
-def _slices_of(state: ClusterState, pool: Pool) -> Iterator[Slice]:
-    for slice_ in state.slices.values():
-        if slice_.gone_at is None and state.pool_of(slice_) is pool:
-            yield slice_
-
-
-def _workers_of(state: ClusterState, pool: Pool) -> Iterator[Worker]:
-    for slice_ in _slices_of(state, pool):
-        yield from (state.workers[name] for name in slice_.workers if name is not None)
-
-
-def _task_blocker(state: ClusterState, shape: Shape, workers: list[Worker]) -> Blocker | None:
-    where = state.room.where
-    listed = [(w, where[w.number][1]) for w in workers if w.number in where]
-    if not listed:
-        return Blocker("workers", "1 that may have work", f"0 of {len(workers)}")
-    roomy = [worker for worker, free in listed if fits(shape.need, free)]
-    if any(worker.id not in shape.avoid for worker in roomy):
-        return None
-    if roomy:
-        need = "a host on which no launch of it failed"
-        return Blocker("avoid", need, f"{len(roomy)} with room, all of which failed it")
-    for worker, free in listed:
-        unheld = minus(worker.offers, worker.committed)
-        if worker.id not in shape.avoid and fits(shape.need, unheld):
-            return _room_blocker("held", shape, worker, free)
-    worker, free = min(listed, key=lambda entry: (_shortage(shape.need, entry[1]), entry[0].number))
-    return _room_blocker("room", shape, worker, free)
-
-
-def _shortage(need: Resources, free: Resources) -> tuple[int, tuple[int, ...]]:
-    """How far a host is from having the room: dimensions that lack, then by how much."""
-    short = lacks(need, free)
-    return len(short), tuple(lack.need - lack.have for lack in short)
-
-
-def _room_blocker(check: str, shape: Shape, worker: Worker, free: Resources) -> Blocker:
-    short = lacks(shape.need, free)
-    first = short[0]
-    need, have = amount(first.dimension, first.need), amount(first.dimension, first.have)
-    return Blocker(check, need, have, worker.id, short)
-
-
-def _gang_blocker(state: ClusterState, shape: Shape, pool: Pool) -> Blocker | None:
-    slices = list(_slices_of(state, pool))
-    whole = [s for s in slices if s.number in pool.slices]
-    if any(gang_fits(state, shape, slice_) for slice_ in whole):
-        return None
-    if not whole:
-        ready = [s for s in slices if s.state is SliceState.READY]
-        if not ready:
-            return Blocker("slices", "1 that is ready", f"0 of {len(slices)}")
-        used = sum(1 for s in ready if s.chips_used)
-        have = f"{len(ready)} ready: {used} in use, {len(ready) - used} kept free of new work"
-        return Blocker("whole", "1 ready slice of which no chip is used", have)
-    nearest = max(whole, key=lambda s: (_hosts_that_fit(state, shape, s), -s.number))
-    count = _hosts_that_fit(state, shape, nearest)
-    first = next(w for w in _members(state, nearest) if not _host_fits(state, shape, w))
-    listed = state.room.where.get(first.number)
-    short = lacks(shape.need, listed[1]) if listed is not None else ()
-    check = "held" if _all_but_held(state, shape, nearest) else "room"
-    need = f"{shape.hosts} hosts of one slice with room"
-    return Blocker(check, need, f"{count}", nearest.id, short)
-
-
-def _members(state: ClusterState, slice_: Slice) -> list[Worker]:
-    return [state.workers[name] for name in slice_.workers if name is not None]
-
-
-def _host_fits(state: ClusterState, shape: Shape, worker: Worker) -> bool:
-    listed = state.room.where.get(worker.number)
-    return listed is not None and worker.id not in shape.avoid and fits(shape.need, listed[1])
-
-
-def _hosts_that_fit(state: ClusterState, shape: Shape, slice_: Slice) -> int:
-    return sum(1 for worker in _members(state, slice_) if _host_fits(state, shape, worker))
-
-
-def _all_but_held(state: ClusterState, shape: Shape, slice_: Slice) -> bool:
-    """Whether only what is kept for others makes a slice too small."""
-    return all(
-        worker.number in state.room.where
-        and worker.id not in shape.avoid
-        and fits(shape.need, minus(worker.offers, worker.committed))
-        for worker in _members(state, slice_)
-    )

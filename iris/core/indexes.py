@@ -26,7 +26,7 @@ from iris.core.room import Pool, Room
 from iris.core.spec import ClusterSpec, GroupSpec, Order
 from iris.core.waiting import GANG, QueueKey, Unit, Waiting
 
-_NEWS_ONCE = (Due.RETRY, Due.SETTLE, Due.IDLE)
+_NEWS_ONCE = (Due.SETTLE, Due.IDLE)
 """What is news once when it falls due, and not again after every rebuild."""
 
 HoldKey = tuple[JobId, int]
@@ -130,7 +130,7 @@ class IndexedTables:
 
     def arm_task(self, job: Job, task: Task) -> None:
         """Wake for whatever the task awaits."""
-        if task.not_before is not None:
+        if task.not_before is not None and task.not_before > self.now:
             self.deadlines.add(task.not_before, Due.RETRY, task.id)
         attempt = self.live_attempt(task)
         if attempt is None:

@@ -34,9 +34,6 @@ _OWN_CAUSES: Final = frozenset(
 )
 """Causes that a worker sees for itself; any other end of a container follows from a stop."""
 
-_OF_CAPACITY: Final = (Due.IDLE, Due.SCALE)
-"""Deadlines at which the autoscaler should look."""
-
 _RAN: Final = frozenset({EndCause.EXIT_ZERO, EndCause.EXIT_NONZERO, EndCause.OUT_OF_MEMORY})
 _GIVEN_UP: Final = frozenset(
     {SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING, SliceState.GONE}
@@ -52,8 +49,6 @@ def learn_time(state: ClusterState, now: Instant) -> None:
             _end_pause(state, state.tasks[TaskId(key)])
         else:
             state.news.due.append((due, key))
-            if due in _OF_CAPACITY:
-                state.news.grown = True
 
 
 def learn(state: ClusterState, event: ev.Event) -> list[Effect]:

@@ -1,4 +1,4 @@
-"""Why something waits, as frozen numbers, and the same in plain sentences. Nothing is found out here.
+"""Why something waits, as frozen numbers and in plain sentences. Nothing is found out here.
 
 `iris.core.explain` fills these in from the functions that decide; `sentences` only spells them.
 """

@@ -1,0 +1,167 @@
+"""What keeps a shape out of a pool now, and what keeps the pool from getting slices: in numbers.
+
+The blocker is the first refusal of the very functions that place work; the limits are those that
+the autoscaler obeys. Both are read from the state as it is between two turns.
+"""
+
+from collections.abc import Iterator
+
+from iris.core import gates
+from iris.core.autoscaler import reservation_left
+from iris.core.deadlines import Due
+from iris.core.due import due_at
+from iris.core.fit import Shape, lacks, refusal
+from iris.core.lifecycle import SliceState
+from iris.core.placing import gang_fits, spare_is_wanted
+from iris.core.reasons import Blocker, Limit, amount
+from iris.core.records import Slice, Worker
+from iris.core.resources import Resources, fits, minus
+from iris.core.room import Pool
+from iris.core.state import ClusterState
+
+
+def blocker_of(state: ClusterState, shape: Shape, pool: Pool) -> Blocker | None:
+    """The first thing that keeps a shape out of a pool; nothing when it fits there now."""
+    refused = refusal(shape, pool.group, pool.zone)
+    if refused is not None:
+        return Blocker(refused.check, refused.need, refused.have)
+    if spare_is_wanted(state, shape, pool):
+        kind = pool.group.accelerator or ""
+        count = state.waiting.accelerators[kind]
+        return Blocker("spare", f"no work that waits for {kind}", f"{count} waiting")
+    if shape.hosts:
+        return _gang_blocker(state, shape, pool)
+    return _task_blocker(state, shape, list(workers_of(state, pool)))
+
+
+def limits_of(state: ClusterState, pool: Pool) -> Iterator[Limit]:
+    """Every limit that stops slices from being asked of a pool now; none when one may be."""
+    group, books, now = pool.group, state.books, state.now
+    if not books.listed:
+        yield Limit("listing", 0, due_at(state, Due.OBSERVE, ""), "the cloud was not listed yet")
+    existing = state.existing(group.name)
+    if existing >= group.max_slices:
+        detail = f"{existing} of max_slices {group.max_slices} exist"
+        yield Limit("max_slices", group.max_slices - existing, None, detail)
+    left = reservation_left(state, group)
+    if group.reservation is not None and left <= 0:
+        yield Limit("reservation", left, None, f"reservation {group.reservation} is used up")
+    until = gates.blocked_until(state, pool)
+    if until is not None:
+        detail = f"{group.accelerator_type} in {pool.zone} is blocked ({_gate_says(state, pool)})"
+        yield Limit("gate", 0, until if until < gates.FOREVER else None, detail)
+    window, coming = gates.window_of(state, pool), _coming_of_type(state, pool)
+    if coming >= window:
+        yield Limit("window", window - coming, None, f"{coming} coming of a window of {window}")
+    paused = books.creates_paused_until
+    if paused is not None and paused > now:
+        yield Limit("pause", 0, paused, "the cloud refused the rate of creates")
+    if gates.tokens_at(state, now) < gates.TOKEN:
+        yield Limit("tokens", 0, gates.next_token(state, now), "the bucket of creates is empty")
+
+
+def _gate_says(state: ClusterState, pool: Pool) -> str:
+    """Why the gate is shut that is shut longest for a pool."""
+    until = gates.blocked_until(state, pool)
+    return next(
+        gate.why
+        for _, gate in sorted(state.gates.items())
+        if gate.zone == pool.zone and gate.blocked_until == until
+    )
+
+
+def _coming_of_type(state: ClusterState, pool: Pool) -> int:
+    return sum(
+        state.coming.get((group.name, pool.zone), 0)
+        for group in state.spec.groups
+        if group.accelerator_type == pool.group.accelerator_type
+    )
+
+
+def _slices_of(state: ClusterState, pool: Pool) -> Iterator[Slice]:
+    for slice_ in state.slices.values():
+        if slice_.gone_at is None and state.pool_of(slice_) is pool:
+            yield slice_
+
+
+def workers_of(state: ClusterState, pool: Pool) -> Iterator[Worker]:
+    """The workers of a pool that are on the books."""
+    for slice_ in _slices_of(state, pool):
+        yield from (state.workers[name] for name in slice_.workers if name is not None)
+
+
+def _task_blocker(state: ClusterState, shape: Shape, workers: list[Worker]) -> Blocker | None:
+    where = state.room.where
+    listed = [(w, where[w.number][1]) for w in workers if w.number in where]
+    if not listed:
+        return Blocker("workers", "1 that may have work", f"0 of {len(workers)}")
+    roomy = [worker for worker, free in listed if fits(shape.need, free)]
+    if any(worker.id not in shape.avoid for worker in roomy):
+        return None
+    if roomy:
+        need = "a host on which no launch of it failed"
+        return Blocker("avoid", need, f"{len(roomy)} with room, all of which failed it")
+    for worker, free in listed:
+        unheld = minus(worker.offers, worker.committed)
+        if worker.id not in shape.avoid and fits(shape.need, unheld):
+            return _room_blocker("held", shape, worker, free)
+    worker, free = min(listed, key=lambda entry: (_shortage(shape.need, entry[1]), entry[0].number))
+    return _room_blocker("room", shape, worker, free)
+
+
+def _shortage(need: Resources, free: Resources) -> tuple[int, tuple[int, ...]]:
+    """How far a host is from having the room: dimensions that lack, then by how much."""
+    short = lacks(need, free)
+    return len(short), tuple(lack.need - lack.have for lack in short)
+
+
+def _room_blocker(check: str, shape: Shape, worker: Worker, free: Resources) -> Blocker:
+    short = lacks(shape.need, free)
+    first = short[0]
+    need, have = amount(first.dimension, first.need), amount(first.dimension, first.have)
+    return Blocker(check, need, have, worker.id, short)
+
+
+def _gang_blocker(state: ClusterState, shape: Shape, pool: Pool) -> Blocker | None:
+    slices = list(_slices_of(state, pool))
+    whole = [s for s in slices if s.number in pool.slices]
+    if any(gang_fits(state, shape, slice_) for slice_ in whole):
+        return None
+    if not whole:
+        ready = [s for s in slices if s.state is SliceState.READY]
+        if not ready:
+            return Blocker("slices", "1 that is ready", f"0 of {len(slices)}")
+        used = sum(1 for s in ready if s.chips_used)
+        have = f"{len(ready)} ready: {used} in use, {len(ready) - used} kept free of new work"
+        return Blocker("whole", "1 ready slice of which no chip is used", have)
+    nearest = max(whole, key=lambda s: (_hosts_that_fit(state, shape, s), -s.number))
+    count = _hosts_that_fit(state, shape, nearest)
+    first = next(w for w in _members(state, nearest) if not _host_fits(state, shape, w))
+    listed = state.room.where.get(first.number)
+    short = lacks(shape.need, listed[1]) if listed is not None else ()
+    check = "held" if _all_but_held(state, shape, nearest) else "room"
+    need = f"{shape.hosts} hosts of one slice with room"
+    return Blocker(check, need, f"{count}", nearest.id, short)
+
+
+def _members(state: ClusterState, slice_: Slice) -> list[Worker]:
+    return [state.workers[name] for name in slice_.workers if name is not None]
+
+
+def _host_fits(state: ClusterState, shape: Shape, worker: Worker) -> bool:
+    listed = state.room.where.get(worker.number)
+    return listed is not None and worker.id not in shape.avoid and fits(shape.need, listed[1])
+
+
+def _hosts_that_fit(state: ClusterState, shape: Shape, slice_: Slice) -> int:
+    return sum(1 for worker in _members(state, slice_) if _host_fits(state, shape, worker))
+
+
+def _all_but_held(state: ClusterState, shape: Shape, slice_: Slice) -> bool:
+    """Whether only what is kept for others makes a slice too small."""
+    return all(
+        worker.number in state.room.where
+        and worker.id not in shape.avoid
+        and fits(shape.need, minus(worker.offers, worker.committed))
+        for worker in _members(state, slice_)
+    )

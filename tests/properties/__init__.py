@@ -1,0 +1,1 @@
+"""Properties of the controller under arbitrary histories, held against a world that keeps the truth."""
