@@ -43,6 +43,8 @@ class Work:
     """
     last: dict[int, "Run"] = field(default_factory=dict)
     """The attempt of each task that started last."""
+    launched: dict[int, list["Run"]] = field(default_factory=dict)
+    """By round, the members of a gang that run: they work in step from the last launch on."""
 
     def account(self, index: int) -> int:
         """Under which index a task's progress is kept."""
@@ -62,7 +64,7 @@ class Run:
     restore: int
     before: int
     """Work that was saved when it started."""
-    running: Instant | None = None  # None: still launching
+    working: Instant | None = None  # None: still launching, or waiting for the rest of its gang
     over: bool = False
 
 
@@ -210,9 +212,20 @@ class Fleet:
     def _run(self, run: Run) -> None:
         if run.over:
             return
-        run.running = self._clock.now
-        self._recorder.attempt_running(run.row, run.running)
+        self._recorder.attempt_running(run.row, self._clock.now)
         self._report(run.host, run, AttemptState.RUNNING, None)
+        members = [run]
+        if run.work.shared:
+            members = run.work.launched.setdefault(run.attempt, [])
+            members.append(run)
+            if len(members) < run.work.arrival.template.replicas:
+                return
+        if not any(member.over for member in members):
+            for member in members:
+                self._begin(member)
+
+    def _begin(self, run: Run) -> None:
+        run.working = self._clock.now
         span = self._span(run)
         failure = self._failure_of(run, span)
         if failure is None:
@@ -222,7 +235,7 @@ class Fleet:
             self._clock.later(after, lambda: self._finish(run, cause))
 
     def _span(self, run: Run) -> Millis:
-        """From running to done: restoring, the work that is left, and what its checkpoints cost."""
+        """From its begin to done: restoring, the work that is left, and what its checkpoints cost."""
         arrival = run.work.arrival
         left = max(0, arrival.run_time - run.before)
         checkpoint = arrival.template.checkpoint
@@ -255,6 +268,7 @@ class Fleet:
             return
         if cause is EndCause.EXIT_ZERO:
             whole = max(0, run.work.arrival.run_time - run.before)
+            run.row.saved = self._saved(run, self._clock.now)
             self._end(run, run.work.cut_off.get(self._key(run), whole))
             self._report(run.host, run, AttemptState.SUCCEEDED, cause)
         else:
@@ -274,9 +288,9 @@ class Fleet:
     def _saved(self, run: Run, now: Instant) -> int:
         work = run.work
         checkpoint = work.arrival.template.checkpoint
-        if checkpoint is None or run.running is None:
+        if checkpoint is None or run.working is None:
             return 0
-        worked = now - run.running - run.restore
+        worked = now - run.working - run.restore
         if worked <= 0:
             return 0
         kept = worked // (checkpoint.every + checkpoint.cost) * checkpoint.every
@@ -308,5 +322,5 @@ class Fleet:
         now = self._clock.now
         for host in list(self.hosts.values()):
             for run in list(host.runs.values()):
-                began = run.running if run.running is not None else now
+                began = run.working if run.working is not None else now
                 self._end(run, max(0, now - began - run.restore))

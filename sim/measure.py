@@ -53,6 +53,8 @@ class AttemptRow:
     outcome: AttemptState | None  # None: it still runs at the end of the simulation
     useful: int
     lost: int
+    saved: int | None = None  # None: it did not end by itself
+    """Milliseconds of its work that are kept should nobody learn that it was done."""
 
 
 @dataclass(slots=True)

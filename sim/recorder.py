@@ -148,6 +148,8 @@ class Recorder:
             if record.ended_at is None:
                 continue
             attempt.outcome = record.state
+            if attempt.saved is not None and record.state is not AttemptState.SUCCEEDED:
+                self._forget_end(attempt, attempt.saved, row)
             if record.state is AttemptState.PREEMPTED:
                 row.preempted += 1
             elif record.state is AttemptState.EVICTED:
@@ -156,6 +158,14 @@ class Recorder:
                 row.failed += 1
             elif record.state is AttemptState.WORKER_FAILED:
                 row.worker_failed += 1
+
+    def _forget_end(self, attempt: AttemptRow, saved: int, job: JobRow) -> None:
+        """It was done, but held for lost by then: what it had not saved was for nothing."""
+        vain = attempt.useful - min(saved * attempt.chips_milli, attempt.useful)
+        attempt.useful -= vain
+        attempt.lost += vain
+        job.useful -= vain
+        job.lost += vain
 
     def unjudged_jobs(self) -> list[str]:
         """Jobs with attempts on which no verdict was entered."""

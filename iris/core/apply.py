@@ -377,3 +377,4 @@ def _forget(state: ClusterState, oblivion: de.Oblivion) -> None:
         state.drop_job(state.jobs[job])
     for slice_ in oblivion.slices:
         state.drop_slice(state.slices[slice_])
+    state.room.forget_shapes(state.waiting.by_shape)

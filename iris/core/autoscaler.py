@@ -20,6 +20,7 @@ from iris.core.ids import slice_id
 from iris.core.instant import Instant, after, since
 from iris.core.lifecycle import COMING, SliceState
 from iris.core.order import queues_in_order
+from iris.core.placing import spare_is_wanted
 from iris.core.records import Slice
 from iris.core.resources import Resources, copies, fits, minus, times
 from iris.core.room import Pool
@@ -131,6 +132,8 @@ class _Planner:
         left = count
         for rank in self.state.room.ranking(shape):
             for pool in rank:
+                if spare_is_wanted(self.state, shape, pool):
+                    continue
                 self.wanted[pool.group.name, pool.zone] = None
                 left -= self._give(pool, shape, left)
         if left <= 0:
@@ -262,8 +265,9 @@ class _Planner:
             while count > 0 and self.allowance(pool) > 0:
                 count -= 1
                 key = (pool.group.name, pool.zone)
-                yield _request(self.state, pool, why)
+                # Entered before it is asked for: whoever is served of it looks at once.
                 self.coming.setdefault(key, _Coming(0)).whole += 1
+                yield _request(self.state, pool, why)
 
 
 def _group_rank(group: GroupSpec, preferred: int) -> tuple[int, int, int]:

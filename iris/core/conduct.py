@@ -152,12 +152,18 @@ class Witness:
             victims.setdefault(task.attempts[-1].worker, []).append(task)
             if state.jobs[task.job].spec.band <= job.spec.band:
                 yield f"V-06 {name} was evicted for {job.id}, which is of no higher band"
+            if self._placed_now(name):
+                yield f"V-25 {name} was evicted for {job.id} in the turn in which it was placed"
             if task.attempts[-1].stop_cause is not EndCause.EVICTION:
                 yield f"V-06 {name} was to be evicted for {job.id}, and was not asked to stop"
         for host in eviction.workers:
             yield from self._room_made(eviction, host, victims.pop(host, []))
         for host in victims:
             yield f"V-06 an eviction for {job.id} reaches {host}, which it is not bound to"
+
+    def _placed_now(self, task: TaskId) -> bool:
+        """Whether this turn, and not only an earlier one of the same instant, placed a task."""
+        return any(isinstance(d, de.Placement) and task in d.tasks for d in self._turn.decisions)
 
     def _room_made(
         self, eviction: de.Eviction, host: WorkerId, victims: list[Task]

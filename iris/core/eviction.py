@@ -180,7 +180,8 @@ def _victims_on(state: ClusterState, worker: Worker, search: _Search) -> list[Ta
         job = state.jobs[task.job]
         if task.attempts[-1].state is AttemptState.STOPPING:
             amount = plus(amount, job.spec.resources)
-        elif job.spec.band > key.band:
+        elif job.spec.band > key.band and (shape.accelerator or not job.spec.accelerator):
+            # Work that needs no accelerator lives on spare cores, and drives nobody off his chips.
             lower.append((-job.spec.band, _loss(state, task), job.number, task))
     lower.sort(key=lambda entry: (*entry[:3], entry[3].index))
     chosen: list[Task] = []

@@ -1,8 +1,8 @@
 """Why a job waits, and why a group gets no more slices: asked of the functions that decide it.
 
-Nothing here has an opinion of its own. Whether something fits is for `iris.core.fit` and `placing`
-to say (`iris.core.blockers` asks them), who is served first for `iris.core.order`, and whether a slice
-may be asked for is the gates' and limits' to say. So an explanation cannot contradict a placement.
+Nothing here has an opinion of its own. Whether something fits, `iris.core.fit` and `placing` say
+(`iris.core.blockers` asks them); who is served first, `iris.core.order`; whether a slice may be asked
+for, the gates and limits. So an explanation cannot contradict a placement.
 """
 
 from collections.abc import Iterator, Sequence

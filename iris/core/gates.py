@@ -42,10 +42,8 @@ def tokens_at(state: ClusterState, now: Instant) -> int:
 
 
 def next_token(state: ClusterState, now: Instant) -> Instant:
-    """When the bucket holds a whole create; later than now only if it does not hold one yet."""
+    """When the bucket, which holds less than a whole create now, will hold one."""
     short = TOKEN - tokens_at(state, now)
-    if short <= 0:
-        return now
     return after(now, Millis(-(-short // state.spec.autoscaler.creates_per_minute)))
 
 

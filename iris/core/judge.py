@@ -124,9 +124,7 @@ def end_tree(
     state: ClusterState, job: JobId, to: JobState, cause: EndCause, why: str
 ) -> Iterator[de.Decision]:
     """End a job, and kill everything below it; what has ended or is ending is left alone."""
-    record = state.jobs.get(job)
-    if record is None:
-        return
+    record = state.jobs[job]
     if record.ended_at is None and record.ending is None:
         yield de.JobEnd(job, to, cause, why)
     for child in record.children:
@@ -156,8 +154,6 @@ def _expire(state: ClusterState, due: Due, key: str) -> Iterator[de.Decision]:
 
 def _judge_task(state: ClusterState, job: Job, task: Task) -> Iterator[de.Decision]:
     if task.verdict is not None or task.state is not TaskState.PENDING:
-        return
-    if task.retried == len(task.attempts):
         return
     attempt = task.attempts[-1]
     assert attempt.cause is not None, task

@@ -8,8 +8,9 @@ from typing import Final, assert_never
 
 from iris.core import events as ev
 from iris.core.deadlines import Due
+from iris.core.due import due_at
 from iris.core.effects import Acknowledge, Effect, RefuseWorker, StopAttempt
-from iris.core.gates import TOKEN
+from iris.core.gates import TOKEN, tokens_at
 from iris.core.ids import GroupName, SliceId, TaskId, WorkerId, Zone, worker_id
 from iris.core.instant import Instant, Millis, after
 from iris.core.lifecycle import (
@@ -103,11 +104,12 @@ def _end_pause(state: ClusterState, task: Task) -> None:
 
 def _config_loaded(state: ClusterState, event: ev.ConfigLoaded) -> None:
     first = not state.books.tokens_at and not state.groups
+    earned = tokens_at(state, state.now)
     state.spec = event.spec
     state.news.reconfigured = True
     state.news.grown = True
     bucket = event.spec.autoscaler.create_burst * TOKEN
-    state.books.tokens = bucket if first else min(state.books.tokens, bucket)
+    state.books.tokens = bucket if first else min(earned, bucket)
     state.books.tokens_at = state.now
     state.books.observe_at = state.now
     state.rebuild()
@@ -148,8 +150,16 @@ def _stalled(state: ClusterState, since: Instant) -> None:
             deaf = state.now - max(since, worker.silent_since)
             worker.silent_since = after(worker.silent_since, Millis(max(0, deaf)))
             state.arm_silence(worker)
-    # What fell due in its sleep is looked at again with the new clocks.
-    state.news.due = [d for d in state.news.due if d[0] is not Due.SILENCE]
+    _look_again_at_silence(state)
+
+
+def _look_again_at_silence(state: ClusterState) -> None:
+    """Of the silences that fell due in this turn, only those count that are too long by the new clocks."""
+    state.news.due = [
+        (due, key)
+        for due, key in state.news.due
+        if due is not Due.SILENCE or (due_at(state, due, key) or state.now) <= state.now
+    ]
 
 
 def _restarted(state: ClusterState) -> None:
@@ -160,6 +170,7 @@ def _restarted(state: ClusterState) -> None:
             if worker.state is WorkerState.HEALTHY:
                 state.move_worker(worker, WorkerState.SILENT)
             state.arm_silence(worker)
+    _look_again_at_silence(state)
     state.books.listed = False
     state.books.observing_since = None
     state.books.observe_at = state.now

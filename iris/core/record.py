@@ -60,66 +60,99 @@ def from_json(data: Json, hint: object) -> object:
     Raises:
         ValueError: the data is not of that type.
     """
-    if get_origin(hint) in (types.UnionType, Union):
-        return _from_union(data, hint)
-    if hasattr(hint, "__supertype__"):
-        return from_json(data, hint.__supertype__)
-    if isinstance(hint, type) and issubclass(hint, Enum):
-        return hint(data)
-    if is_dataclass(hint) and isinstance(hint, type):
-        return _from_fields(data, hint)
-    if get_origin(hint) in (tuple, list, dict):
-        return _from_container(data, hint)
-    if isinstance(hint, type) and issubclass(hint, tuple):
-        assert isinstance(data, list), data
-        make: Callable[..., object] = hint
-        return make(*data)
-    if isinstance(hint, type) and isinstance(data, hint):
-        return data
-    raise ValueError(f"{data!r} is no {hint}")
+    return _reader(hint)(data)
 
 
-def _from_union(data: Json, hint: object) -> object:
-    members = get_args(hint)
-    if data is None:
-        if type(None) in members:
-            return None
-        raise ValueError(f"nothing is no {hint}")
-    named = {m.__name__: m for m in members if isinstance(m, type) and is_dataclass(m)}
-    if isinstance(data, dict):
-        name = str(data.get(_TAG))
-        if name not in named:
-            raise ValueError(f"{name!r} is none of {', '.join(sorted(named))}")
-        return from_json(data, named[name])
-    (plain,) = [m for m in members if m is not type(None)]
-    return from_json(data, plain)
+_Reader: TypeAlias = Callable[[Json], object]
 
 
 @cache
-def _hints(record: type) -> dict[str, object]:
-    return get_type_hints(record)
+def _reader(hint: object) -> _Reader:
+    """What reads a declared type: found once for each, since a journal holds millions of values."""
+    origin = get_origin(hint)
+    if origin in (types.UnionType, Union):
+        return _union_reader(hint)
+    if origin in (tuple, list, dict):
+        return _container_reader(hint)
+    if hasattr(hint, "__supertype__"):
+        return _reader(hint.__supertype__)
+    assert isinstance(hint, type), hint
+    if issubclass(hint, Enum):
+        return hint
+    if is_dataclass(hint):
+        return _fields_reader(hint)
+    return _tuple_reader(hint) if issubclass(hint, tuple) else _plain_reader(hint)
 
 
-def _from_fields(data: Json, record: type) -> object:
-    if not isinstance(data, dict) or data.get(_TAG) != record.__name__:
-        raise ValueError(f"{data!r} is no {record.__name__}")
-    hints = _hints(record)
-    values = {key: from_json(item, hints[key]) for key, item in data.items() if key != _TAG}
-    return record(**values)
-
-
-def _from_container(data: Json, hint: object) -> object:
-    if not isinstance(data, list):
+def _plain_reader(hint: type) -> _Reader:
+    def read(data: Json) -> object:
+        if isinstance(data, hint):
+            return data
         raise ValueError(f"{data!r} is no {hint}")
-    args = get_args(hint)
-    if get_origin(hint) is dict:
-        pairs = [item for item in data if isinstance(item, list)]
-        return {from_json(key, args[0]): from_json(value, args[1]) for key, value in pairs}
-    if get_origin(hint) is list:
-        return [from_json(item, args[0]) for item in data]
-    if args[-1] is Ellipsis:
-        return tuple(from_json(item, args[0]) for item in data)
-    return tuple(from_json(item, arg) for item, arg in zip(data, args, strict=True))
+
+    return read
+
+
+def _tuple_reader(make: Callable[..., object]) -> _Reader:
+    def read(data: Json) -> object:
+        assert isinstance(data, list), data
+        return make(*data)
+
+    return read
+
+
+def _union_reader(hint: object) -> _Reader:
+    members = [m for m in get_args(hint) if m is not type(None)]
+    optional = len(members) < len(get_args(hint))
+    named = {m.__name__: m for m in members if isinstance(m, type) and is_dataclass(m)}
+    plain = _reader(members[0])
+
+    def read(data: Json) -> object:
+        if data is None:
+            if optional:
+                return None
+            raise ValueError(f"nothing is no {hint}")
+        if not isinstance(data, dict):
+            assert len(members) == 1, hint
+            return plain(data)
+        name = str(data.get(_TAG))
+        if name not in named:
+            raise ValueError(f"{name!r} is none of {', '.join(sorted(named))}")
+        return _reader(named[name])(data)
+
+    return read
+
+
+def _fields_reader(record: type) -> _Reader:
+    name = record.__name__
+    readers = {key: _reader(hint) for key, hint in get_type_hints(record).items()}
+
+    def read(data: Json) -> object:
+        if not isinstance(data, dict) or data.get(_TAG) != name:
+            raise ValueError(f"{data!r} is no {name}")
+        return record(**{key: readers[key](item) for key, item in data.items() if key != _TAG})
+
+    return read
+
+
+def _container_reader(hint: object) -> _Reader:
+    origin, args = get_origin(hint), get_args(hint)
+    parts = [_reader(arg) for arg in args if arg is not Ellipsis]
+    first = parts[0]
+
+    def read(data: Json) -> object:
+        if not isinstance(data, list):
+            raise ValueError(f"{data!r} is no {hint}")
+        if origin is dict:
+            pairs = [item for item in data if isinstance(item, list)]
+            return {first(key): parts[1](value) for key, value in pairs}
+        if origin is list:
+            return [first(item) for item in data]
+        if args[-1] is Ellipsis:
+            return tuple(first(item) for item in data)
+        return tuple(part(item) for item, part in zip(data, parts, strict=True))
+
+    return read
 
 
 def turn_from_json(data: Json) -> Turn:

@@ -36,13 +36,19 @@ def _old_jobs(state: ClusterState) -> dict[JobId, None]:
     forgotten: dict[JobId, None] = {}
     if surplus <= limit // 8:
         return forgotten
-    for job in state.ended:
+    # The index holds those of one instant as they came; after a recovery that is forgotten.
+    for job in sorted(state.ended, key=lambda name: _age(state, name)):
         if len(forgotten) >= surplus:
             break
         tree = _tree(state, job)
         if all(state.jobs[name].ended_at is not None for name in tree):
             forgotten.update(dict.fromkeys(tree))
     return forgotten
+
+
+def _age(state: ClusterState, job: JobId) -> tuple[int, int]:
+    row = state.jobs[job]
+    return row.ended_at or 0, row.number
 
 
 def _tree(state: ClusterState, job: JobId) -> list[JobId]:

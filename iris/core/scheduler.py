@@ -42,9 +42,7 @@ def _serve_holders(state: ClusterState) -> Iterator[de.Decision]:
     touched = list(state.touched)
     state.touched.clear()
     for key in touched:
-        hold = state.holds.get(key)
-        if hold is not None:
-            yield from place_holder(state, hold)
+        yield from place_holder(state, state.holds[key])
 
 
 def _unblock(state: ClusterState) -> None:
@@ -102,11 +100,12 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
     """In order, whoever fits; those who do not are passed as the policy allows."""
     waiting = state.waiting
     holding = state.spec.scheduler.backfill is Backfill.HOLD
-    heap: list[tuple[ServedAt, int, QueueKey]] = []
-    for number, key in enumerate(waiting.active):
-        heap.append((served_at(state, key, waiting.queues[key].head()), number, key))
-    heapify(heap)
-    while heap:
+    heap, drawn_up = _line(state), waiting.unblocked
+    while heap or waiting.unblocked != drawn_up:
+        if waiting.unblocked != drawn_up:
+            # A placement has made room for others: they line up among those who are left.
+            heap, drawn_up = _line(state), waiting.unblocked
+            continue
         place, number, key = heap[0]
         if key not in waiting.active:
             heappop(heap)
@@ -134,6 +133,15 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
                 yield kept
                 continue
         yield placement
+
+
+def _line(state: ClusterState) -> list[tuple[ServedAt, int, QueueKey]]:
+    """A heap of the queues that may be served, by the place of their heads in the order."""
+    waiting = state.waiting
+    heads = ((key, waiting.queues[key].head()) for key in waiting.active)
+    line = [(served_at(state, key, head), i, key) for i, (key, head) in enumerate(heads)]
+    heapify(line)
+    return line
 
 
 def _pass(state: ClusterState, shape: Shape) -> de.Placement | None:

@@ -18,7 +18,6 @@ from iris.core.records import Slice
 from iris.core.retry import EndCause
 from iris.core.state import ClusterState
 
-_ON_ITS_WAY_OUT = frozenset({SliceState.FAILED, SliceState.PREEMPTED})
 _STANDING = frozenset(
     {SliceState.REQUESTED, SliceState.BOOTING, SliceState.READY, SliceState.DRAINING}
 )
@@ -42,11 +41,9 @@ def plan_returns(state: ClusterState) -> Iterator[de.Decision]:
     news = state.news
     retry_at = after(state.now, state.spec.autoscaler.delete_retry)
     for name in news.seen_alive:
-        if state.slices[name].state is SliceState.GONE:
-            yield de.SliceDelete(name, retry_at, "it was called deleted and is alive")
+        yield de.SliceDelete(name, retry_at, "it was called deleted and is alive")
     for name in sorted(news.lost):
-        if state.slices[name].state in _ON_ITS_WAY_OUT:
-            yield de.SliceDelete(name, retry_at, state.slices[name].why)
+        yield de.SliceDelete(name, retry_at, state.slices[name].why)
     for name in news.emptied:
         slice_ = state.slices[name]
         if slice_.state is SliceState.DRAINING and not slice_.live:
@@ -82,8 +79,7 @@ def _closings(state: ClusterState) -> Iterator[de.Decision]:
 def _notices(state: ClusterState) -> Iterator[de.Decision]:
     until = after(state.now, state.spec.timeouts.notice_timeout)
     for name, why in state.news.noticed.items():
-        if state.slices[name].state in _STANDING:
-            yield de.SliceCordon(name, until, why)
+        yield de.SliceCordon(name, until, why)
 
 
 def _operator(state: ClusterState) -> Iterator[de.Decision]:

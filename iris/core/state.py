@@ -252,6 +252,7 @@ class ClusterState(IndexedTables):
     def drop_hold(self, key: HoldKey) -> None:
         """Keep capacity for a unit no longer."""
         hold = self.holds.pop(key)
+        self.news.grown = True  # What was kept may be idle, and nobody's now.
         self.touched.pop(key, None)
         for name in hold.workers:
             worker = self.workers[name]

@@ -78,6 +78,7 @@ class Waiting:
         "changed",
         "had_demand",
         "queues",
+        "unblocked",
         "unsearched",
     )
 
@@ -92,10 +93,12 @@ class Waiting:
         """Waiting units by the accelerator that they need."""
         self.changed = True
         """Something came or went since the autoscaler last looked."""
+        self.unblocked = 0
+        """Counts how often a shape was found to fit again."""
         self.unsearched = False
         """Something was blocked for which no room by eviction was looked for yet."""
-        self.had_demand = False
-        """Somebody waited when it last looked."""
+        self.had_demand = True
+        """Somebody waited when it last looked, as far as is known."""
 
     def add(self, key: QueueKey, unit: Unit) -> None:
         """A unit waits; one that does already is not counted twice."""
@@ -150,12 +153,8 @@ class Waiting:
     def unblock(self, shape: Shape) -> None:
         """The shape may fit again."""
         del self.blocked[shape]
+        self.unblocked += 1
         self.active.update(self.by_shape[shape])
-
-    def unblock_all(self) -> None:
-        """Everything may fit again: the pools themselves have changed."""
-        self.blocked = {}
-        self.active = dict.fromkeys(self.queues)
 
     def _unblock_spare(self) -> None:
         """CPU work may look at accelerator hosts again, since no accelerator work wants them."""

@@ -95,6 +95,13 @@ def test_i_68_a_lost_worker_does_not_come_back_to_life_by_speaking() -> None:
     assert refusal.why == "slice iris-cpu-1 is gone"
 
 
+def test_a_host_of_a_slice_that_is_being_deleted_is_refused_and_nothing_more() -> None:
+    script = one_host()
+    script.terminate(FIRST).step(script.registration(FIRST, 0, incarnation="second"))
+    assert script.the(ef.RefuseWorker).why == "slice iris-cpu-1 is deleting"
+    assert not script.decisions
+
+
 def test_a_stranger_that_reports_is_counted_and_ignored() -> None:
     script = one_host()
     before = stale(script)
@@ -170,6 +177,15 @@ def test_i_69_a_worker_is_given_up_at_its_timeout_and_not_a_moment_earlier() -> 
     assert script.advance(1).the(de.SliceLoss).slice == FIRST
 
 
+def test_a_worker_that_speaks_in_the_turn_of_its_deadline_lives() -> None:
+    script = one_host()
+    script.silent(W0).advance(MINUTE - 1)
+    script.now = Instant(MINUTE)
+    script.step(ev.WorkerHeard(W0, "first"))
+    assert not script.decided(de.SliceLoss)
+    assert script.worker(W0).state is WorkerState.HEALTHY
+
+
 def test_i_70_silence_ends_with_a_word_and_begins_anew() -> None:
     script = one_host()
     script.silent(W0).advance(MINUTE - 1)
@@ -209,6 +225,14 @@ def test_i_69_time_in_which_the_controller_slept_reaps_nobody() -> None:
     assert not script.decided(de.SliceLoss)
     assert not script.advance(40 * SECOND - 1).decided(de.SliceLoss)
     assert script.advance(1).decided(de.SliceLoss)
+
+
+def test_a_silence_that_is_too_long_even_without_the_stall_is_believed_in_the_same_turn() -> None:
+    script = one_host()
+    script.silent(W0)
+    script.now = Instant(2 * MINUTE)
+    script.step(ev.ControllerStalled(Instant(2 * MINUTE - SECOND)))
+    assert script.the(de.SliceLoss).slice == FIRST
 
 
 def test_a_stall_before_the_silence_began_gives_no_credit() -> None:

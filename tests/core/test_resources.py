@@ -38,7 +38,9 @@ def test_i_32_each_dimension_alone_can_refuse(dimension: str) -> None:
 
 
 @given(small, small)
-def test_as_many_copies_fit_as_are_counted_and_not_one_more(need: Resources, free: Resources) -> None:
+def test_as_many_copies_fit_as_are_counted_and_not_one_more(
+    need: Resources, free: Resources
+) -> None:
     if not any(need):
         return
     count = copies(need, free)

@@ -1,11 +1,13 @@
 """What becomes of slices that exist: ready by their hosts alone, lost whole, kept free, and given back."""
 
+from dataclasses import replace
+
 import pytest
 
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
-from iris.core.ids import RequestId, SliceId, WorkerId
+from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant
 from iris.core.lifecycle import AttemptState, SliceState, TaskState, WorkerState
 from iris.core.retry import EndCause
@@ -74,10 +76,38 @@ def test_i_81_a_slice_that_misses_a_host_for_ever_is_given_up_at_the_boot_timeou
     assert script.the(ef.DeleteSlice).slice == FIRST
 
 
+def test_a_last_host_that_registers_in_the_turn_of_the_boot_timeout_is_in_time() -> None:
+    script = coming_pod()
+    script.step(ev.SliceAccepted(FIRST), *(script.registration(FIRST, h) for h in range(3)))
+    script.advance(HOUR - 1)
+    script.now = Instant(HOUR)
+    script.step(script.registration(FIRST, 3))
+    assert script.slice(FIRST).state is SliceState.READY
+
+
+def test_a_slice_that_is_preempted_in_the_turn_in_which_it_is_ready_is_lost() -> None:
+    script = coming_pod()
+    taken = ev.SliceSighting(FIRST, ev.CloudState.PREEMPTED)
+    hosts = [script.registration(FIRST, h) for h in range(4)]
+    script.step(*hosts, ev.SlicesObserved((taken,), script.now, complete=False))
+    assert script.the(de.SliceLoss).slice == FIRST
+    assert not script.decided(de.Placement)
+
+
+def test_a_notice_for_a_slice_that_boots_keeps_it_from_work_once_it_is_ready() -> None:
+    script = coming_pod()
+    script.step(ev.SliceAccepted(FIRST), script.registration(FIRST, 0))
+    script.step(ev.PreemptionNoticed(FIRST)).ready(FIRST)
+    assert script.slice(FIRST).state is SliceState.READY
+    assert not script.decided(de.Placement)
+
+
 # ---- creates without an answer ----------------------------------------------------------------
 
 
-def test_i_51_a_create_that_is_never_answered_is_repeated_under_its_name_and_then_given_up() -> None:
+def test_i_51_a_create_that_is_never_answered_is_repeated_under_its_name_and_then_given_up() -> (
+    None
+):
     script = coming_pod()
     script.advance(2 * MINUTE)
     assert script.the(ef.CreateSlice).slice == FIRST
@@ -284,6 +314,16 @@ def test_a_stop_that_hangs_on_a_silent_host_ends_as_the_stop_was_meant() -> None
     assert script.attempt(script.task(job).id).cause is EndCause.REQUESTED
 
 
+def test_a_drain_that_ends_in_the_turn_of_a_preemption_deletes_the_slice_once() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    job = script.submit()
+    script.running(job).config(cpu_group("other"))
+    taken = ev.SliceSighting(CPU, ev.CloudState.PREEMPTED)
+    seen = ev.SlicesObserved((taken,), script.now, complete=False)
+    script.step(script.end(script.task(job).id, EndCause.EXIT_ZERO), seen)
+    assert script.the(de.SliceDelete).why == "the cloud says that it was preempted"
+
+
 def test_two_stops_that_hang_on_one_host_lose_it_once() -> None:
     script = fleet(cpu_group(min_slices=1, max_slices=1))
     job = script.submit(replicas=2)
@@ -325,15 +365,17 @@ def test_a_host_that_is_out_is_not_put_out_again() -> None:
     assert script.worker(W0).launch_failures == 4
 
 
-def test_a_launch_that_fails_on_the_last_host_of_a_slice_in_notice_is_counted() -> None:
+# ---- operators --------------------------------------------------------------------------------
+
+
+def test_a_host_that_is_put_out_as_its_slice_is_lost_drains_nothing() -> None:
     script = fleet(cpu_group(min_slices=1), timeouts=TimeoutPolicy(launch_failures_per_host=1))
     job = script.submit()
-    script.terminate(CPU)
-    assert script.attempt(script.task(job).id).cause is EndCause.HOST_LOST
-    assert script.worker(W0).launch_failures == 0
-
-
-# ---- operators --------------------------------------------------------------------------------
+    taken = ev.SliceSighting(CPU, ev.CloudState.PREEMPTED)
+    seen = ev.SlicesObserved((taken,), script.now, complete=False)
+    script.step(script.end(script.task(job).id, EndCause.LAUNCH), seen)
+    assert script.the(de.SliceLoss).slice == CPU
+    assert not script.decided(de.SliceDrain)
 
 
 def test_an_operator_gives_up_a_slice_work_and_all_and_is_answered() -> None:
@@ -410,7 +452,8 @@ def test_a_group_that_left_the_configuration_drains_and_finishes_what_runs() -> 
 
 
 def test_a_zone_that_left_a_group_drains_there_only() -> None:
-    script = fleet(cpu_group(min_slices=2, zones=("us-a", "us-b")))
+    policy = AutoscalerPolicy(initial_window=1)
+    script = fleet(cpu_group(min_slices=2, zones=("us-a", "us-b")), autoscaler=policy)
     zones = {script.slice(s).zone for s in script.slices_in(SliceState.READY)}
     assert zones == {"us-a", "us-b"}
     script.config(cpu_group(min_slices=2, zones=("us-a",)))
@@ -429,11 +472,20 @@ def test_a_slice_whose_group_is_gone_can_still_be_lost() -> None:
 def test_a_refusal_for_a_group_that_is_gone_teaches_nothing_and_is_closed() -> None:
     script = cluster(cpu_group())
     script.submit()
-    created = script.coming("cpu")[0]
-    refused = ev.SliceCreateFailed(created, ev.CreateFailure.STOCKOUT)
-    script.controller.state.spec = script.controller.state.spec
-    script.config(cpu_group("other")).step(refused)
+    retired = ev.ConfigLoaded(replace(script.controller.state.spec, groups=(cpu_group("other"),)))
+    script.step(retired, ev.SliceCreateFailed(CPU, ev.CreateFailure.STOCKOUT))
     assert not script.decided(de.Throttle)
+    assert script.the(ef.DeleteSlice).slice == CPU
+
+
+def test_a_new_configuration_leaves_what_is_on_its_way_out_or_being_adopted_alone() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    script.terminate(CPU)
+    stranger = ev.SliceSighting(SliceId("iris-cpu-8"), ev.CloudState.READY, GroupName("cpu"))
+    script.step(ev.SlicesObserved((stranger,), script.now, complete=False))
+    script.config(cpu_group("other"))
+    assert not script.decided(de.SliceDelete)
+    assert not script.decided(de.SliceDrain)
 
 
 def test_work_on_a_draining_slice_that_is_lost_is_judged_and_blames_no_zone() -> None:

@@ -1,4 +1,4 @@
-"""What is asked for: bands compare by urgency, slices count their chips, defaults are above zero."""
+"""What is asked for: bands compare by urgency, slices count chips, defaults are above zero."""
 
 from dataclasses import FrozenInstanceError
 

@@ -49,7 +49,7 @@ def story(
             **(cluster or {}),
         },
         "cloud": {"boot": "2m", **cloud},
-        "workload": [{**GANG, **(gang or {})}, LAST],
+        "workload": [{**GANG, **(gang or {})}, {**LAST, **(gang or {})}],
         "faults": faults or [],
     }
     return Watch(scenario_of(folder, sections), calm_after=CALM_AFTER)

@@ -1,0 +1,60 @@
+"""A figure: what was measured, what it should be, and what it was measured beside."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+_Result = TypeVar("_Result")
+
+LOOP_TURNS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    what: str
+    target: str
+    measured: str
+    beside: str
+    """The same work, or the least of it, done in another way in the same run."""
+
+
+def timed(work: Callable[[], _Result]) -> tuple[float, _Result]:
+    """How many seconds something takes, and what comes of it."""
+    began = time.perf_counter()
+    result = work()
+    return time.perf_counter() - began, result
+
+
+def best_of(repeats: int, prepare: Callable[[], Callable[[], object]]) -> float:
+    """The least seconds that something takes, each time on what was prepared afresh, untimed."""
+    return min(timed(prepare())[0] for _ in range(repeats))
+
+
+def loop_ms() -> float:
+    """A loop of a million additions, in milliseconds: what the machine has to give at the moment."""
+    spans: list[float] = []
+    for _ in range(3):
+        began = time.perf_counter()
+        total = 0
+        for number in range(LOOP_TURNS):
+            total += number
+        spans.append((time.perf_counter() - began) * 1_000)
+    return statistics.median(spans)
+
+
+def milliseconds(seconds: float) -> str:
+    """A short span, for the table."""
+    return f"{seconds * 1_000:,.1f} ms"
+
+
+def table(rows: Iterable[tuple[Figure, float]]) -> str:
+    """A table in Markdown of figures and the calibration loop around each."""
+    lines = ["| what | target | measured | beside it, in the same run | loop |", "|---|---|---|---|---|"]
+    for figure, loop in rows:
+        cells = (figure.what, figure.target, figure.measured, figure.beside, f"{loop:.0f} ms")
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,443 @@
+"""Why it waits: the very refusals of the planners, in numbers, with what must happen next."""
+
+from dataclasses import replace
+
+import pytest
+
+from iris.core import events as ev
+from iris.core.explain import why_not_scaling, why_waiting
+from iris.core.fit import Lack
+from iris.core.ids import GroupName, JobId, WorkerId
+from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
+from iris.core.learn import learn
+from iris.core.reasons import Blocker, Reason, Verdict, amount, sentences
+from iris.core.retry import EndCause
+from iris.core.spec import (
+    AutoscalerPolicy,
+    Backfill,
+    Band,
+    Constraint,
+    ConstraintOp,
+    SchedulerPolicy,
+    TimeoutPolicy,
+)
+from tests.harness import GIB, Script, cluster, cpu_group, fleet, tpu_group
+
+TPU = "v5litepod-16"
+STOP = TimeoutPolicy().stop_timeout
+STRICT = SchedulerPolicy(backfill=Backfill.NONE)
+
+
+def why(script: Script, job: str) -> Reason:
+    """The reason; asking for it, and spelling it, leaves the state as it was."""
+    before = script.controller.digest()
+    reason = why_waiting(script.controller.state, JobId(job), script.now)
+    assert sentences(reason)
+    assert script.controller.digest() == before
+    return reason
+
+
+def blocker(reason: Reason, pool: int = 0) -> Blocker:
+    found = reason.pools[pool].blocker
+    assert found is not None
+    return found
+
+
+def full(*, cores: int = 4) -> Script:
+    script = fleet(cpu_group(cores=cores, min_slices=1, max_slices=1))
+    script.running(script.submit("fill", cpu=cores - 1))
+    return script
+
+
+# ---- what keeps it out -------------------------------------------------------------------------
+
+
+def test_i_135_what_the_nearest_host_lacks_is_told_in_numbers() -> None:
+    script = full()
+    reason = why(script, script.submit("wide", cpu=2))
+    assert reason.verdict is Verdict.FULL
+    assert reason.pools[0].looked_at == 1
+    host = WorkerId("iris-cpu-1-w0")
+    assert blocker(reason) == Blocker(
+        "room", "2 cores", "1 cores", host, (Lack("cpu", 2_000, 1_000),)
+    )
+
+
+def test_of_several_hosts_the_one_that_lacks_least_is_named() -> None:
+    script = fleet(cpu_group(min_slices=2, max_slices=2))
+    script.submit("three", cpu=3)
+    script.submit("two", cpu=2)
+    assert blocker(why(script, script.submit("wide", cpu=4))).nearest == "iris-cpu-2-w0"
+
+
+def test_a_pool_that_never_fits_says_so_and_the_others_are_asked_all_the_same() -> None:
+    script = fleet(tpu_group(hosts=2), cpu_group(min_slices=1, max_slices=1))
+    script.submit("fill", cpu=4)
+    reason = why(script, script.submit("big", cpu=4, resources=small(cpu=3_000)))
+    assert [pool.can_serve for pool in reason.pools] == [True, True]
+    gang = script.submit("gang", gang=True, replicas=2, tpu=TPU)
+    reason = why(script, gang)
+    assert [pool.can_serve for pool in reason.pools] == [True, False]
+    assert blocker(reason, 1) == Blocker("accelerator", TPU, "none")
+
+
+def small(*, cpu: int) -> object:
+    return cpu_group().host._replace(cpu=cpu, memory=GIB)
+
+
+def test_cpu_work_is_told_who_waits_for_the_accelerator_hosts() -> None:
+    script = fleet(tpu_group(hosts=1, min_slices=1, max_slices=1))
+    for name in ("runs", "waits"):
+        script.submit(name, tpu=TPU)
+    reason = why(script, script.submit("cpu"))
+    assert blocker(reason) == Blocker("spare", f"no work that waits for {TPU}", "1 waiting")
+    # No accelerator is bought for it, so no limit matters to it.
+    assert (reason.pools[0].is_bought, reason.pools[0].limits) == (False, ())
+
+
+def test_a_pool_whose_workers_may_have_no_work_says_how_many_there_are() -> None:
+    script = full()
+    script.step(ev.WorkerDrainRequested(WorkerId("iris-cpu-1-w0")))
+    assert blocker(why(script, script.submit())) == Blocker(
+        "workers", "1 that may have work", "0 of 1"
+    )
+
+
+def test_i_28_a_task_is_told_that_only_hosts_are_free_where_it_failed() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    job = script.submit()
+    script.ends(script.task(job).id, EndCause.LAUNCH).advance(MINUTE)
+    assert blocker(why(script, job)).check == "avoid"
+
+
+def test_room_that_is_kept_for_others_is_told_apart_from_no_room() -> None:
+    script = fleet(
+        cpu_group(hosts=2, min_slices=1, max_slices=1), scheduler=SchedulerPolicy(eviction=False)
+    )
+    script.submit("there", cpu=3)
+    script.submit("gang", gang=True, replicas=2, cpu=4)
+    later = why(script, script.submit("later"))
+    assert blocker(later).check == "held"
+    gang = why(script, "/alice/gang")
+    assert gang.kept is not None
+    assert (gang.kept.leaving, gang.kept.staying) == (0, 1)
+    assert gang.next.what == "what is kept for it is free"
+    other = why(script, script.submit("other", gang=True, replicas=2))
+    assert (blocker(other).check, blocker(other).nearest) == ("held", "iris-cpu-1")
+
+
+def test_a_gang_is_told_how_many_hosts_of_the_nearest_slice_have_the_room() -> None:
+    script = fleet(cpu_group(hosts=3, min_slices=2, max_slices=2))
+    script.submit("a", cpu=1, gang=True, replicas=3)
+    script.submit("b", cpu=4)
+    script.submit("c", cpu=4)
+    reason = why(script, script.submit("gang", gang=True, replicas=3, cpu=4))
+    found = blocker(reason)
+    assert (found.check, found.have, found.nearest) == ("room", "1", "iris-cpu-2")
+    assert found.lacks == (Lack("cpu", 4_000, 0),)
+    assert (reason.hosts, reason.waiting) == (3, 1)
+
+
+def test_a_gang_is_told_of_a_host_that_may_have_no_work() -> None:
+    script = fleet(cpu_group(hosts=2, min_slices=1, max_slices=1))
+    script.step(ev.WorkerDrainRequested(WorkerId("iris-cpu-1-w1")))
+    found = blocker(why(script, script.submit("gang", gang=True, replicas=2)))
+    assert (found.check, found.have, found.lacks) == ("room", "1", ())
+
+
+def test_a_gang_is_told_that_no_slice_is_ready_or_none_is_whole() -> None:
+    script = cluster(tpu_group(max_slices=1))
+    gang = script.submit("gang", gang=True, replicas=2, tpu=TPU)
+    assert blocker(why(script, gang)) == Blocker("slices", "1 that is ready", "0 of 1")
+    script.ready("tpu")
+    second = script.submit("second", gang=True, replicas=2, tpu=TPU)
+    assert blocker(why(script, second)).have == "1 ready: 1 in use, 0 kept free of new work"
+
+
+# ---- what it waits for -------------------------------------------------------------------------
+
+
+def test_a_job_that_runs_or_has_ended_waits_for_nothing() -> None:
+    script = full()
+    reason = why(script, "/alice/fill")
+    assert (reason.verdict, reason.pools, reason.position) == (Verdict.NOT_WAITING, (), None)
+    script.finish(JobId("/alice/fill"))
+    assert why(script, "/alice/fill").next.what == "nothing: it is succeeded"
+    script.stop(script.submit("wide", cpu=2))
+    assert why(script, "/alice/wide").verdict is Verdict.NOT_WAITING
+
+
+def test_a_job_that_is_being_stopped_waits_for_nothing_though_it_was_to_be_tried_again() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    job = script.submit(replicas=2, max_retries_failure=3)
+    script.running(job).ends(script.task(job).id, EndCause.EXIT_NONZERO)
+    assert why(script, job).paused == 1
+    script.stop(job)
+    assert why(script, job).verdict is Verdict.NOT_WAITING
+
+
+def test_a_pause_between_two_attempts_is_told_with_its_end() -> None:
+    script = fleet(cpu_group(min_slices=1))
+    job = script.submit(max_retries_failure=3)
+    script.ends(script.task(job).id, EndCause.EXIT_NONZERO)
+    reason = why(script, job)
+    assert reason.verdict is Verdict.PAUSED
+    assert reason.next.at == script.controller.next_deadline() == 10 * SECOND
+    assert reason.position is None
+
+
+def test_a_gang_between_two_attempts_is_asked_about_whole() -> None:
+    script = fleet(cpu_group(hosts=2, min_slices=1))
+    gang = script.submit("gang", gang=True, replicas=2, max_retries_failure=3)
+    script.ends(script.task(gang).id, EndCause.EXIT_NONZERO).stopped(gang)
+    reason = why(script, gang)
+    assert (reason.verdict, reason.paused, reason.hosts) == (Verdict.PAUSED, 2, 2)
+
+
+def test_who_evicted_is_told_who_leaves_and_by_when() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    script.running(script.submit("old", cpu=4, band=Band.BATCH))
+    reason = why(script, script.submit("urgent", cpu=3))
+    assert reason.verdict is Verdict.MAKING_ROOM
+    assert reason.kept is not None
+    assert (reason.kept.leaving, reason.kept.staying) == (1, 0)
+    assert reason.next.at == STOP
+
+
+def test_work_that_no_group_can_hold_any_more_waits_for_another_configuration() -> None:
+    script = full()
+    job = script.submit("wide", cpu=4, scheduling_timeout=Millis(HOUR))
+    script.config(cpu_group(cores=2, max_slices=1))
+    reason = why(script, job)
+    assert reason.verdict is Verdict.NEVER_FITS
+    assert blocker(reason) == Blocker("host", "cpu 4000", "2000")
+    assert reason.gives_up_at == HOUR
+
+
+def test_what_the_reason_says_fits_now_is_placed_by_the_next_step() -> None:
+    script = full()
+    job = script.submit("wide", cpu=4)
+    twin = script.controller.clone()
+    learn(twin.state, ev.WorkerDrainRequested(WorkerId("iris-cpu-1-w0")))
+    worker = twin.state.workers[WorkerId("iris-cpu-1-w0")]
+    task = twin.state.tasks[script.task(JobId("/alice/fill")).id]
+    twin.state.end_attempt(task, task.attempts[-1], EndCause.EXIT_ZERO, "")
+    assert worker.committed.cpu == 0
+    twin.state.news.drains.clear()
+    reason = why_waiting(twin.state, job, script.now)
+    assert (reason.verdict, reason.position) == (Verdict.FITS_NOW, 0)
+    assert "it fits now." in " ".join(sentences(reason))
+    twin.step(script.now, ())
+    assert twin.state.jobs[job].state.value == "running"
+
+
+def test_what_fits_but_is_not_first_is_told_so() -> None:
+    script = full()
+    for name in ("first", "second"):
+        script.submit(name, gang=True, cpu=4)
+    twin = script.controller.clone()
+    task = twin.state.tasks[script.task(JobId("/alice/fill")).id]
+    twin.state.end_attempt(task, task.attempts[-1], EndCause.EXIT_ZERO, "")
+    assert why_waiting(twin.state, JobId("/alice/first"), script.now).verdict is Verdict.FITS_NOW
+    reason = why_waiting(twin.state, JobId("/alice/second"), script.now)
+    assert (reason.verdict, reason.position) == (Verdict.BEHIND, 1)
+
+
+def test_in_strict_order_the_head_of_the_line_is_named() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1), scheduler=STRICT)
+    script.submit("there", cpu=3)
+    wide = script.submit("wide", cpu=4)
+    small_one = why(script, script.submit("small"))
+    assert small_one.verdict is Verdict.BEHIND
+    assert small_one.next.what.startswith(f"{wide} is placed")
+    assert why(script, wide).verdict is Verdict.FULL
+    blocked = why(script, script.submit("four", cpu=4))
+    assert blocked.next.what == f"{wide}, which is first in line, is placed"
+
+
+def test_the_position_counts_who_is_served_before() -> None:
+    script = full()
+    script.submit("wide", cpu=4, replicas=3)
+    script.submit("urgent", cpu=4, band=Band.PRODUCTION, replicas=2)
+    reason = why(script, script.submit("last", cpu=4, user="bob"))
+    # bob has used nothing, so only the more urgent band is before him.
+    assert reason.position == 2
+    assert why(script, "/alice/wide").position == 3
+    assert why(script, script.submit("more", cpu=4)).position == 6
+
+
+def test_slices_that_are_coming_are_named_with_their_deadlines() -> None:
+    script = cluster(cpu_group(max_slices=2))
+    reason = why(script, script.submit())
+    assert reason.verdict is Verdict.COMING
+    (slice_,) = reason.under_way
+    assert reason.next.at == slice_.deadline == script.controller.next_deadline()
+
+
+def test_a_slice_that_only_waits_for_its_hosts_has_its_deadline_too() -> None:
+    script = cluster(cpu_group(max_slices=1))
+    job = script.submit()
+    script.step(ev.SliceAccepted(script.coming("cpu")[0]))
+    assert why(script, job).next.at == AutoscalerPolicy().boot_timeout
+
+
+# ---- what stops slices from being asked for ----------------------------------------------------
+
+
+def test_a_gate_that_is_shut_is_told_with_the_time_at_which_it_opens() -> None:
+    script = cluster(cpu_group(max_slices=2))
+    job = script.submit()
+    script.refused(script.coming("cpu")[0], ev.CreateFailure.STOCKOUT, "no room")
+    reason = why(script, job)
+    assert reason.verdict is Verdict.GATED
+    (limit,) = reason.pools[0].limits
+    assert limit.check == "gate"
+    assert "stockout: no room" in limit.detail
+    assert reason.next.at == limit.until == MINUTE == script.controller.next_deadline()
+    assert "in 1 min" in " ".join(sentences(reason))
+
+
+def test_a_gate_that_is_shut_for_good_has_no_time_and_no_gate_is_waited_for() -> None:
+    script = cluster(cpu_group(max_slices=2))
+    job = script.submit()
+    script.refused(script.coming("cpu")[0], ev.CreateFailure.BAD_REQUEST)
+    reason = why(script, job)
+    assert reason.verdict is Verdict.FULL
+    assert [(x.check, x.until) for x in reason.pools[0].limits] == [("gate", None)]
+
+
+@pytest.mark.parametrize(
+    "check", ["listing", "max_slices", "reservation", "window", "pause", "tokens"]
+)
+def test_each_limit_is_told_by_its_name(check: str) -> None:
+    assert check in {
+        x.check for pool in why(at_limit(check), "/alice/x").pools for x in pool.limits
+    }
+
+
+def at_limit(check: str) -> Script:
+    """A cluster in which a job waits and one limit stops slices."""
+    match check:
+        case "listing":
+            script = Script().config(cpu_group())
+        case "max_slices":
+            script = full()
+        case "reservation":
+            group = tpu_group(hosts=1, reservation="shared")
+            script = cluster(group, reservations=[("shared", 0)])
+            script.submit("x", tpu=TPU)
+            return script
+        case "window":
+            script = cluster(cpu_group(), autoscaler=AutoscalerPolicy(initial_window=1))
+            script.submit("first", cpu=4)
+        case "pause":
+            script = cluster(cpu_group())
+            script.submit("first", cpu=4)
+            script.refused(script.coming("cpu")[0], ev.CreateFailure.RATE)
+        case _:
+            script = cluster(cpu_group(), autoscaler=AutoscalerPolicy(create_burst=1))
+            script.submit("first", cpu=4)
+    script.submit("x", cpu=4)
+    return script
+
+
+def test_time_alone_lifts_the_latest_of_several_limits() -> None:
+    script = at_limit("pause")
+    assert why(script, "/alice/x").next.at == MINUTE
+
+
+def test_when_nothing_more_can_be_bought_the_first_certain_end_is_awaited() -> None:
+    script = fleet(cpu_group(min_slices=2, max_slices=2))
+    script.running(script.submit("open", cpu=4))
+    script.running(script.submit("long", cpu=3, timeout=Millis(HOUR)))
+    reason = why(script, script.submit("wide", cpu=4))
+    assert (reason.verdict, reason.next.at) == (Verdict.FULL, Instant(HOUR))
+    script.finish(JobId("/alice/long"))
+    assert script.job(JobId("/alice/wide")).state.value == "running"
+
+
+# ---- groups ------------------------------------------------------------------------------------
+
+
+def test_a_group_says_what_is_wanted_of_it_and_what_stops_it() -> None:
+    script = cluster(cpu_group(max_slices=1), tpu_group(hosts=1))
+    script.submit("many", cpu=4, replicas=3)
+    scaling = why_not_scaling(script.controller.state, GroupName("cpu"))
+    assert (scaling.demand, scaling.standing, scaling.coming, scaling.tokens) == (3, 1, 1, 59)
+    assert [x.check for _, limits in scaling.limits for x in limits] == ["max_slices"]
+    told = " ".join(sentences(scaling))
+    assert "1 of max_slices 1 exist" in told
+    idle = why_not_scaling(script.controller.state, GroupName("tpu"))
+    assert idle.demand == 0
+    assert "us-a: nothing stops it." in sentences(idle)
+
+
+# ---- sentences ---------------------------------------------------------------------------------
+
+
+def test_i_135_the_sentences_say_it_all_in_plain_words() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    script.running(script.submit("fill", cpu=3, timeout=Millis(90 * MINUTE)))
+    script.submit("before", cpu=2)
+    job = script.submit("wide", cpu=2, scheduling_timeout=Millis(2 * HOUR))
+    assert sentences(why(script, job)) == (
+        "/alice/wide is pending: it waits for running work to end.",
+        "1 unit of work is before it.",
+        "cpu in us-a (1 worker looked at): room: needs 2 cores, has 1 cores on iris-cpu-1-w0; "
+        "no new slice: 1 of max_slices 1 exist.",
+        "Next: somebody who runs there ends in 1 h 30 min.",
+        "It is given up in 2 h.",
+    )
+
+
+def test_coming_slices_and_kept_room_have_sentences_of_their_own() -> None:
+    script = cluster(cpu_group(max_slices=1))
+    told = sentences(why(script, script.submit()))
+    assert "Slice iris-cpu-1 is requested, at the latest in 2 min." in told
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    script.running(script.submit("old", cpu=4, band=Band.BATCH))
+    told = sentences(why(script, script.submit("urgent", cpu=3)))
+    assert "Kept for it (eviction): iris-cpu-1-w0 (1 leaving, 0 staying)." in told
+
+
+@pytest.mark.parametrize(
+    ("span", "told"),
+    [
+        (-1, "now"),
+        (0, "now"),
+        (7, "in 7 ms"),
+        (1_500, "in 1 s 500 ms"),
+        (120_000, "in 2 min"),
+        (3_600_000 + 59_999, "in 1 h"),
+        (90_000_000, "in 1 d 1 h"),
+    ],
+)
+def test_a_time_is_told_as_a_span_from_now(span: int, told: str) -> None:
+    script = full()
+    reason = why(script, script.submit("wide", cpu=4))
+    later = replace(reason, next=replace(reason.next, at=Instant(reason.at + span)))
+    assert f"Next: somebody who runs there ends {told}." in sentences(later)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "number", "told"),
+    [
+        ("chips", 4, "4 chips"),
+        ("cpu", 1_500, "1500 millicores"),
+        ("memory", 3 * GIB, "3 GiB"),
+        ("memory", 3 << 20, "3 MiB"),
+        ("disk", 3, "3 bytes"),
+        ("ports", 2, "2 ports"),
+    ],
+)
+def test_an_amount_is_told_in_the_largest_unit_in_which_it_is_whole(
+    dimension: str, number: int, told: str
+) -> None:
+    assert amount(dimension, number) == told
+
+
+def test_a_constraint_that_was_inherited_keeps_its_pool_out_by_name() -> None:
+    script = fleet(cpu_group("a", min_slices=1), cpu_group("b", max_slices=0))
+    only_b = Constraint("group", ConstraintOp.IN, ("b",), inherited=True)
+    reason = why(script, script.submit(constraints=(only_b,)))
+    assert blocker(reason) == Blocker("constraint", "group in b", "a")
