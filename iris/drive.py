@@ -12,6 +12,7 @@ from iris.core.effects import Effect
 from iris.core.events import Event
 from iris.core.instant import Instant
 from iris.core.record import Turn
+from iris.ports import Journal
 
 
 class Machine(Protocol):
@@ -28,20 +29,12 @@ class Machine(Protocol):
         ...
 
 
-class TurnLog(Protocol):
-    """Where turns are kept."""
-
-    def append(self, turn: Turn) -> None:
-        """Make a turn durable."""
-        ...
-
-
 def turn(
     machine: Machine,
     now: Instant,
     events: Sequence[Event],
     *,
-    journal: TurnLog,
+    journal: Journal,
     perform: Callable[[Effect], None],
 ) -> Instant | None:
     """When to come back even if nothing happens; by then the turn is durable and its effects under way.

@@ -4,7 +4,7 @@ An adapter reports what it saw as facts of `iris.core.events`; it concludes noth
 facts, too: a create that was refused is a `SliceCreateFailed`, never an exception.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
@@ -30,10 +30,6 @@ class Journal(Protocol):
         Raises:
             OSError: it could not be made durable; the process must end and recover.
         """
-        ...
-
-    def turns(self) -> Iterable[Turn]:
-        """Every turn since the snapshot, oldest first."""
         ...
 
 

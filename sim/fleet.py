@@ -235,7 +235,7 @@ class Fleet:
             self._clock.later(after, lambda: self._finish(run, cause))
 
     def _span(self, run: Run) -> Millis:
-        """From its begin to done: restoring, the work that is left, and what its checkpoints cost."""
+        """From its begin to its end: restoring, what work is left, what its checkpoints cost."""
         arrival = run.work.arrival
         left = max(0, arrival.run_time - run.before)
         checkpoint = arrival.template.checkpoint

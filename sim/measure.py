@@ -116,6 +116,8 @@ class Measures:
     invariants_violated: int = 0
     violations: list[str] = field(default_factory=list)
     """The first violations, as sentences; at most 20."""
+    waiting: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    """Jobs that still wait at the end, at most 5, and why, as the controller itself explains it."""
     partial: bool = False
     """Set when the run was interrupted."""
     wall_s: float = 0.0

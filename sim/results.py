@@ -82,6 +82,7 @@ def summarize(measures: Measures, scenario_expect: Sequence[Expectation]) -> dic
     results |= wall
     results["partial"] = measures.partial
     results["warm_up_s"] = seconds(measures.warm_up)
+    results["waiting"] = [{"job": job, "why": list(why)} for job, why in measures.waiting]
     return results
 
 
@@ -94,7 +95,8 @@ def aggregate(summaries: Sequence[Mapping[str, object]]) -> dict[str, object]:
     is partial when any run was, and sentences of violations name their seed.
     """
     assert summaries, "an aggregate of nothing"
-    together = {key: _together(key, [one[key] for one in summaries]) for key in summaries[0]}
+    numbers = [key for key in summaries[0] if key != "waiting"]
+    together = {key: _together(key, [one[key] for one in summaries]) for key in numbers}
     invariants = together["invariants"]
     assert isinstance(invariants, dict), invariants
     invariants["violations"] = [

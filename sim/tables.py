@@ -32,7 +32,13 @@ def terminal_summary(results: Mapping[str, object]) -> str:
     if "replications" in results:
         blocks = [_replicated(results), _verdicts(results), _replicated_end(results)]
     else:
-        blocks = [_figures(results), _groups(results), _verdicts(results), _end(results)]
+        blocks = [
+            _figures(results),
+            _groups(results),
+            _verdicts(results),
+            _waiting(results),
+            _end(results),
+        ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -234,6 +240,17 @@ def _verdicts(results: Mapping[str, object]) -> list[str]:
     assert isinstance(sentences, list)
     lines.append(f"FALSE  invariants  (violated {violated} times; trust no number above)")
     return lines + [f"       {sentence}" for sentence in sentences]
+
+
+def _waiting(results: Mapping[str, object]) -> list[str]:
+    """Why jobs still waited when the run ended, in the controller's own words."""
+    lines: list[str] = []
+    jobs = results.get("waiting", [])
+    assert isinstance(jobs, list)
+    for job in jobs:
+        first, *rest = job["why"]
+        lines += [f"waits  {job['job']}: {first}", *(f"       {sentence}" for sentence in rest)]
+    return lines
 
 
 def _seen(verdict: Mapping[str, object]) -> str:

@@ -6,17 +6,21 @@ the cloud. Nothing here decides anything that the controller decides.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from hashlib import sha256
+from itertools import islice
 
 from simpy.events import Event
 
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
+from iris.core.explain import why_waiting
 from iris.core.ids import JobId, RequestId, UserName
 from iris.core.instant import MINUTE, SECOND, Instant, Millis
 from iris.core.invariants import Auditor
+from iris.core.lifecycle import JobState
+from iris.core.reasons import sentences
 from iris.core.record import Turn
 from iris.core.resources import Resources
 from iris.core.spec import JobSpec
@@ -37,6 +41,8 @@ Progress = Callable[[Instant, int], None]
 """Called now and then with the simulated time and the number of jobs that have ended."""
 
 _STEPS_BETWEEN_LOOKS = 5_000
+MOST_EXPLAINED = 5
+"""Of so many jobs that still wait at the end the reason is told."""
 
 
 class DigestJournal:
@@ -251,6 +257,13 @@ class World:
             self._sample_every = Millis(self._sample_every * 2)
         self.clock.turn_at(Instant(self.clock.now + self._sample_every), self._sample)
 
+    def _still_waiting(self) -> Iterator[tuple[str, tuple[str, ...]]]:
+        state = self.controller.state
+        pending = (n for n in self._unfinished if n in state.jobs)
+        waiting_jobs = (n for n in pending if state.jobs[n].state is JobState.PENDING)
+        for name in islice(waiting_jobs, MOST_EXPLAINED):
+            yield name, sentences(why_waiting(state, name, state.now))
+
     def finish(self, *, partial: bool) -> Measures:
         """Close the books and hand them over."""
         now = self.clock.now
@@ -258,6 +271,7 @@ class World:
             record = self.controller.state.jobs.get(JobId(name))
             if record is not None:
                 self.recorder.judge(record)
+        self.measures.waiting = list(self._still_waiting())
         self.fleet.close()
         self.recorder.close(now)
         pending, wanted = waiting(self.controller.state)

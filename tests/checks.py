@@ -1,4 +1,4 @@
-"""What every step of a story must leave behind: a settled turn, equal copies, true indexes, a full journal."""
+"""What every step must leave behind: a settled turn, equal copies, true indexes, a full journal."""
 
 from iris.core.controller import Controller
 from iris.core.invariants import Auditor

@@ -34,8 +34,9 @@ hypothesis.settings.load_profile(os.environ.get("IRIS_TESTS", "dev"))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--no-skips`."""
+    """Adds `--no-skips` and `--rewrite`."""
     parser.addoption("--no-skips", action="store_true", help="a test that skips itself fails")
+    parser.addoption("--rewrite", action="store_true", help="write the transcripts anew")
 
 
 def excused(reason: str, root: Path) -> bool:

@@ -1,9 +1,9 @@
-"""Script: one story of a cluster, told to the real controller in a few words, and checked at every step.
+"""Script: one story of a cluster, told to the real controller in a few words, checked at every step.
 
-A script sends facts and looks at what was decided and asked for. Time stands still until `advance`, which
-wakes the controller at each of its deadlines on the way, as its driver does. After every step the machine
-itself is put to the test (`Checks`), so that each story also proves that a turn is settled, that copies
-are equal and that the journal tells it all.
+A script sends facts and looks at what was decided and asked for. Time stands still until `advance`,
+which wakes the controller at each of its deadlines on the way, as its driver does. After every step
+the machine itself is put to the test (`Checks`), so that each story also proves that a turn is
+settled, that copies are equal and that the journal tells it all.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,14 +15,12 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.ids import (
-    GroupName,
     JobId,
     RequestId,
     SliceId,
     TaskId,
     UserName,
     WorkerId,
-    Zone,
     task_id,
 )
 from iris.core.instant import Instant, Millis, after
@@ -42,90 +40,13 @@ from iris.core.spec import (
     TimeoutPolicy,
 )
 from tests.checks import Checks
+from tests.groups import GIB, cpu_group, gpu_group, tpu_group
 
 _Record = TypeVar("_Record")
 
-GIB: Final = 1 << 30
+__all__ = ["ALICE", "GIB", "Script", "cluster", "cpu_group", "fleet", "gpu_group", "tpu_group"]
+
 ALICE: Final = UserName("alice")
-ZONES: Final = ("us-a",)
-
-
-def tpu_group(  # noqa: PLR0913
-    name: str = "tpu",
-    *,
-    type: str = "v5litepod-16",
-    hosts: int = 2,
-    zones: Sequence[str] = ZONES,
-    max_slices: int = 4,
-    min_slices: int = 0,
-    buffer_slices: int = 0,
-    priority: int = 100,
-    price_per_hour: int = 0,
-    preemptible: bool = False,
-    reservation: str | None = None,
-) -> GroupSpec:
-    """A group of TPU slices: 4 chips, 8 cores and 64 GiB on each host."""
-    return GroupSpec(
-        name=GroupName(name),
-        accelerator_type=type,
-        accelerator=type,
-        family=type.rpartition("-")[0],
-        hosts=hosts,
-        host=Resources(chips=4, cpu=8_000, memory=64 * GIB),
-        max_slices=max_slices,
-        min_slices=min_slices,
-        buffer_slices=buffer_slices,
-        priority=priority,
-        price_per_hour=price_per_hour,
-        preemptible=preemptible,
-        reservation=reservation,
-        zones=tuple(Zone(z) for z in zones),
-    )
-
-
-def gpu_group(name: str = "gpu", *, gpus: int = 8, max_slices: int = 4) -> GroupSpec:
-    """A group of GPU machines, which any part of may be used alone."""
-    return GroupSpec(
-        name=GroupName(name),
-        accelerator_type=f"H100:{gpus}",
-        accelerator="H100",
-        family="H100",
-        hosts=1,
-        host=Resources(chips=gpus, cpu=16_000, memory=64 * GIB),
-        max_slices=max_slices,
-        zones=tuple(Zone(z) for z in ZONES),
-    )
-
-
-def cpu_group(  # noqa: PLR0913
-    name: str = "cpu",
-    *,
-    cores: int = 4,
-    hosts: int = 1,
-    zones: Sequence[str] = ZONES,
-    max_slices: int = 4,
-    min_slices: int = 0,
-    buffer_slices: int = 0,
-    priority: int = 100,
-    price_per_hour: int = 0,
-    preemptible: bool = False,
-) -> GroupSpec:
-    """A group of CPU machines with 64 GiB each."""
-    return GroupSpec(
-        name=GroupName(name),
-        accelerator_type="cpu",
-        accelerator=None,
-        family="cpu",
-        hosts=hosts,
-        host=Resources(cpu=cores * 1_000, memory=64 * GIB),
-        max_slices=max_slices,
-        min_slices=min_slices,
-        buffer_slices=buffer_slices,
-        priority=priority,
-        price_per_hour=price_per_hour,
-        preemptible=preemptible,
-        zones=tuple(Zone(z) for z in zones),
-    )
 
 
 def _matches(record: object, fields: dict[str, object]) -> bool:
@@ -178,7 +99,7 @@ class Script:
                 pass
 
     def advance(self, span: int, *, answer: bool = True) -> "Script":
-        """Let time pass, waking the controller as it asked; `answer`: the cloud obliges meanwhile."""
+        """Let time pass, waking the controller as it asked; `answer`: the cloud obliges."""
         self.decisions, self.effects = [], []
         end = after(self.now, Millis(span))
         while True:
@@ -214,7 +135,7 @@ class Script:
         self._requests += 1
         return RequestId(f"request-{self._requests}")
 
-    def config(  # noqa: PLR0913
+    def config(
         self,
         *groups: GroupSpec,
         scheduler: SchedulerPolicy | None = None,

@@ -172,6 +172,7 @@ class _Question:
         able = {(p.group.name, p.zone) for p in self.state.room.candidates(self.shape)}
         for slice_ in self.state.slices.values():
             if slice_.state in COMING and (slice_.group, slice_.zone) in able:
+                assert slice_.deadline is not None, slice_  # Whatever is coming has one.
                 yield UnderWay(slice_.id, slice_.state, slice_.deadline)
 
     # ---- the answer ------------------------------------------------------------------------
@@ -252,10 +253,7 @@ def _passes(limit: Limit) -> bool:
 
 
 def _comes(under_way: Sequence[UnderWay]) -> NextEvent:
-    dated = [(s.deadline, s.slice) for s in under_way if s.deadline is not None]
-    if not dated:
-        return NextEvent(f"slice {under_way[0].slice} is ready", None)
-    at, name = min(dated)
+    at, name = min((slice_.deadline, slice_.slice) for slice_ in under_way)
     return NextEvent(f"slice {name} is ready, or is asked for again, or given up", at)
 
 

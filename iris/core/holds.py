@@ -78,6 +78,8 @@ def _fits_with(state: ClusterState, shape: Shape, worker: Worker, more: Resource
         return False
     if not any(pool is listed[0] for pool in state.room.candidates(shape)):
         return False
+    if spare_is_wanted(state, shape, listed[0]):
+        return False
     state.books.evaluations += 1
     return fits(shape.need, plus(listed[1], more))
 
@@ -134,9 +136,6 @@ def _hosts_with(state: ClusterState, worker: Worker, unit: Unit) -> list[Worker]
 
 
 def _fits_without_holds(state: ClusterState, key: QueueKey, worker: Worker) -> bool:
-    pool = state.pool_of(state.slices[worker.slice])
-    if pool is not None and spare_is_wanted(state, key.shape, pool):
-        return False
     return _fits_with(state, key.shape, worker, kept_for_less(state, worker, key.band))
 
 

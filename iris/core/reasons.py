@@ -100,7 +100,8 @@ class UnderWay:
 
     slice: SliceId
     state: SliceState
-    deadline: Instant | None  # None: it has no more than the cloud's word to wait for
+    deadline: Instant
+    """When its create is repeated, or it is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,8 +169,8 @@ def sentences(reason: Reason | Scaling) -> tuple[str, ...]:
         told.append(_of_kept(reason.kept, reason.at))
     told += [_of_pool(pool, reason.at) for pool in reason.pools]
     for slice_ in reason.under_way:
-        by = f", at the latest {_when(slice_.deadline, reason.at)}" if slice_.deadline else ""
-        told.append(f"Slice {slice_.slice} is {slice_.state.value}{by}.")
+        by = _when(slice_.deadline, reason.at)
+        told.append(f"Slice {slice_.slice} is {slice_.state.value}, looked after {by}.")
     at = f" {_when(reason.next.at, reason.at)}" if reason.next.at is not None else ""
     told.append(f"Next: {reason.next.what}{at}.")
     if reason.gives_up_at is not None:

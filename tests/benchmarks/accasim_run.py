@@ -1,6 +1,6 @@
 """Runs AccaSim 1.1.3 over a trace and says how long it took; for an interpreter that has AccaSim.
 
-It is older than Python 3.10 and NumPy 1.24, which have dropped names that it uses: they are put back first.
+It is older than Python 3.10 and NumPy 1.24, which dropped names that it uses: they are put back.
 Usage: accasim_run.py TRACE CORES plan|bare
 """
 

@@ -1,4 +1,4 @@
-"""Controllers with many workers and many jobs, made quickly and by the facts that really make them."""
+"""Controllers with many workers and many jobs, made by the facts that really make them."""
 
 from collections.abc import Sequence
 
@@ -21,40 +21,33 @@ CORES = 10
 class Crowd:
     """A controller, the instant, and every turn that it went through."""
 
-    def __init__(self, workers: int, *, hosts: int = 1, cores: int = CORES) -> None:
+    def __init__(self, workers: int) -> None:
         """A cluster of CPU machines that are all ready and idle, and may not become more."""
-        slices = workers // hosts
-        self.group: GroupSpec = cpu_group(
-            cores=cores, hosts=hosts, min_slices=slices, max_slices=slices
-        )
+        self.group: GroupSpec = cpu_group(cores=CORES, min_slices=workers, max_slices=workers)
         self.controller = Controller()
         self.now = Instant(0)
         self.turns: list[Turn] = []
         self.effects: Sequence[Effect] = ()
         policy = AutoscalerPolicy(
-            creates_per_minute=slices,
-            create_burst=slices,
-            initial_window=slices,
-            max_window=slices,
+            creates_per_minute=workers,
+            create_burst=workers,
+            initial_window=workers,
+            max_window=workers,
             observe_interval=DAY,
         )
         self.step(ev.ConfigLoaded(ClusterSpec((self.group,), autoscaler=policy)))
         self.step(ev.SlicesObserved((), self.now, complete=True))
-        created = [e for e in self.effects if isinstance(e, CreateSlice)]
-        assert len(created) == slices, f"{len(created)} slices were asked for, not {slices}"
-        self.step(*(fact for create in created for fact in self._comes_up(create)))
+        asked = self._requested()
+        assert len(asked) == workers, f"{len(asked)} slices were asked for, not {workers}"
+        self.step(*(ev.SliceAccepted(create.slice) for create in asked))
+        self.step(*(self._registration(create) for create in asked))
 
-    def _comes_up(self, create: CreateSlice) -> list[ev.Event]:
-        group = self.group
-        return [
-            ev.SliceAccepted(create.slice),
-            *(
-                ev.WorkerRegistered(
-                    create.slice, host, "first", "", group.host, group.name, create.zone
-                )
-                for host in range(group.hosts)
-            ),
-        ]
+    def _requested(self) -> list[CreateSlice]:
+        return [effect for effect in self.effects if isinstance(effect, CreateSlice)]
+
+    def _registration(self, create: CreateSlice) -> ev.WorkerRegistered:
+        offers = self.group.host
+        return ev.WorkerRegistered(create.slice, 0, "first", "", offers, create.group, create.zone)
 
     def step(self, *events: ev.Event) -> None:
         """A turn, some milliseconds later."""
@@ -110,7 +103,13 @@ def submissions(specs: Sequence[JobSpec]) -> tuple[ev.JobSubmitted, ...]:
 
 
 def jobs(  # noqa: PLR0913
-    count: int, *, tasks: int = 1, cores: int = 1, shapes: int = 1, user: str = "user", users: int = 10
+    count: int,
+    *,
+    tasks: int = 1,
+    cores: int = 1,
+    shapes: int = 1,
+    user: str = "user",
+    users: int = 10,
 ) -> list[JobSpec]:
     """Jobs of several users; a different need of memory makes them of several shapes."""
     return [

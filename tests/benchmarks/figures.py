@@ -35,7 +35,7 @@ def best_of(repeats: int, prepare: Callable[[], Callable[[], object]]) -> float:
 
 
 def loop_ms() -> float:
-    """A loop of a million additions, in milliseconds: what the machine has to give at the moment."""
+    """A loop of a million additions, in milliseconds: what the machine gives at the moment."""
     spans: list[float] = []
     for _ in range(3):
         began = time.perf_counter()
@@ -53,7 +53,10 @@ def milliseconds(seconds: float) -> str:
 
 def table(rows: Iterable[tuple[Figure, float]]) -> str:
     """A table in Markdown of figures and the calibration loop around each."""
-    lines = ["| what | target | measured | beside it, in the same run | loop |", "|---|---|---|---|---|"]
+    lines = [
+        "| what | target | measured | beside it, in the same run | loop |",
+        "|---|---|---|---|---|",
+    ]
     for figure, loop in rows:
         cells = (figure.what, figure.target, figure.measured, figure.beside, f"{loop:.0f} ms")
         lines.append(f"| {' | '.join(cells)} |")

@@ -22,21 +22,21 @@ def measure(*, workers: int = 1_000, pending: int = 10_000, shapes: int = 50) ->
     fitting = partial(jobs, pending, shapes=shapes)
     busy = jobs(workers, cores=CORES, user="busy")
     beside = f"every task against every worker: {milliseconds(naive)}"
+    nobody: list[JobSpec] = []
     rows = (
-        (f"placement, {size}, all fit", [], fitting()),
-        (f"placement, {size}, one fits on each", [], fitting(cores=CORES)),
+        (f"placement, {size}, all fit", nobody, fitting()),
+        (f"placement, {size}, one fits on each", nobody, fitting(cores=CORES)),
         (f"placement, {size}, none fits", busy, fitting()),
         (f"the same, {shapes} shapes became {pending:,}", busy, jobs(pending, shapes=pending)),
     )
-    figures = []
-    for what, before, waiting in rows:
-        seconds, placed = _turn(workers, before, waiting)
-        figures.append(Figure(what, UNDER, f"{milliseconds(seconds)}, {placed:,} placed", beside))
-    return figures
+    return [
+        Figure(what, UNDER, _turn(workers, before, waiting), beside)
+        for what, before, waiting in rows
+    ]
 
 
-def _turn(workers: int, before: list[JobSpec], waiting: list[JobSpec]) -> tuple[float, int]:
-    """The seconds of the step that looks for places, and how many tasks it placed."""
+def _turn(workers: int, before: list[JobSpec], waiting: list[JobSpec]) -> str:
+    """How long the step takes that looks for places, and how many tasks it places."""
     best, placed = float("inf"), 0
     for _ in range(3):
         crowd = Crowd(workers)
@@ -46,7 +46,7 @@ def _turn(workers: int, before: list[JobSpec], waiting: list[JobSpec]) -> tuple[
         crowd.admit(waiting)
         seconds, _ = timed(crowd.step)
         best, placed = min(best, seconds), crowd.placements()
-    return best, placed
+    return f"{milliseconds(best)}, {placed:,} placed"
 
 
 def _naive(workers: int, pending: int) -> float:
@@ -81,11 +81,11 @@ class Cost:
 def measure_misfits(*, workers: int = 1_000, many: int = 10_000, turns: int = 200) -> list[Figure]:
     """What a turn costs when many equal tasks fit nowhere, beside one."""
     what = f"{many:,} identical tasks that fit nowhere"
-    cost, beside = (_cost(workers, count, turns) for count in (many, 1))
+    cost, beside = (misfit_cost(workers, count, turns) for count in (many, 1))
     return [Figure(what, "no dearer than one", str(cost), f"one: {beside}")]
 
 
-def _cost(workers: int, waiting: int, turns: int) -> Cost:
+def misfit_cost(workers: int, waiting: int, turns: int) -> Cost:
     """Every worker has one core that its smallest task gives back; whoever waits needs two."""
     crowd = Crowd(workers)
     crowd.step(*submissions(jobs(workers, cores=CORES - 1, users=1)))
@@ -96,7 +96,9 @@ def _cost(workers: int, waiting: int, turns: int) -> Cost:
     before = books.evaluations
     first, _ = timed(crowd.step)
     looked = books.evaluations
-    ends = crowd.reports(AttemptState.RUNNING, AttemptState.SUCCEEDED, EndCause.EXIT_ZERO, of="/small")
+    ends = crowd.reports(
+        AttemptState.RUNNING, AttemptState.SUCCEEDED, EndCause.EXIT_ZERO, of="/small"
+    )
     spans = [timed(partial(crowd.step, end))[0] for end in ends[:turns]]
     each = (books.evaluations - looked) // len(spans)
     return Cost(looked - before, first, each, statistics.median(spans))

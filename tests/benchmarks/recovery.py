@@ -11,7 +11,7 @@ from tests.benchmarks.figures import Figure, milliseconds, timed
 
 
 def measure(*, tasks: int = 100_000, later: int = 1_000) -> list[Figure]:
-    """From text to a controller: all of it out of turns, and out of a snapshot and the turns after it."""
+    """From text to a controller: out of turns alone, and out of a snapshot and the turns after."""
     crowd = Crowd(tasks // CORES)
     batches = jobs(tasks // 100, tasks=100)
     for start in range(0, len(batches), 10):
@@ -24,8 +24,12 @@ def measure(*, tasks: int = 100_000, later: int = 1_000) -> list[Figure]:
         crowd.step(*submissions([spec]))
     tail = _lines(crowd, known)
     return [
-        _figure(f"recovery, {tasks:,} tasks in a journal of {known:,} turns", crowd, "", whole + tail),
-        _figure(f"recovery, {tasks:,} tasks in a snapshot, {later:,} turns after", crowd, image, tail),
+        _figure(
+            f"recovery, {tasks:,} tasks in a journal of {known:,} turns", crowd, "", whole + tail
+        ),
+        _figure(
+            f"recovery, {tasks:,} tasks in a snapshot, {later:,} turns after", crowd, image, tail
+        ),
     ]
 
 

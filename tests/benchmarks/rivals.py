@@ -1,7 +1,8 @@
 """The same trace under strict first come first served by others: a bare loop, SimPy, and AccaSim.
 
-The first two are ours and do nothing else: no cluster, no journal, no books. They say what the simulated
-queue alone costs. AccaSim is another simulator of whole clusters, run by an interpreter that has it.
+The first two are ours and do nothing else: no cluster, no journal, no books. They say what the
+simulated queue alone costs. AccaSim is another simulator of whole clusters, run by an interpreter
+that has it.
 """
 
 import gzip
@@ -92,8 +93,8 @@ def by_simpy(jobs: TraceJobs, cores: int) -> list[int]:
 def by_accasim(python: Path, trace: Path, cores: int, *, plan: bool) -> tuple[float, float]:
     """Seconds that AccaSim takes for the trace, and its mean wait in seconds.
 
-    One node has all the cores, which is its quickest way; `plan` has it write each dispatch to a file, as it
-    does unless told otherwise.
+    One node has all the cores, which is its quickest way; `plan` has it write each dispatch to a
+    file, as it does unless told otherwise.
     """
     with TemporaryDirectory() as folder:
         workload = Path(folder) / "trace.swf"

@@ -1,4 +1,4 @@
-"""Which slices are asked for: what placement could not serve, tried dry on what is coming, and no more."""
+"""Which slices are asked for: what placement could not serve, tried dry on what is coming."""
 
 import pytest
 

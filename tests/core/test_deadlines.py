@@ -61,7 +61,7 @@ def test_everything_that_was_forgotten_or_has_ended_wakes_nobody() -> None:
     interval = script.controller.state.spec.autoscaler.observe_interval
     assert script.controller.next_deadline() == Instant(5 * MINUTE)
     script.advance(10 * MINUTE)
-    assert script.controller.next_deadline() == interval
+    assert script.controller.next_deadline() == Instant(interval)
 
 
 # ---- scheduling_timeout -----------------------------------------------------------------------

@@ -344,13 +344,21 @@ def test_who_evicts_gives_up_what_was_kept_for_it_elsewhere_and_others_use_it_at
 
 def test_cpu_work_does_not_evict_from_hosts_that_accelerator_work_waits_for() -> None:
     script = fleet(tpu_group(hosts=1, min_slices=1, max_slices=1))
-    runs(script, "gang", gang=True, tpu=TPU, cpu=8)
+    low = runs(script, "low", cpu=8)
     script.submit("waits", gang=True, tpu=TPU, cpu=8, band=BATCH)
     cpu = script.submit("cpu", band=PRODUCTION)
     assert not script.decided(de.Eviction)
     # When nobody waits for them any more, it may, though no host has changed meanwhile.
     script.stop(JobId("/alice/waits"))
     assert script.the(de.Eviction).job == cpu
+    assert victims(script) == [f"{low}:0"]
+
+
+def test_cpu_work_drives_no_accelerator_work_off_its_chips() -> None:
+    script = fleet(tpu_group(hosts=1, min_slices=1, max_slices=1))
+    runs(script, "gang", gang=True, tpu=TPU, cpu=8)
+    script.submit("cpu", band=PRODUCTION)
+    assert not script.decided(de.Eviction)
 
 
 def test_no_eviction_on_a_host_that_the_task_must_avoid_or_that_may_have_no_work() -> None:

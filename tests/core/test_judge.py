@@ -1,4 +1,4 @@
-"""What becomes of jobs: admission, stops, the verdicts of tasks and gangs, and trees that end whole."""
+"""What becomes of jobs: admission, stops, verdicts of tasks and gangs, and trees that end whole."""
 
 from dataclasses import replace
 from itertools import permutations

@@ -1,4 +1,4 @@
-"""What facts about workers and attempts change, and what facts of strangers and of the past do not."""
+"""What facts about workers and attempts change, and what strangers and the past do not."""
 
 import pytest
 

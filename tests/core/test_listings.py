@@ -1,4 +1,4 @@
-"""What a listing of the cloud says of what it holds and of what it lacks, and what an error does not say."""
+"""What a listing says of what it holds and of what it lacks, and what an error does not say."""
 
 import pytest
 

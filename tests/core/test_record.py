@@ -1,4 +1,4 @@
-"""Facts, decisions, effects and tables survive being written down, and what is no record is refused."""
+"""Facts, decisions, effects and tables survive being written; what is no record is refused."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""After a restart: the state of the last turn, nobody's health assumed, and what is wanted asked for again."""
+"""After a restart: the state of the last turn, nobody's health assumed, what is wanted asked again."""
 
 from iris.core import decisions as de
 from iris.core import effects as ef

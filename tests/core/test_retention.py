@@ -1,4 +1,4 @@
-"""What is forgotten: ended jobs beyond the limit, with their trees, and slices that are long gone."""
+"""What is forgotten: ended jobs beyond the limit, with their trees, and slices long gone."""
 
 from iris.core import decisions as de
 from iris.core import effects as ef

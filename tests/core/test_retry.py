@@ -1,11 +1,11 @@
-"""What an end means: one total table, one charge for a gang's round, and pauses between quick failures."""
+"""What an end means: one total table, one charge for a gang's round, pauses between quick failures."""
 
 from itertools import permutations
 
 import pytest
 
 from iris.core import decisions as de
-from iris.core.instant import HOUR, MINUTE, SECOND, Instant
+from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import AttemptState, JobState, SliceState, TaskState
 from iris.core.retry import MEANING, SURVIVES_LOSS, Budget, EndCause, cause_of_loss, charge_of
 from iris.core.spec import TimeoutPolicy
@@ -135,7 +135,7 @@ def test_an_attempt_that_lasted_is_no_quick_failure() -> None:
 
 
 def test_a_pause_of_nothing_is_no_pause() -> None:
-    script = fleet(cpu_group(min_slices=1), timeouts=TimeoutPolicy(retry_backoff=SECOND * 0))
+    script = fleet(cpu_group(min_slices=1), timeouts=TimeoutPolicy(retry_backoff=Millis(0)))
     job = script.submit("eager", max_retries_failure=9)
     script.running(job).ends(script.task(job).id, EndCause.EXIT_NONZERO)
     assert script.the(de.Retry).not_before is None

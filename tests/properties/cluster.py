@@ -12,7 +12,7 @@ from iris.core.controller import Controller
 from iris.core.ids import GroupName, Zone
 from iris.core.instant import MINUTE, Instant, Millis
 from iris.core.invariants import Auditor
-from iris.core.lifecycle import TaskState
+from iris.core.lifecycle import AttemptState, TaskState
 from iris.core.record import Turn, to_json, turn_from_json
 from iris.core.replay import recover
 from iris.core.resources import Resources
@@ -20,7 +20,7 @@ from iris.core.retry import EndCause
 from iris.core.snapshot import restore, snapshot, snapshot_from_json, snapshot_to_json
 from iris.core.soundness import GIVEN_UP
 from iris.core.spec import AutoscalerPolicy, ClusterSpec, GroupSpec, RetentionPolicy
-from tests.properties.world import Key, World
+from tests.properties.world import Host, Key, World
 
 GIB: Final = 1 << 30
 WAKES_OF_ONE_INSTANT: Final = 3
@@ -125,6 +125,14 @@ class Cluster:
         self.turn()
         for effect in self.controller.unfinished():
             self.world.perform(effect, self.now)
+
+    def wanted(self, host: Host) -> dict[Key, bool]:
+        """What a host should run (true) and stop (false), by the controller's books."""
+        state = self.controller.state
+        return {
+            (task, number): state.tasks[task].attempts[number].state is not AttemptState.STOPPING
+            for task, number in state.workers[host.worker].attempts.items()
+        }
 
     # ---- what must hold --------------------------------------------------------------------
 

@@ -25,7 +25,7 @@ from iris.core.spec import (
     SchedulerPolicy,
 )
 from tests.properties.cluster import GIB, GROUPS, SPEC, Cluster
-from tests.properties.settling import settle
+from tests.properties.settling import behave, settle
 from tests.properties.world import ENDS, Host, Key
 
 _Item = TypeVar("_Item")
@@ -387,7 +387,7 @@ class Faults(RuleBasedStateMachine):
         worker = self.cluster.controller.state.workers.get(host.worker)
         if heard and not self.cluster.inbox and worker is not None:
             if worker.incarnation == host.incarnation:
-                self.world.obey(host, worker, wanted(self.cluster, host))
+                self.world.obey(host, worker, self.cluster.wanted(host))
 
     def whole_report(self, host: Host) -> None:
         """A host tells all that it has."""
@@ -432,6 +432,13 @@ class Faults(RuleBasedStateMachine):
     def time_passes(self, span: int) -> None:
         self.cluster.advance(span)
 
+    @rule(minutes=st.integers(1, 4), finish=st.booleans())
+    def all_goes_well(self, minutes: int, finish: bool) -> None:
+        """For a while the world behaves, so that faults meet a cluster at work."""
+        for _ in range(minutes):
+            behave(self.cluster, finish=finish)
+            self.cluster.advance(MINUTE)
+
     @rule(span=SPANS)
     def controller_stalls(self, span: int) -> None:
         since, self.cluster.now = self.cluster.now, Instant(self.cluster.now + span)
@@ -452,13 +459,3 @@ class Faults(RuleBasedStateMachine):
         self.cluster.check_journal()
         if self.cluster.journal:
             settle(self.cluster)
-
-
-def wanted(cluster: Cluster, host: Host) -> dict[Key, bool]:
-    """What a host should run (true) and stop (false), by the controller's books."""
-    state = cluster.controller.state
-    worker = state.workers[host.worker]
-    return {
-        (task, number): state.tasks[task].attempts[number].state is not AttemptState.STOPPING
-        for task, number in worker.attempts.items()
-    }

@@ -23,22 +23,22 @@ def settle(cluster: Cluster) -> None:
         host.cut = False
         host.deaf.clear()
     for _ in range(ROUNDS):
-        _behave(cluster)
+        behave(cluster)
         cluster.advance(MINUTE)
         if not _unfinished(cluster):
             break
     left = [_story(cluster, job) for job in _unfinished(cluster)]
     assert not left, "never over:\n" + "\n".join(left)
     for _ in range(ROUNDS):
-        _behave(cluster)
+        behave(cluster)
         cluster.advance(MINUTE)
         if not _unbalanced(cluster):
             return
     raise AssertionError("V-26 " + ", ".join(_unbalanced(cluster)))
 
 
-def _behave(cluster: Cluster) -> None:
-    """One minute of a world without faults."""
+def behave(cluster: Cluster, *, finish: bool = True) -> None:
+    """A world without faults for a while; `finish`: tasks come to their end, too."""
     world, state = cluster.world, cluster.controller.state
     while world.creates:
         request = world.creates.pop()
@@ -63,15 +63,13 @@ def _behave(cluster: Cluster) -> None:
         if host is None or not host.alive:
             cluster.tell(ev.WorkerSilent(worker.id, worker.incarnation, cluster.now))
     for host in list(world.hosts()):
-        if host.alive:
-            _speak(cluster, host)
+        if host.alive and not host.cut:
+            _speak(cluster, host, finish=finish)
     cluster.turn()
 
 
-def _speak(cluster: Cluster, host: Host) -> None:
+def _speak(cluster: Cluster, host: Host, *, finish: bool) -> None:
     """A host registers if it must, lets its containers end well, reports, and obeys."""
-    from tests.properties.machines import wanted
-
     world = cluster.world
     machine = world.machines[host.slice]
     worker = cluster.controller.state.workers.get(host.worker)
@@ -88,7 +86,7 @@ def _speak(cluster: Cluster, host: Host) -> None:
             )
         )
     for key, state in list(host.running.items()):
-        if state is AttemptState.RUNNING:
+        if state is AttemptState.RUNNING and finish:
             world.end(host, key, EndCause.EXIT_ZERO)
         else:
             host.running[key] = AttemptState.RUNNING
@@ -101,7 +99,7 @@ def _speak(cluster: Cluster, host: Host) -> None:
     cluster.turn()
     worker = cluster.controller.state.workers.get(host.worker)
     if worker is not None and worker.incarnation == host.incarnation:
-        world.obey(host, worker, wanted(cluster, host))
+        world.obey(host, worker, cluster.wanted(host))
 
 
 def _unfinished(cluster: Cluster) -> list[Job]:

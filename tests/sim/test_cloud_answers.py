@@ -77,11 +77,9 @@ def test_f06_two_hosts_with_one_index_make_no_slice(tmp_path: Path) -> None:
         {"with_deleted": 0.9},
         {"stale": {"probability": 0.9, "delay": "10m"}},
     ],
-    ids=lambda lie: "".join(lie),
+    ids="".join,
 )
-def test_f07_what_a_list_says_wrongly_costs_no_work(
-    lie: dict[str, object], tmp_path: Path
-) -> None:
+def test_f07_what_a_list_says_wrongly_costs_no_work(lie: dict[str, object], tmp_path: Path) -> None:
     told = story(tmp_path, {"lists": lie})
     plain = story(tmp_path, {})
     assert [o.listing for o in listings(told)] != [o.listing for o in listings(plain)]

@@ -1,5 +1,6 @@
 """F-01, F-02, F-03: creates that are answered wrongly, late or not at all, and creates refused."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -107,18 +108,19 @@ def test_f02_no_more_slices_exist_than_the_zones_hold(tmp_path: Path) -> None:
 
 def peak(watch: Watch, zone: str) -> int:
     """The most slices of a zone that existed at once."""
-    rows = [r for r in watch.measures.slices.values() if r.zone == zone and r.created is not None]
-    ends = [r.end if r.end is not None else watch.measures.now for r in rows]
-    return max(
-        sum(1 for o, end in zip(rows, ends, strict=True) if o.created <= r.created < end)  # type: ignore[operator]
-        for r in rows
-    )
+    now = watch.measures.now
+    lives = [
+        (row.created, row.end if row.end is not None else now)
+        for row in watch.measures.slices.values()
+        if row.zone == zone and row.created is not None
+    ]
+    return max(sum(1 for begin, end in lives if begin <= at < end) for at, _ in lives)
 
 
 def test_f02_a_zone_without_stock_is_probed_ever_more_rarely(tmp_path: Path) -> None:
     watch = story(tmp_path, {"capacity": {"zone-a": 0, "zone-b": [["0s", 0], ["10h", 9]]}})
     probes = [at for at, request in watch.asked(ef.CreateSlice) if request.zone == "zone-a"]
-    pauses = [later - at for at, later in zip(probes, probes[1:], strict=False)]
+    pauses = [later - at for at, later in pairwise(probes)]
     assert pauses[0] >= MINUTE
     assert max(pauses) >= 30 * MINUTE
     assert len(probes) < 40

@@ -1,4 +1,4 @@
-"""Scripted faults, each of which strikes where it says; and every fault of the model has a story."""
+"""Scripted faults strike where they say; and every fault of the model has a story."""
 
 import dataclasses
 import re

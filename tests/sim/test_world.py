@@ -110,7 +110,9 @@ def test_a_run_that_is_stopped_is_marked_partial_and_its_books_add_up() -> None:
 
 def test_progress_is_told_in_simulated_time() -> None:
     seen: list[tuple[int, int]] = []
-    measures = simulate(load_scenario(UNKIND), progress=lambda now, ended: seen.append((now, ended)))
+    measures = simulate(
+        load_scenario(UNKIND), progress=lambda now, ended: seen.append((now, ended))
+    )
     assert seen == sorted(seen)
     assert seen[-1] == (measures.now, len(measures.jobs))
 

@@ -1,7 +1,7 @@
-"""A simulated world under observation: what was asked of its cloud, and what its cloud told, and when.
+"""A simulated world under observation: what was asked of its cloud, what it told, and when.
 
-Nothing is replaced: calls and facts are noted on their way. In `calm_after`, the cloud turns kind, so
-that a story can tell what is left once the faults have stopped.
+Nothing is replaced: calls and facts are noted on their way. After `calm_after` the cloud turns kind,
+so that a story can tell what is left once the faults have stopped.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,9 @@ _Fact = TypeVar("_Fact", bound=ev.Event)
 _Request = TypeVar("_Request", ef.CreateSlice, ef.DeleteSlice, ef.ObserveSlices)
 
 
-def scenario_of(folder: Path, sections: object, *overrides: str, seed: int | None = None) -> Scenario:
+def scenario_of(
+    folder: Path, sections: object, *overrides: str, seed: int | None = None
+) -> Scenario:
     """The scenario that these sections are."""
     path = folder / "story.yaml"
     path.write_text(yaml.safe_dump(sections, sort_keys=False), encoding="utf-8")
@@ -119,7 +121,7 @@ class Watch:
     # ---- what must be right ----------------------------------------------------------------
 
     def assert_all_is_well(self) -> None:
-        """Every job has ended, every chip-second is accounted for, nothing leaked, nothing storms."""
+        """Every job has ended, all chip-seconds are accounted for, nothing leaks or storms."""
         jobs = self.world.controller.state.jobs.values()
         assert [job.id for job in jobs if job.state not in ENDED_JOB] == []
         assert self.measures.violations == []
@@ -169,7 +171,3 @@ def kind(model: CloudModel) -> CloudModel:
         host_failure=None,
         lists=Lists(),
     )
-
-
-LAST_AT: Final = 40 * HOUR
-"""When the last job of a story comes: what is left of the rest shows by then."""

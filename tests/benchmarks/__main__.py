@@ -1,0 +1,70 @@
+"""Prints the table of all figures, or of those that are named: `python -m tests.benchmarks --help`.
+
+Each program runs in a process of its own, one after the other, between two calibration loops.
+"""
+
+import argparse
+import multiprocessing
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import TypeAlias
+
+from tests.benchmarks import filling, fleet, memory, placement, recovery, startup, trace_speed
+from tests.benchmarks.figures import Figure, loop_ms, table
+
+Benchmark: TypeAlias = Callable[[], list[Figure]]
+
+
+def benchmarks(
+    trace: Path = trace_speed.TRACE, accasim: Path | None = None
+) -> Mapping[str, Benchmark]:
+    """Every program at its full size, by name."""
+    return {
+        "trace": partial(trace_speed.measure, trace=trace, accasim=accasim),
+        "fleet": fleet.measure,
+        "placement": placement.measure,
+        "misfits": placement.measure_misfits,
+        "fill": filling.measure,
+        "dispatch": filling.measure_dispatches,
+        "recovery": recovery.measure,
+        "memory": memory.measure,
+        "help": startup.measure,
+    }
+
+
+def run(benchmark: Benchmark) -> list[tuple[Figure, float]]:
+    """Its figures, each with the mean of the calibration loops before and after."""
+    before = loop_ms()
+    figures = benchmark()
+    loop = (before + loop_ms()) / 2
+    return [(figure, loop) for figure in figures]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run what was asked for and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(benchmarks())}")
+    parser.add_argument("--trace", type=Path, default=trace_speed.TRACE, help="the NASA log")
+    parser.add_argument("--accasim", type=Path, help="a Python that has AccaSim 1.1.3")
+    asked = parser.parse_args(arguments)
+    known = benchmarks(asked.trace, asked.accasim)
+    unknown = sorted(set(asked.names) - known.keys())
+    if unknown:
+        parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(known)}")
+    rows: list[tuple[Figure, float]] = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as alone:
+        for name in asked.names or known:
+            sys.stderr.write(f"{name} ...\n")
+            rows += alone.submit(run, known[name]).result()
+    sys.stdout.write(f"Python {platform.python_version()}, {os.cpu_count()} processors\n\n")
+    sys.stdout.write(table(rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
