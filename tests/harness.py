@@ -1,4 +1,4 @@
-"""Script: one story of a cluster, told to the real controller in a few words, checked at every step.
+"""Script: one story of a cluster, told to the real controller, checked at every step.
 
 A script sends facts and looks at what was decided and asked for. Time stands still until `advance`,
 which wakes the controller at each of its deadlines on the way, as its driver does. After every step

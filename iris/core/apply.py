@@ -8,9 +8,9 @@ from typing import assert_never
 
 from iris.core import decisions as de
 from iris.core import effects as ef
+from iris.core.gates import TOKEN, tokens_at
 from iris.core.ids import Zone, task_id
 from iris.core.instant import Instant, after
-from iris.core.gates import TOKEN, tokens_at
 from iris.core.lifecycle import (
     AttemptState,
     JobState,

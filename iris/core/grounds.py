@@ -7,7 +7,7 @@ attempt unknown to its worker.
 from iris.core import events as ev
 from iris.core.ids import SliceId, TaskId, WorkerId
 from iris.core.instant import Instant, after, since
-from iris.core.lifecycle import SliceState, WorkerState
+from iris.core.lifecycle import SliceState
 from iris.core.records import Attempt, Slice
 from iris.core.state import ClusterState
 

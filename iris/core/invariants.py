@@ -14,8 +14,8 @@ from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_JOB, AttemptState, JobState
 from iris.core.record import Turn
 from iris.core.recount import INDEX_PREDICATES
-from iris.core.snapshot import copy_state
 from iris.core.retry import EndCause
+from iris.core.snapshot import copy_state
 from iris.core.soundness import STATE_PREDICATES, sight_of
 from iris.core.state import ClusterState
 

@@ -11,7 +11,7 @@ from iris.core.deadlines import Due
 from iris.core.due import due_at
 from iris.core.effects import Acknowledge, Effect, RefuseWorker, StopAttempt
 from iris.core.gates import TOKEN, tokens_at
-from iris.core.ids import GroupName, SliceId, TaskId, WorkerId, Zone, worker_id
+from iris.core.ids import TaskId, WorkerId, worker_id
 from iris.core.instant import Instant, Millis, after
 from iris.core.lifecycle import (
     COMING,
@@ -22,6 +22,16 @@ from iris.core.lifecycle import (
 )
 from iris.core.records import Attempt, Slice, Task, Worker
 from iris.core.retry import EndCause
+from iris.core.sightings import (
+    GIVEN_UP,
+    adopt,
+    create_failed,
+    delete_failed,
+    noticed,
+    slice_accepted,
+    slice_deleted,
+    slices_observed,
+)
 from iris.core.state import ClusterState
 
 _OWN_CAUSES: Final = frozenset(
@@ -36,10 +46,6 @@ _OWN_CAUSES: Final = frozenset(
 """Causes that a worker sees for itself; any other end of a container follows from a stop."""
 
 _RAN: Final = frozenset({EndCause.EXIT_ZERO, EndCause.EXIT_NONZERO, EndCause.OUT_OF_MEMORY})
-_GIVEN_UP: Final = frozenset(
-    {SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING, SliceState.GONE}
-)
-_ALIVE: Final = frozenset({ev.CloudState.CREATING, ev.CloudState.READY, ev.CloudState.REPAIRING})
 
 
 def learn_time(state: ClusterState, now: Instant) -> None:
@@ -62,23 +68,23 @@ def learn(state: ClusterState, event: ev.Event) -> list[Effect]:
         case ev.WorkerRegistered():
             return _worker_registered(state, event)
         case ev.SliceAccepted():
-            _slice_accepted(state, event.slice)
+            slice_accepted(state, event.slice)
         case ev.SliceDeleted():
-            _slice_deleted(state, event.slice, "the cloud says that it is deleted")
+            slice_deleted(state, event.slice, "the cloud says that it is deleted")
         case ev.SlicesObserved():
-            _slices_observed(state, event)
+            slices_observed(state, event)
         case ev.WorkerSilent():
             _worker_silent(state, event)
         case ev.WorkerHeard():
             _worker_heard(state, _worker(state, event.worker, event.incarnation))
         case ev.SliceCreateFailed():
-            _create_failed(state, event)
+            create_failed(state, event)
         case ev.PreemptionNoticed():
-            _noticed(state, event.slice, "the cloud announced a preemption")
+            noticed(state, event.slice, "the cloud announced a preemption")
         case ev.JobStopRequested():
             state.news.stops.append(event)
         case ev.SliceDeleteFailed():
-            _delete_failed(state, event)
+            delete_failed(state, event)
         case ev.WorkerDrainRequested():
             state.news.drains[event.worker] = not event.resume
         case ev.ControllerStalled():
@@ -179,7 +185,7 @@ def _restarted(state: ClusterState) -> None:
 def _worker_registered(state: ClusterState, event: ev.WorkerRegistered) -> list[Effect]:
     slice_ = state.slices.get(event.slice)
     if slice_ is None and event.group in state.groups and event.zone is not None:
-        slice_ = _adopt(state, event.slice, event.group, event.zone)
+        slice_ = adopt(state, event.slice, event.group, event.zone)
     why = _why_refused(state, slice_, event)
     if why:
         state.books.stale_facts += 1
@@ -199,7 +205,7 @@ def _worker_registered(state: ClusterState, event: ev.WorkerRegistered) -> list[
 def _why_refused(state: ClusterState, slice_: Slice | None, event: ev.WorkerRegistered) -> str:
     if slice_ is None:
         return "it names no slice that is known, and no group of the configuration"
-    if slice_.state in _GIVEN_UP:
+    if slice_.state in GIVEN_UP:
         if slice_.state is SliceState.GONE:
             state.news.seen_alive[slice_.id] = None
         return f"slice {slice_.id} is {slice_.state.value}"
@@ -228,7 +234,7 @@ def _add_worker(state: ClusterState, slice_: Slice, event: ev.WorkerRegistered) 
     slice_.workers[event.host] = worker.id
     state.add_worker(worker)
     if slice_.state is SliceState.REQUESTED:
-        _slice_accepted(state, slice_.id)
+        slice_accepted(state, slice_.id)
     if slice_.state in COMING and None not in slice_.workers:
         slice_.deadline = None
         slice_.ready_at = state.now
@@ -300,157 +306,3 @@ def _attempt_ended(
         worker.launch_failures += 1
         state.news.blamed[worker.id] = None
     state.end_attempt(task, attempt, cause, report.detail)
-
-
-# ---- slices ------------------------------------------------------------------------------------
-
-
-def _adopt(state: ClusterState, name: SliceId, group: GroupName | None, zone: Zone) -> Slice:
-    """Take a machine with our label onto the books: it is ready once its hosts speak."""
-    number = state.books.slices_minted + 1
-    tail = name.rpartition("-")[2]
-    if tail.isdecimal():
-        number = max(number, int(tail))
-    state.books.slices_minted = number
-    spec = state.groups.get(group) if group is not None else None
-    slice_ = Slice(
-        id=name,
-        number=number,
-        group=group if group is not None else GroupName(""),
-        zone=zone,
-        requested_at=state.now,
-        deadline=after(state.now, state.spec.autoscaler.adoption_grace),
-        state=SliceState.BOOTING,
-        accepted_at=state.now,
-        workers=[None] * (spec.hosts if spec is not None else 0),
-        adopted=True,
-        why="a machine with our label that was not on the books",
-    )
-    state.add_slice(slice_)
-    return slice_
-
-
-def _slice_accepted(state: ClusterState, name: SliceId) -> None:
-    slice_ = state.slices.get(name)
-    if slice_ is None or slice_.state is not SliceState.REQUESTED:
-        state.books.stale_facts += 1
-        if slice_ is not None and slice_.state is SliceState.GONE:
-            state.news.seen_alive[name] = None
-        return
-    slice_.accepted_at = state.now
-    slice_.deadline = after(state.now, state.spec.autoscaler.boot_timeout)
-    state.move_slice(slice_, SliceState.BOOTING, "the cloud took the request")
-    state.arm_slice(slice_)
-
-
-def _create_failed(state: ClusterState, event: ev.SliceCreateFailed) -> None:
-    slice_ = state.slices.get(event.slice)
-    if slice_ is None or slice_.state not in COMING:
-        # A slice whose every host speaks is ready, whatever its operation says.
-        state.books.stale_facts += 1
-        return
-    slice_.failure = event.reason.value
-    state.news.refused.append((event.slice, event.reason, event.detail))
-
-
-def _noticed(state: ClusterState, name: SliceId, why: str) -> None:
-    slice_ = state.slices.get(name)
-    if slice_ is None or slice_.state in _GIVEN_UP:
-        state.books.stale_facts += 1
-        return
-    state.news.noticed[name] = why
-
-
-def _slice_deleted(state: ClusterState, name: SliceId, why: str) -> None:
-    slice_ = state.slices.get(name)
-    if slice_ is None or slice_.state is not SliceState.DELETING:
-        state.books.stale_facts += 1
-        return
-    state.news.deleted[name] = why
-
-
-def _delete_failed(state: ClusterState, event: ev.SliceDeleteFailed) -> None:
-    slice_ = state.slices.get(event.slice)
-    if slice_ is None or slice_.state is not SliceState.DELETING:
-        state.books.stale_facts += 1
-        return
-    slice_.why = f"the cloud could not delete it: {event.detail}"
-
-
-def _slices_observed(state: ClusterState, event: ev.SlicesObserved) -> None:
-    if event.complete or event.error:
-        state.books.observing_since = None
-        state.arm_books()
-    if event.error:
-        _list_again(state, state.spec.autoscaler.observe_timeout)
-        return
-    for sighting in event.listing:
-        _sighted(state, sighting, event.asked_at)
-    if event.missing:
-        state.news.vanished = True
-    if event.complete:
-        state.news.grown = state.news.grown or not state.books.listed
-        state.books.listed = True
-        seen = {sighting.slice for sighting in event.listing}
-        for slice_ in state.slices.values():
-            if slice_.id not in seen:
-                _missed(state, slice_, event.asked_at)
-
-
-def _list_again(state: ClusterState, span: Millis) -> None:
-    """The next complete listing is wanted no later than after this span."""
-    at = after(state.now, span)
-    if at < state.books.observe_at:
-        state.books.observe_at = at
-        state.arm_books()
-
-
-def _sighted(state: ClusterState, sighting: ev.SliceSighting, asked_at: Instant) -> None:
-    slice_ = state.slices.get(sighting.slice)
-    if slice_ is None:
-        if sighting.state is ev.CloudState.DELETING:
-            return
-        slice_ = _adopt(state, sighting.slice, sighting.group, sighting.zone or Zone(""))
-    if slice_.state in _GIVEN_UP:
-        lives = slice_.gone_at is not None and asked_at > slice_.gone_at
-        if lives and sighting.state is not ev.CloudState.DELETING:
-            state.news.seen_alive[slice_.id] = None
-        return
-    slice_.missing_since = None
-    if sighting.state is ev.CloudState.DELETING:
-        state.news.noticed[slice_.id] = "the cloud is deleting it, and nobody here asked for that"
-    elif sighting.state is ev.CloudState.PREEMPTED:
-        why = "the cloud says that it was preempted"
-        state.news.dead[slice_.id] = (SliceState.PREEMPTED, EndCause.PREEMPTION, why)
-    elif sighting.state not in _ALIVE:
-        why = f"the cloud says that it is {sighting.state.value}"
-        state.news.dead[slice_.id] = (SliceState.FAILED, EndCause.HOST_LOST, why)
-
-
-def _missed(state: ClusterState, slice_: Slice, asked_at: Instant) -> None:
-    """A complete listing lacks a slice: proof enough only once nobody on it speaks, or after a while."""
-    if slice_.state is SliceState.DELETING:
-        if slice_.missing_since is not None and asked_at > slice_.missing_since:
-            _slice_deleted(state, slice_.id, "a complete listing no longer holds it")
-        return
-    if slice_.state in _GIVEN_UP or slice_.state is SliceState.REQUESTED:
-        return
-    if slice_.accepted_at is not None and asked_at < slice_.accepted_at:
-        return
-    if slice_.missing_since is None:
-        slice_.missing_since = asked_at
-    silent = any(
-        w is not None and state.workers[w].state is WorkerState.SILENT for w in slice_.workers
-    )
-    policy = state.spec.autoscaler
-    grace = policy.adoption_grace if slice_.state in COMING else policy.absence_grace
-    if silent or asked_at - slice_.missing_since >= grace:
-        group = state.groups.get(slice_.group)
-        preempted = group is not None and group.preemptible
-        state.news.dead[slice_.id] = (
-            SliceState.PREEMPTED if preempted else SliceState.FAILED,
-            EndCause.PREEMPTION if preempted else EndCause.HOST_LOST,
-            "it vanished: complete listings lack it",
-        )
-    else:
-        _list_again(state, Millis(grace))

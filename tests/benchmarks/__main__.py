@@ -8,16 +8,13 @@ import multiprocessing
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 from tests.benchmarks import filling, fleet, memory, placement, recovery, startup, trace_speed
-from tests.benchmarks.figures import Figure, loop_ms, table
-
-Benchmark: TypeAlias = Callable[[], list[Figure]]
+from tests.benchmarks.figures import Benchmark, Figure, run, table
 
 
 def benchmarks(
@@ -35,14 +32,6 @@ def benchmarks(
         "memory": memory.measure,
         "help": startup.measure,
     }
-
-
-def run(benchmark: Benchmark) -> list[tuple[Figure, float]]:
-    """Its figures, each with the mean of the calibration loops before and after."""
-    before = loop_ms()
-    figures = benchmark()
-    loop = (before + loop_ms()) / 2
-    return [(figure, loop) for figure in figures]
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, TypeAlias, TypeVar
 
 _Result = TypeVar("_Result")
 
@@ -22,16 +22,14 @@ class Figure:
     """The same work, or the least of it, done in another way in the same run."""
 
 
+Benchmark: TypeAlias = Callable[[], list[Figure]]
+
+
 def timed(work: Callable[[], _Result]) -> tuple[float, _Result]:
     """How many seconds something takes, and what comes of it."""
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
-
-
-def best_of(repeats: int, prepare: Callable[[], Callable[[], object]]) -> float:
-    """The least seconds that something takes, each time on what was prepared afresh, untimed."""
-    return min(timed(prepare())[0] for _ in range(repeats))
 
 
 def loop_ms() -> float:
@@ -44,6 +42,14 @@ def loop_ms() -> float:
             total += number
         spans.append((time.perf_counter() - began) * 1_000)
     return statistics.median(spans)
+
+
+def run(benchmark: Benchmark) -> list[tuple[Figure, float]]:
+    """Its figures, each with the mean of the calibration loops before and after."""
+    before = loop_ms()
+    figures = benchmark()
+    loop = (before + loop_ms()) / 2
+    return [(figure, loop) for figure in figures]
 
 
 def milliseconds(seconds: float) -> str:

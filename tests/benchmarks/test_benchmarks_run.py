@@ -1,6 +1,6 @@
 """Every benchmark still runs, at a size at which its times mean nothing."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -8,10 +8,10 @@ from typing import Final
 import pytest
 
 from tests.benchmarks import filling, fleet, memory, placement, recovery, startup, trace_speed
-from tests.benchmarks.__main__ import benchmarks, main, run
-from tests.benchmarks.figures import Figure, table
+from tests.benchmarks.__main__ import benchmarks, main
+from tests.benchmarks.figures import Benchmark, run, table
 
-TINY: Final[Mapping[str, Callable[[], list[Figure]]]] = {
+TINY: Final[Mapping[str, Benchmark]] = {
     "fleet": partial(
         fleet.measure,
         overrides=(

@@ -203,7 +203,7 @@ def test_i_51_with_a_cloud_and_workers_that_never_answer_again_everything_still_
     script.running(running)
     assigned = script.submit("assigned", timeout=HOUR, scheduling_timeout=Millis(2 * HOUR))
     waiting = script.submit("waiting", cpu=4, scheduling_timeout=HOUR)
-    for _ in range(40):
+    for _ in range(15):
         script.advance(10 * MINUTE, answer=False)
     states = [script.job(job).state for job in (running, assigned, waiting)]
     assert states == [JobState.FAILED, JobState.UNSCHEDULABLE, JobState.UNSCHEDULABLE]

@@ -1,4 +1,4 @@
-"""After a restart: the state of the last turn, nobody's health assumed, what is wanted asked again."""
+"""After a restart: the state of the last turn, nobody's health assumed, wants repeated."""
 
 from iris.core import decisions as de
 from iris.core import effects as ef

@@ -5,7 +5,7 @@ from dataclasses import replace
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core.ids import SliceId
-from iris.core.instant import HOUR, MINUTE
+from iris.core.instant import MINUTE
 from iris.core.record import Turn
 from iris.core.replay import Difference, recover, verify
 from iris.core.retry import EndCause
@@ -29,7 +29,7 @@ def story() -> Script:
     script.running(single).ends(script.task(single).id, EndCause.EXIT_NONZERO)
     script.advance(MINUTE)
     script.preempted(SliceId("iris-tpu-1"))
-    script.advance(2 * HOUR)
+    script.advance(10 * MINUTE)
     return script
 
 

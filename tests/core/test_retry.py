@@ -1,4 +1,4 @@
-"""What an end means: one total table, one charge for a gang's round, pauses between quick failures."""
+"""What an end means: one total table, one charge for a gang's round, spaced-out failures."""
 
 from itertools import permutations
 

@@ -1,4 +1,4 @@
-"""Which slices are kept up and which are given back: floors, buffers, idleness, who may want one."""
+"""Which slices are kept up and which are given back: floors, buffers, idleness, demand."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""How slices end: hosts put out, operators, groups that are retired, and deletes until it is gone."""
+"""How slices end: hosts put out, operators, groups that are retired, and deletes repeated."""
 
 from dataclasses import replace
 
@@ -15,7 +15,6 @@ from iris.core.spec import AutoscalerPolicy, TimeoutPolicy
 from tests.harness import cluster, cpu_group, fleet, tpu_group
 
 TPU = "v5litepod-16"
-FIRST = SliceId("iris-tpu-1")
 CPU = SliceId("iris-cpu-1")
 W0 = WorkerId("iris-cpu-1-w0")
 

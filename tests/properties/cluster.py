@@ -139,12 +139,13 @@ class Cluster:
     def _check_twin(self, twin: Controller, turn: Turn, effects: Sequence[ef.Effect]) -> None:
         """A copy decides the same, the record reads back the same, and a second step is empty."""
         decided, asked = twin.step(turn.now, turn.events)
-        assert tuple(decided) == turn.decisions, f"a copy decides otherwise: {decided}"
+        assert tuple(decided) == turn.decisions, f"a copy decides otherwise: {decided}\n{turn}"
         assert list(asked) == list(effects), "a copy of the controller asks for something else"
         assert twin.digest() == self.controller.digest(), "a copy ends in another state"
-        again, more = twin.step(turn.now)
-        assert list(again) == [], f"V-25 decided without news: {again}"
-        assert list(more) == [], f"V-25 asked for without news: {more}"
+        for settled in (twin, self.controller.clone()):
+            again, more = settled.step(turn.now)
+            assert list(again) == [], f"V-25 decided without news: {again}\n{turn}"
+            assert list(more) == [], f"V-25 asked for without news: {more}"
         written = json.dumps(to_json(turn))
         assert turn_from_json(json.loads(written)) == turn
 

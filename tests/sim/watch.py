@@ -1,7 +1,7 @@
 """A simulated world under observation: what was asked of its cloud, what it told, and when.
 
-Nothing is replaced: calls and facts are noted on their way. After `calm_after` the cloud turns kind,
-so that a story can tell what is left once the faults have stopped.
+Nothing is replaced: calls and facts are noted on their way. After `calm_after` the cloud turns
+kind, so that a story can tell what is left once the faults have stopped.
 """
 
 from collections.abc import Callable

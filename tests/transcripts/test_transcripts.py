@@ -1,4 +1,4 @@
-"""Every story still goes as it is written. `pytest --rewrite` writes them anew: read the difference."""
+"""Every story still goes as it is written. `pytest --rewrite` writes them anew: read it."""
 
 from pathlib import Path
 
