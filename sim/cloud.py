@@ -65,10 +65,11 @@ class FakeCloud:
         Strangers(self).start()
 
     def _shrink(self, zone: Zone, number: int) -> None:
-        """A step of the zone's capacity: what goes is drawn from all that there was, held by us or not.
+        """A step of the zone's capacity: what goes is drawn from all that there was, ours or not.
 
-        Measured series count machines that were held and lost, so a step from 80 to 40 takes each held
-        slice with even odds, also where fewer than 40 are held; what is then still too many goes, too.
+        Measured series count machines that were held and lost, so a step from 80 to 40 takes each
+        held slice with even odds, also where fewer than 40 are held; what is then still too many
+        goes, too.
         """
         steps = self.model.capacity[zone]
         before = steps[number - 1][1] if number else 0

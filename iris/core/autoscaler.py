@@ -11,13 +11,15 @@ What is idle for long enough, wanted by nobody, and above the floor is drained a
 from bisect import insort
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from iris.core import decisions as de
 from iris.core import gates
+from iris.core.deadlines import Due
 from iris.core.effects import Accepted, Rejected
 from iris.core.fit import Shape
 from iris.core.ids import slice_id
-from iris.core.instant import Instant, after, since
+from iris.core.instant import Instant, Millis, after, since
 from iris.core.lifecycle import COMING, SliceState
 from iris.core.order import queues_in_order
 from iris.core.placing import spare_is_wanted
@@ -59,10 +61,19 @@ def plan_capacity(state: ClusterState) -> Iterator[de.Decision]:
     state.waiting.changed = False
     state.waiting.had_demand = bool(state.waiting.queues)
     planner = _Planner(state)
-    yield from planner.requests()
+    while True:
+        requests = 0
+        for request in planner.requests():
+            requests += 1
+            yield request
+        if not requests:
+            break
+        # What was asked for may suit others better than what was coming: the plan must stand then.
+        planner = _Planner(state)
     yield from _idle(state, planner)
-    state.books.scale_at = planner.try_again_at
-    state.arm_books()
+    if planner.try_again_at != state.books.scale_at:
+        state.books.scale_at = planner.try_again_at
+        state.arm(Due.SCALE, "")
 
 
 def _operator(state: ClusterState) -> Iterator[de.Decision]:
@@ -103,13 +114,22 @@ class _Planner:
 
     def __init__(self, state: ClusterState) -> None:
         self.state = state
-        self.coming: dict[tuple[str, str], _Coming] = {}
-        for key, count in state.coming.items():
-            if count and key in state.room.pools:
-                self.coming[key] = _Coming(count)
+        self._coming: dict[tuple[str, str], _Coming] | None = None  # None: nobody has asked
         self.wanted: dict[tuple[str, str], None] = {}
         """Pools that waiting work could use."""
         self.try_again_at: Instant | None = None
+
+    @property
+    def coming(self) -> dict[tuple[str, str], _Coming]:
+        """By pool, what was coming when it was first asked for, less what was given out since."""
+        if self._coming is None:
+            state = self.state
+            self._coming = {
+                key: _Coming(count)
+                for key, count in state.coming.items()
+                if count and key in state.room.pools
+            }
+        return self._coming
 
     def requests(self) -> Iterator[de.SliceRequest]:
         """Floors first, then demand in its order, then buffers."""
@@ -207,10 +227,13 @@ class _Planner:
                 able.setdefault(pool.group.name, []).append(pool)
         preferred = {name: rank for rank, name in enumerate(groups)}
         for name in sorted(groups, key=lambda n: _group_rank(groups[n], preferred[n])):
-            yield sorted(able[name], key=self._zone_rank)
+            if self._room(groups[name]) > 0:
+                yield sorted(able[name], key=self._zone_rank)
 
     def pools_of(self, group: GroupSpec) -> list[Pool]:
-        """A group's pools, the zone with the best record and the fewest slices first."""
+        """A group's pools, the zone with the best record and the fewest slices first; none of a full one."""
+        if self._room(group) <= 0:
+            return []
         pools = [self.state.room.pools[group.name, zone] for zone in group.zones]
         return sorted(pools, key=self._zone_rank)
 
@@ -222,14 +245,18 @@ class _Planner:
 
     def allowance(self, pool: Pool) -> int:
         """How many slices may be asked of a pool now, by every limit there is."""
-        state, group = self.state, pool.group
-        if not state.books.listed:
-            return 0
-        room = group.max_slices - state.existing(group.name)
-        room = min(room, reservation_left(state, group))
+        room = self._room(pool.group)
         if room <= 0:
             return 0
         return max(0, min(room, self._gate(pool), self._tokens()))
+
+    def _room(self, group: GroupSpec) -> int:
+        """How many slices a group may still get, whatever its zones say."""
+        state = self.state
+        if not state.books.listed:
+            return 0
+        room = group.max_slices - state.existing(group.name)
+        return min(room, reservation_left(state, group))
 
     def _gate(self, pool: Pool) -> int:
         until = gates.blocked_until(self.state, pool)
@@ -279,10 +306,13 @@ def _capacity(shape: Shape, group: GroupSpec) -> int:
     return 1 if shape.hosts else group.hosts * copies(shape.need, group.host)
 
 
+_STANDING: Final = tuple(s for s in SliceState if s is SliceState.READY or s in COMING)
+
+
 def standing(state: ClusterState, group: GroupSpec) -> int:
     """Slices of a group that are there to stay or coming: neither draining nor on their way out."""
     tally = state.fleet.get(group.name, {})
-    return tally.get(SliceState.READY, 0) + sum(tally.get(s, 0) for s in COMING)
+    return sum([tally.get(s, 0) for s in _STANDING])
 
 
 def reservation_left(state: ClusterState, group: GroupSpec) -> int:
@@ -304,9 +334,9 @@ def reservation_left(state: ClusterState, group: GroupSpec) -> int:
 def _idle(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
     for group in state.spec.groups:
         surplus = standing(state, group) - group.min_slices
-        spare = planner.spare(group) - group.buffer_slices
-        if surplus <= 0 or spare <= 0:
+        if surplus <= 0:
             continue
+        spare = planner.spare(group) - group.buffer_slices
         for idle_since, number in list(state.idle.get(group.name, ())):
             slice_ = state.slice_by_number[number]
             if surplus <= 0 or spare <= 0:
@@ -326,4 +356,17 @@ def _is_free(state: ClusterState, slice_: Slice, planner: _Planner) -> bool:
         return False
     if any(w is not None and state.workers[w].holds for w in slice_.workers):
         return False
+    if slice_.live and _has_new_work(state, slice_):
+        planner.try_again_at = after(state.now, Millis(1))
+        return False
     return not (state.may_work(slice_) and (slice_.group, slice_.zone) in planner.wanted)
+
+
+def _has_new_work(state: ClusterState, slice_: Slice) -> bool:
+    """Whether work came to a slice, on the spare cores of its accelerators, in this very turn."""
+    return any(
+        state.tasks[task].attempts[-1].assigned_at == state.now
+        for name in slice_.workers
+        if name is not None
+        for task in state.workers[name].attempts
+    )

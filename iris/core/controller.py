@@ -57,6 +57,8 @@ class Controller:
             carry_out(plan_slices)
         if state.news.is_about_jobs():
             carry_out(plan_jobs)
+        if state.may_evict():  # Before later work takes what lacks only a victim or two.
+            carry_out(plan_evictions)
         if state.may_place():
             carry_out(plan_placements)
         while state.may_evict():
@@ -89,6 +91,7 @@ class Controller:
         effects: list[Effect] = []
         for event in events:
             effects += learn(state, event)
+        learn_time(state, now)  # A fact may tell of a silence, or bring a timeout, that is over.
         return effects
 
     def unfinished(self) -> Sequence[Effect]:

@@ -11,6 +11,9 @@ from iris.core.spec import ClusterSpec
 
 def due_at(state: Tables, due: Due, key: str) -> Instant | None:
     """When this thing falls due; nothing when it awaits nothing of the kind."""
+    if Due.SLICE <= due <= Due.IDLE:  # Most are of slices, and this is asked of every wake-up.
+        slice_ = state.slices.get(SliceId(key))
+        return _slice_due(state.spec, due, slice_) if slice_ is not None else None
     match due:
         case Due.RETRY | Due.LAUNCH | Due.TIMEOUT | Due.STOP:
             task = state.tasks.get(TaskId(key))
@@ -27,11 +30,8 @@ def due_at(state: Tables, due: Due, key: str) -> Instant | None:
             if state.books.observing_since is None:
                 return state.books.observe_at
             return after(state.books.observing_since, state.spec.autoscaler.observe_timeout)
-        case Due.SCALE:
-            return state.books.scale_at
         case _:
-            slice_ = state.slices.get(SliceId(key))
-            return _slice_due(state.spec, due, slice_) if slice_ is not None else None
+            return state.books.scale_at
 
 
 def _task_due(state: Tables, due: Due, task: Task) -> Instant | None:

@@ -17,7 +17,7 @@ from iris.core.holds import kept_for_less, releases_on
 from iris.core.ids import SliceId, WorkerId
 from iris.core.indexes import HoldKey
 from iris.core.lifecycle import AttemptState
-from iris.core.order import queues_in_order
+from iris.core.order import queues_in_order, served_at
 from iris.core.placing import spare_is_wanted
 from iris.core.records import Task, Worker
 from iris.core.resources import fits, minus, plus
@@ -67,6 +67,16 @@ def plan_evictions(state: ClusterState) -> Iterator[de.Decision]:
     for key in queues_in_order(state):
         if key.band < Band.BATCH:
             yield from _evict_for_queue(state, key, churned)
+
+
+def make_room(state: ClusterState, shape: Shape) -> Iterator[de.Decision]:
+    """The same, at once, for a shape that was found to fit nowhere: before later work is placed."""
+    if not state.spec.scheduler.eviction:
+        return
+    queues = state.waiting.queues
+    keys = [key for key in state.waiting.by_shape[shape] if key.band < Band.BATCH]
+    for key in sorted(keys, key=lambda k: served_at(state, k, queues[k].head())):
+        yield from _evict_for_queue(state, key, list(state.churned))
 
 
 def _evict_for_queue(

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from iris.core import decisions as de
+from iris.core.eviction import make_room
 from iris.core.fit import Shape
 from iris.core.holds import keep_for, kept_for_less, make_way, may_pass, place_holder
 from iris.core.order import ServedAt, served_at
@@ -125,6 +126,7 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
                 continue
         if placement is None:
             waiting.block(key.shape)
+            yield from make_room(state, key.shape)
             continue
         if holding:
             kept = keep_for(state, now_at, placement)

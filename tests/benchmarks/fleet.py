@@ -5,6 +5,7 @@ under `python -m tests.benchmarks`.
 """
 
 import resource
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -65,7 +66,9 @@ def empty_step_s(agenda: int, steps: int) -> float:
 def measure(*, overrides: Sequence[str] = (), empty_steps: int = _EMPTY_STEPS) -> list[Figure]:
     """The month, or with overrides a smaller one, simulated once."""
     month = Month(overrides)
+    before = time.process_time()
     wall, _ = timed(month.run)
+    cpu = time.process_time() - before
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
     simpy = month.simpy_s(empty_steps)
     measures = month.world.finish(partial=False)
@@ -77,7 +80,8 @@ def measure(*, overrides: Sequence[str] = (), empty_steps: int = _EMPTY_STEPS) -
         f" {preempted:,} preemptions, {busy:.0f} % used"
     )
     measured = (
-        f"{wall:,.1f} s, {peak:,.0f} MiB; {measures.turns:,} turns, {measures.turns / wall:,.0f}/s"
+        f"{wall:,.1f} s ({cpu:,.1f} s of a processor), {peak:,.0f} MiB;"
+        f" {measures.turns:,} turns, {measures.turns / wall:,.0f}/s"
     )
     beside = f"{month.steps:,} empty SimPy steps: {simpy:,.1f} s, {100 * simpy / wall:.0f} % of it"
     return [Figure(what, "under 60 s and 1 GiB", measured, beside)]

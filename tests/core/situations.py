@@ -11,7 +11,7 @@ from iris.core.instant import MINUTE, SECOND, Millis
 from iris.core.lifecycle import SliceState, WorkerState
 from iris.core.retry import EndCause
 from iris.core.spec import AutoscalerPolicy, Backfill, Band, GroupSpec, SchedulerPolicy
-from tests.harness import Script, cluster, cpu_group, tpu_group
+from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
 
 TPU: Final = "v5litepod-16"
 _BANDS: Final = tuple(Band)
@@ -92,9 +92,9 @@ _POLICIES: Final = (
 
 def _groups(most: int) -> tuple[GroupSpec, ...]:
     return (
-        tpu_group(hosts=2, max_slices=most),
-        cpu_group("one", cores=4, max_slices=1 + most, zones=("us-a", "us-b")),
-        cpu_group("two", cores=3, hosts=2, max_slices=2),
+        tpu_group(hosts=2, min_slices=min(1, most), max_slices=most),
+        cpu_group("one", cores=4, min_slices=1, max_slices=1 + most, zones=("us-a", "us-b")),
+        cpu_group("two", cores=3, hosts=2, min_slices=1, max_slices=2),
     )
 
 
@@ -103,9 +103,30 @@ def situations(draw: st.DrawFn) -> Script:
     """A script after up to fourteen things have happened to it, jobs submitted more than others."""
     policy = draw(st.sampled_from(_POLICIES))
     scale = AutoscalerPolicy(create_burst=draw(st.integers(1, 6)), creates_per_minute=1)
-    script = cluster(*_groups(draw(st.integers(0, 2))), scheduler=policy, autoscaler=scale)
+    groups = _groups(draw(st.integers(0, 2)))
+    script = cluster(*groups, scheduler=policy, autoscaler=scale)
+    for group in groups:
+        if script.coming(group.name):
+            script.ready(group.name)
     steps = st.tuples(st.sampled_from(_ACTIONS), st.integers(0, 999))
     for act, pick in draw(st.lists(steps, min_size=4, max_size=14)):
         act(script, pick)
         script.advance(1)
+    return script
+
+
+@st.composite
+def crowds(draw: st.DrawFn) -> Script:
+    """Two machines that are full, and jobs of several users, sizes and bands that wait for them."""
+    machines = cpu_group(hosts=2, min_slices=1, max_slices=1)
+    script = fleet(machines, scheduler=draw(st.sampled_from(_POLICIES)))
+    for name in ("fill-1", "fill-2", "fill-3"):
+        script.submit(name, cpu=draw(st.integers(2, 4)), band=Band.PRODUCTION)
+    jobs = st.tuples(
+        st.integers(1, 4), st.sampled_from(_BANDS), st.sampled_from("ab"), st.booleans()
+    )
+    for number, (cpu, band, user, gang) in enumerate(draw(st.lists(jobs, min_size=2, max_size=6))):
+        replicas = 2 if gang else 1
+        name = f"wait-{number}"
+        script.submit(name, user=user, cpu=cpu, band=band, gang=gang, replicas=replicas)
     return script

@@ -11,6 +11,7 @@ from iris.core.ids import SliceId
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import AttemptState, JobState, TaskState
 from iris.core.retry import EndCause
+from iris.core.spec import TimeoutPolicy
 from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
 
 TPU = "v5litepod-16"
@@ -192,6 +193,15 @@ def test_a_stop_that_is_seen_in_the_turn_of_its_deadline_was_obeyed() -> None:
     script.stopped(job)
     assert not script.decided(de.SliceLoss)
     assert script.job(job).state is JobState.KILLED
+
+
+def test_a_shorter_timeout_of_a_new_configuration_holds_in_its_own_turn() -> None:
+    script = fleet(cpu_group(min_slices=1))
+    job = script.submit()
+    script.advance(MINUTE)
+    assert script.controller.next_deadline() == Instant(5 * MINUTE)
+    script.config(cpu_group(min_slices=1), timeouts=TimeoutPolicy(launch_timeout=MINUTE))
+    assert script.the(de.AttemptStop).task == f"{job}:0"
 
 
 # ---- the world stops --------------------------------------------------------------------------

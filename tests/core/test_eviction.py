@@ -86,8 +86,11 @@ def test_i_05_of_all_pairs_of_bands_exactly_the_strictly_lower_one_makes_way(
 
 
 def test_i_03_work_of_one_band_never_evicts_whatever_its_users_have_used() -> None:
-    script = machines()
+    script = machines(2)
     runs(script, "hog", user="bob", cpu=4, band=INTERACTIVE)
+    runs(script, "urgent", cpu=3, band=PRODUCTION)
+    # A victim there is, but what it would leave is not enough.
+    runs(script, "low", user="bob", cpu=1)
     script.advance(20 * HOUR)
     for name in ("one", "two", "three"):
         script.submit(name, user="alice", cpu=2)
@@ -296,6 +299,18 @@ def test_who_waited_for_room_that_another_took_evicts_after_all() -> None:
 
 def test_what_is_kept_for_the_beneficiary_already_is_no_bar_to_its_eviction() -> None:
     script = machines(hosts=2)
+    old = runs(script, "old", cpu=2, band=PRODUCTION, timeout=HOUR)
+    script.submit("wide", gang=True, replicas=2, cpu=4, band=INTERACTIVE)
+    script.submit("later", band=BATCH)
+    assert script.the(de.Holding).job == "/alice/wide"
+    runs(script, "quick", band=BATCH, timeout=MINUTE)
+    script.finish(old)
+    assert script.the(de.Eviction).job == "/alice/wide"
+    assert victims(script) == ["/alice/quick:0"]
+
+
+def test_room_is_taken_for_the_urgent_before_later_work_is_placed_in_it() -> None:
+    script = machines(hosts=2)
     runs(script, "old", cpu=2)
     script.step(
         *(
@@ -306,7 +321,8 @@ def test_what_is_kept_for_the_beneficiary_already_is_no_bar_to_its_eviction() ->
             )
         )
     )
-    assert script.the(de.Holding).job == script.the(de.Eviction).job == "/alice/urgent"
+    assert victims(script) == ["/alice/old:0"]
+    assert not script.decided(de.Placement)
 
 
 def small(name: str, band: Band, cpu: int) -> JobSpec:

@@ -1,4 +1,4 @@
-"""Explanations in any situation: confirmed by the fit, true to the next step, and without a trace."""
+"""Explanations in any situation: confirmed by the fit, true to the next step, traceless."""
 
 from hypothesis import given, settings
 
@@ -17,7 +17,7 @@ from iris.core.spec import Backfill
 from iris.core.state import ClusterState
 from iris.core.views import gate_views, group_views, job_page, job_view, slice_views, worker_views
 from iris.core.waiting import GANG
-from tests.core.situations import situations
+from tests.core.situations import crowds, situations
 from tests.harness import Script
 
 
@@ -85,7 +85,7 @@ def test_v_22_after_a_turn_nothing_that_waits_fits_unless_the_order_is_strict(
 
 
 @settings(max_examples=40)
-@given(situations())
+@given(crowds())
 def test_what_a_reason_says_fits_now_is_placed_by_the_next_step(script: Script) -> None:
     for task in list(script.controller.state.tasks.values()):
         twin = script.controller.clone()

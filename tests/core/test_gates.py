@@ -121,6 +121,22 @@ def test_i_56_the_next_zone_is_asked_in_the_turn_of_the_refusal_and_the_better_o
     assert script.the(ef.CreateSlice).zone == "us-a"
 
 
+def test_i_56_the_zone_with_the_better_record_is_asked_first() -> None:
+    script = waiting_for(cpu_group(zones=("us-a", "us-b")))
+    script.refused(created(script)[0], ev.CreateFailure.STOCKOUT)
+    script.ready("cpu")
+    script.advance(HOUR)
+    script.submit("more", cpu=4)
+    assert script.the(ef.CreateSlice).zone == "us-b"
+
+
+def test_i_56_of_zones_with_equal_records_the_one_with_fewer_slices_coming_is_asked() -> None:
+    script = waiting_for(cpu_group(zones=("us-a", "us-b")))
+    assert script.the(ef.CreateSlice).zone == "us-a"
+    script.submit("more", cpu=4)
+    assert script.the(ef.CreateSlice).zone == "us-b"
+
+
 def test_i_56_a_dry_zone_is_probed_by_one_slice_at_a_time() -> None:
     script = cluster(cpu_group(max_slices=8))
     script.submit(cpu=4, replicas=8)

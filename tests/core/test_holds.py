@@ -78,8 +78,21 @@ def test_i_16_jobs_of_other_groups_do_not_feel_the_hold() -> None:
     script.submit("small")
     gang(script)
     script.submit("next")
+    assert script.decided(de.Holding)
     other = script.submit("other", tpu="v5litepod-16")
     assert script.job(other).state is JobState.RUNNING
+
+
+def test_i_16_work_in_another_group_overtakes_nobody_so_nothing_is_kept() -> None:
+    script = fleet(
+        cpu_group(hosts=2, min_slices=1, max_slices=1),
+        tpu_group(hosts=1, min_slices=1, max_slices=1),
+        scheduler=HOLD,
+    )
+    script.submit("small")
+    gang(script)
+    script.submit("other", tpu="v5litepod-16")
+    assert not script.decided(de.Holding)
 
 
 def test_nothing_is_kept_before_somebody_is_about_to_overtake() -> None:
@@ -125,9 +138,9 @@ def test_later_work_that_surely_ends_before_may_use_what_is_kept() -> None:
 
 def test_it_may_do_so_to_the_very_millisecond() -> None:
     script = kept_until()
-    over = script.submit("over", timeout=Millis(10 * HOUR + 1))
+    over = script.submit("over", cpu=2, timeout=Millis(10 * HOUR + 1))
     assert script.job(over).state is JobState.PENDING
-    exact = script.submit("exact", timeout=Millis(10 * HOUR), cpu=2)
+    exact = script.submit("exact", cpu=3, timeout=Millis(10 * HOUR))
     assert script.job(exact).state is JobState.RUNNING
 
 

@@ -89,8 +89,11 @@ def test_i_68_a_lost_worker_does_not_come_back_to_life_by_speaking() -> None:
     script = one_host()
     script.lose(W0)
     assert script.worker(W0).state is WorkerState.LOST
-    script.step(ev.WorkerHeard(W0, "first"), script.report(W0))
+    before = stale(script)
+    late = ev.WorkerSilent(W0, "first", script.now)
+    script.step(ev.WorkerHeard(W0, "first"), script.report(W0), late)
     assert script.worker(W0).state is WorkerState.LOST
+    assert stale(script) == before + 3
     refusal = script.step(script.registration(FIRST, 0)).the(ef.RefuseWorker)
     assert refusal.why == "slice iris-cpu-1 is gone"
 
@@ -175,6 +178,12 @@ def test_i_69_a_worker_is_given_up_at_its_timeout_and_not_a_moment_earlier() -> 
     assert script.worker(W0).state is WorkerState.SILENT
     assert not script.decided(de.SliceLoss)
     assert script.advance(1).the(de.SliceLoss).slice == FIRST
+
+
+def test_i_69_a_silence_that_is_told_late_is_believed_in_the_turn_in_which_it_is_told() -> None:
+    script = one_host()
+    script.advance(HOUR).step(ev.WorkerSilent(W0, "first", Instant(HOUR - MINUTE)))
+    assert script.the(de.SliceLoss).slice == FIRST
 
 
 def test_a_worker_that_speaks_in_the_turn_of_its_deadline_lives() -> None:

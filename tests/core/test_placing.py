@@ -1,5 +1,7 @@
 """Where a unit goes: the fullest host that has the room, a whole slice, never where it failed."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +13,7 @@ from iris.core.lifecycle import JobState
 from iris.core.resources import Resources
 from iris.core.retry import EndCause
 from iris.core.spec import Backfill, Constraint, ConstraintOp, JobSpec, SchedulerPolicy
-from tests.harness import GIB, Script, cpu_group, fleet, gpu_group, tpu_group
+from tests.harness import ALICE, GIB, Script, cpu_group, fleet, gpu_group, tpu_group
 
 TPU = "v5litepod-16"
 LONG = Millis(90 * MINUTE)
@@ -156,6 +158,13 @@ def test_i_26_two_gangs_and_one_slice_in_one_turn_leave_one_waiting() -> None:
     assert submitted_together(script, gang, other) == ["/alice/one"]
     assert script.job(JobId("/bob/two")).state is JobState.PENDING
     assert script.worker(WorkerId("iris-tpu-1-w0")).committed.chips == 4
+
+
+def test_i_26_two_gangs_of_cpu_work_and_one_slice_in_one_turn_leave_one_waiting() -> None:
+    script = fleet(cpu_group(hosts=2, min_slices=1, max_slices=1))
+    gang = JobSpec(ALICE, "one", coscheduled=True, replicas=2, resources=Resources(cpu=3_000))
+    placed = submitted_together(script, gang, replace(gang, name="two"))
+    assert placed == ["/alice/one"]
 
 
 def test_a_gang_that_fits_on_all_hosts_but_one_is_not_placed() -> None:

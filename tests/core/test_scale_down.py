@@ -6,7 +6,7 @@ from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import SliceId, WorkerId
-from iris.core.instant import HOUR, MINUTE, SECOND, Millis
+from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import AttemptState, SliceState
 from iris.core.retry import EndCause
 from iris.core.spec import AutoscalerPolicy, Band, TimeoutPolicy
@@ -92,6 +92,16 @@ def test_i_63_idle_slices_of_an_accelerator_group_are_those_without_accelerator_
     assert script.slice(SliceId("iris-tpu-1")).state is SliceState.DRAINING
     script.ends(script.task(guest).id, EndCause.EXIT_ZERO)
     assert script.the(ef.DeleteSlice).slice == "iris-tpu-1"
+
+
+def test_an_accelerator_slice_that_gets_a_guest_as_its_timeout_ends_drains_a_moment_later() -> None:
+    script = fleet(tpu_group(min_slices=1, max_slices=1))
+    script.config(tpu_group(max_slices=1)).advance(IDLE - 1)
+    script.now = Instant(IDLE)
+    guest = script.submit("guest", cpu=1)
+    assert script.the(de.Placement).job == guest
+    assert drained(script) == []
+    assert drained(script.running(guest).advance(MINUTE)) == ["iris-tpu-1"]
 
 
 def test_a_timeout_of_nothing_gives_a_slice_back_when_its_work_has_ended() -> None:

@@ -125,6 +125,14 @@ def test_i_66_what_waits_for_a_slice_is_offered_its_idle_ones_first() -> None:
     assert script.decided(de.SliceRequest)
 
 
+def test_i_54_cpu_work_that_waits_makes_nobody_buy_more_accelerators_than_are_needed() -> None:
+    script = fleet(tpu_group(), cpu_group(min_slices=1, max_slices=1))
+    script.submit("fill", cpu=4)
+    script.submit("cpu", cpu=3)
+    script.submit("gang", gang=True, replicas=2, tpu="v5litepod-16")
+    assert script.the(de.SliceRequest).group == "tpu"
+
+
 def test_i_111_an_inherited_constraint_binds_like_any_other_and_is_seen_by_all() -> None:
     script = fleet(cpu_group("a", min_slices=1), cpu_group("b", max_slices=2))
     parent = script.submit("parent")

@@ -120,7 +120,7 @@ def test_i_37_an_operation_that_fails_after_every_host_spoke_deletes_nothing() -
     script.ready("tpu")
     script.running(job).refused(FIRST, ev.CreateFailure.INTERNAL, "timed out after 600 s")
     assert not script.decisions
-    assert script.slice(FIRST).state is SliceState.READY
+    assert (script.slice(FIRST).state, script.slice(FIRST).failure) == (SliceState.READY, "")
     assert script.task(job).state is TaskState.RUNNING
 
 

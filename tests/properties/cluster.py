@@ -150,7 +150,7 @@ class Cluster:
         assert turn_from_json(json.loads(written)) == turn
 
     def _check(self) -> None:
-        assert not self.auditor.violated, "\n".join(self.auditor.sentences)
+        assert not self.auditor.violated, "\n".join([*self.auditor.sentences, str(self.journal[-1:])])
         self._check_successes()
         self._check_containers()
 

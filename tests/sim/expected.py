@@ -1,7 +1,7 @@
 """Runs a shipped scenario as a user does, and knows the file with what it must print.
 
-`python -m tests.sim.expected` writes these files anew. A change of theirs needs a sentence in its commit
-that says why the new story is right.
+`python -m tests.sim.expected` writes these files anew. A change of theirs needs a sentence in its
+commit that says why the new story is right.
 """
 
 import os

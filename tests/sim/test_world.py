@@ -131,7 +131,7 @@ def test_work_that_was_kept_is_counted_once_however_often_it_was_begun(seed: int
     launch = "workload.train.launch={uniform: {min: 1s, max: 5m}}"
     scenario = load_scenario(UNKIND, seed=seed, overrides=[launch])
     gangs = [a for a in arrivals(scenario, Dice(seed)) if a.template.entry == "train"]
-    jobs = Watch(scenario).measures.jobs
+    jobs = simulate(scenario).jobs
     kept = {a.number: jobs[f"/alice/train-{a.number}"] for a in gangs}
     again = [job for job in kept.values() if job.attempts > 4]
     assert len(again) > 10
