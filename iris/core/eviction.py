@@ -19,7 +19,7 @@ from iris.core.indexes import HoldKey
 from iris.core.lifecycle import AttemptState
 from iris.core.order import queues_in_order, served_at
 from iris.core.placing import spare_is_wanted
-from iris.core.records import Task, Worker
+from iris.core.records import Job, Task, Worker
 from iris.core.resources import fits, minus, plus
 from iris.core.room import Pool
 from iris.core.spec import Band
@@ -118,6 +118,8 @@ def _open_pools(state: ClusterState, shape: Shape) -> tuple[Pool, ...]:
 def _cheapest(state: ClusterState, search: _Search, unit: Unit) -> _Found | None:
     """The place whose victims lose least, or one that will be free without any."""
     pools = [p for p in search.pools if _has_victims(state, p, search.key.band)]
+    if not pools:
+        return None  # Nobody there would have to go: no worker need be looked at.
     best: tuple[_Cost, _Found] | None = None
     for number, workers in _places(state, pools, search.where, unit):
         victims = _victims_on_all(state, workers, search)
@@ -190,8 +192,7 @@ def _victims_on(state: ClusterState, worker: Worker, search: _Search) -> list[Ta
         job = state.jobs[task.job]
         if task.attempts[-1].state is AttemptState.STOPPING:
             amount = plus(amount, job.spec.resources)
-        elif job.spec.band > key.band and (shape.accelerator or not job.spec.accelerator):
-            # Work that needs no accelerator lives on spare cores, and drives nobody off his chips.
+        elif _gives_way(job, key):
             lower.append((-job.spec.band, _loss(state, task), job.number, task))
     lower.sort(key=lambda entry: (*entry[:3], entry[3].index))
     chosen: list[Task] = []
@@ -209,6 +210,11 @@ def _victims_on(state: ClusterState, worker: Worker, search: _Search) -> list[Ta
             chosen.remove(task)
             amount = without
     return chosen
+
+
+def _gives_way(job: Job, key: QueueKey) -> bool:
+    """Whether a job's tasks may be stopped for a queue; CPU work drives nobody off an accelerator."""
+    return job.spec.band > key.band and bool(key.shape.accelerator or not job.spec.accelerator)
 
 
 def _cost(state: ClusterState, victims: list[Task]) -> tuple[int, int, int]:

@@ -303,7 +303,7 @@ def test_what_is_kept_for_the_beneficiary_already_is_no_bar_to_its_eviction() ->
     script.submit("wide", gang=True, replicas=2, cpu=4, band=INTERACTIVE)
     script.submit("later", band=BATCH)
     assert script.the(de.Holding).job == "/alice/wide"
-    runs(script, "quick", band=BATCH, timeout=MINUTE)
+    runs(script, "quick", cpu=2, band=BATCH, timeout=MINUTE)
     script.finish(old)
     assert script.the(de.Eviction).job == "/alice/wide"
     assert victims(script) == ["/alice/quick:0"]

@@ -86,12 +86,13 @@ def test_i_16_jobs_of_other_groups_do_not_feel_the_hold() -> None:
 def test_i_16_work_in_another_group_overtakes_nobody_so_nothing_is_kept() -> None:
     script = fleet(
         cpu_group(hosts=2, min_slices=1, max_slices=1),
-        tpu_group(hosts=1, min_slices=1, max_slices=1),
+        cpu_group("two", min_slices=1, max_slices=1),
         scheduler=HOLD,
     )
-    script.submit("small")
+    script.submit("small", constraints=(Constraint("group", ConstraintOp.IN, ("cpu",)),))
     gang(script)
-    script.submit("other", tpu="v5litepod-16")
+    script.submit("other", constraints=(Constraint("group", ConstraintOp.IN, ("two",)),))
+    assert script.decided(de.Placement)
     assert not script.decided(de.Holding)
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -67,8 +68,11 @@ def test_cpu_work_may_use_spare_cores_of_accelerator_hosts() -> None:
     assert hosts_of(script, script.submit("cpu")) == ["iris-tpu-1-w0"]
 
 
-def test_cpu_work_stays_off_accelerator_hosts_while_accelerator_work_waits_for_them() -> None:
-    script = fleet(tpu_group(min_slices=1, max_slices=1))
+@pytest.mark.parametrize("policy", [GREEDY, SchedulerPolicy()])
+def test_cpu_work_stays_off_accelerator_hosts_while_accelerator_work_waits_for_them(
+    policy: SchedulerPolicy,
+) -> None:
+    script = fleet(tpu_group(min_slices=1, max_slices=1), scheduler=policy)
     gang = script.submit("gang", gang=True, replicas=2, tpu=TPU)
     waiting = script.submit("waits", gang=True, replicas=2, tpu=TPU)
     cpu = script.submit("cpu")

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from iris.core.instant import HOUR, MINUTE
+from iris.core.instant import HOUR, MINUTE, Instant
 from iris.core.lifecycle import JobState
 from sim.measure import JobRow, Measures
 from sim.model import Scenario
@@ -183,7 +183,7 @@ def test_a_real_series_takes_the_place_of_the_made_up_steps(tmp_path: Path) -> N
     measures = run("bulk_loss", f"cloud.capacity.us-east1-c={{trace: {trace}}}")
     rows = [row for row in measures.slices.values() if row.outcome == "preempted"]
     assert rows
-    assert all(row.end == HOUR for row in rows)
+    assert {row.end for row in rows} == {Instant(HOUR)}
 
 
 def test_nothing_ends_badly_in_the_unkind_cloud() -> None:
