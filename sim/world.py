@@ -17,7 +17,7 @@ from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.explain import why_waiting
 from iris.core.ids import JobId, RequestId, UserName
-from iris.core.instant import MINUTE, SECOND, Instant, Millis
+from iris.core.instant import DAY, MINUTE, SECOND, Instant, Millis
 from iris.core.invariants import Auditor
 from iris.core.lifecycle import JobState
 from iris.core.reasons import sentences
@@ -41,6 +41,8 @@ Progress = Callable[[Instant, int], None]
 """Called now and then with the simulated time and the number of jobs that have ended."""
 
 _STEPS_BETWEEN_LOOKS = 5_000
+PATIENCE = Millis(30 * DAY)
+"""A run without a `duration` ends when nothing has run for so long and no job is still to come."""
 MOST_EXPLAINED = 5
 """Of so many jobs that still wait at the end the reason is told."""
 
@@ -115,6 +117,7 @@ class World:
         self._touched: dict[JobId, None] = {}
         self._arrivals = arrivals(scenario, self.dice)
         self._more = True
+        self._moved_at = Instant(0)
         self.ended_jobs = 0
         self.over = False
         self._sample_every = self._first_sample_span()
@@ -255,6 +258,10 @@ class World:
         thinned = self.recorder.sample(self.clock.now, pending, wanted, self.fleet.running)
         if thinned:
             self._sample_every = Millis(self._sample_every * 2)
+        if self.fleet.running or self._more:
+            self._moved_at = self.clock.now
+        elif self.scenario.duration is None and self.clock.now - self._moved_at >= PATIENCE:
+            self.over = True  # Nothing will come of it: what waits is told as unfinished.
         self.clock.turn_at(Instant(self.clock.now + self._sample_every), self._sample)
 
     def _still_waiting(self) -> Iterator[tuple[str, tuple[str, ...]]]:

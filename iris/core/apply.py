@@ -266,6 +266,7 @@ def _request(state: ClusterState, request: de.SliceRequest) -> list[ef.Effect]:
         zone=request.zone,
         requested_at=state.now,
         deadline=after(state.now, state.spec.autoscaler.create_answer_timeout),
+        accelerator_type=state.groups[request.group].accelerator_type,
         workers=[None] * state.groups[request.group].hosts,
         keep_until=request.keep_until,
         why=request.why,

@@ -34,6 +34,12 @@ def due_at(state: Tables, due: Due, key: str) -> Instant | None:
             return state.books.scale_at
 
 
+def is_due(state: Tables, due: Due, key: str, now: Instant) -> bool:
+    """Whether this thing, which was due when the turn began, still is by all that was learned since."""
+    at = due_at(state, due, key)
+    return at is not None and at <= now
+
+
 def _task_due(state: Tables, due: Due, task: Task) -> Instant | None:
     if due is Due.RETRY:
         return task.not_before if task.state is TaskState.PENDING else None

@@ -222,8 +222,11 @@ class IndexedTables:
         return QueueKey(int(job.spec.band), user, self.shape(job, member))
 
     def pool_of(self, slice_: Slice) -> Pool | None:
-        """The pool that a slice belongs to; nothing when its group or zone left the configuration."""
-        return self.room.pools.get((slice_.group, slice_.zone))
+        """The pool that a slice belongs to; nothing when the configuration has no such slices now."""
+        pool = self.room.pools.get((slice_.group, slice_.zone))
+        if pool is None or pool.group.accelerator_type != slice_.accelerator_type:
+            return None
+        return pool
 
     def existing(self, group: GroupName) -> int:
         """How many slices of a group may exist."""

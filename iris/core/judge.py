@@ -10,6 +10,7 @@ from typing import Final
 
 from iris.core import decisions as de
 from iris.core.deadlines import Due
+from iris.core.due import is_due
 from iris.core.effects import Accepted, Rejected
 from iris.core.events import JobSubmitted
 from iris.core.ids import JobId, RequestId, TaskId, is_name, job_id
@@ -134,6 +135,8 @@ def end_tree(
 
 
 def _expire(state: ClusterState, due: Due, key: str) -> Iterator[de.Decision]:
+    if not is_due(state, due, key, state.now):
+        return  # What was awaited has come in this very instant.
     if due is Due.SCHEDULING:
         job = state.jobs[JobId(key)]
         why = f"not every task ran within {job.spec.scheduling_timeout} ms of the submission"

@@ -8,9 +8,9 @@ from typing import Final, assert_never
 
 from iris.core import events as ev
 from iris.core.deadlines import Due
-from iris.core.due import due_at
+from iris.core.due import is_due
 from iris.core.effects import Acknowledge, Effect, RefuseWorker, StopAttempt
-from iris.core.gates import TOKEN, tokens_at
+from iris.core.gates import FOREVER, TOKEN, tokens_at
 from iris.core.ids import TaskId, WorkerId, worker_id
 from iris.core.instant import Instant, Millis, after
 from iris.core.lifecycle import (
@@ -33,6 +33,9 @@ from iris.core.sightings import (
     slices_observed,
 )
 from iris.core.state import ClusterState
+
+_OF_WORKERS: Final = (Due.SILENCE, Due.STOP)
+"""Deadlines of workers, which run only while the controller is awake to hear them."""
 
 _OWN_CAUSES: Final = frozenset(
     {
@@ -118,6 +121,9 @@ def _config_loaded(state: ClusterState, event: ev.ConfigLoaded) -> None:
     state.books.tokens = bucket if first else min(earned, bucket)
     state.books.tokens_at = state.now
     state.books.observe_at = state.now
+    for gate in state.gates.values():
+        if gate.blocked_until == FOREVER:
+            gate.blocked_until = None
     state.rebuild()
 
 
@@ -150,21 +156,31 @@ def _worker_heard(state: ClusterState, worker: Worker | None) -> None:
 
 
 def _stalled(state: ClusterState, since: Instant) -> None:
-    """Silence for which the controller was not awake does not count."""
+    """Silence and slowness for which the controller was not awake do not count."""
     for worker in state.workers.values():
         if worker.silent_since is not None and worker.state is WorkerState.SILENT:
             deaf = state.now - max(since, worker.silent_since)
             worker.silent_since = after(worker.silent_since, Millis(max(0, deaf)))
             state.arm_silence(worker)
-    _look_again_at_silence(state)
+    for task, attempt, deadline in _stopping(state):
+        attempt.stop_deadline = after(deadline, Millis(state.now - since))
+        state.arm_task(state.jobs[task.job], task)
+    _look_again(state)
 
 
-def _look_again_at_silence(state: ClusterState) -> None:
-    """Of the silences that fell due in this turn, only those count that are too long by the new clocks."""
+def _stopping(state: ClusterState) -> list[tuple[Task, Attempt, Instant]]:
+    """Attempts that were asked to stop, and by when."""
+    tasks = [state.tasks[name] for worker in state.workers.values() for name in worker.attempts]
+    last = [(task, task.attempts[-1]) for task in tasks]
+    return [(t, a, a.stop_deadline) for t, a in last if a.stop_deadline is not None]
+
+
+def _look_again(state: ClusterState) -> None:
+    """Of the silences and stops that fell due in this turn, those count that are late by the new clocks."""
     state.news.due = [
         (due, key)
         for due, key in state.news.due
-        if due is not Due.SILENCE or (due_at(state, due, key) or state.now) <= state.now
+        if due not in _OF_WORKERS or is_due(state, due, key, state.now)
     ]
 
 
@@ -176,7 +192,10 @@ def _restarted(state: ClusterState) -> None:
             if worker.state is WorkerState.HEALTHY:
                 state.move_worker(worker, WorkerState.SILENT)
             state.arm_silence(worker)
-    _look_again_at_silence(state)
+    for task, attempt, _ in _stopping(state):
+        attempt.stop_deadline = after(state.now, state.spec.timeouts.stop_timeout)
+        state.arm_task(state.jobs[task.job], task)
+    _look_again(state)
     state.books.listed = False
     state.books.observing_since = None
     state.books.observe_at = state.now

@@ -93,6 +93,8 @@ class Slice:
     requested_at: Instant
     deadline: Instant | None  # None: nothing is awaited of the cloud
     """When a create is repeated, a boot is given up, or a delete is repeated, by its state."""
+    accelerator_type: str = ""
+    """What its group was made of when it was asked for; empty when nobody knows."""
     state: SliceState = SliceState.REQUESTED
     accepted_at: Instant | None = None  # None: the create was not answered
     ready_at: Instant | None = None  # None: never ready

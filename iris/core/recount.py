@@ -94,7 +94,11 @@ def sums_of_slices(sight: Sight) -> Iterator[str]:
 
 def _idleness(state: ClusterState, slice_: Slice) -> Iterator[str]:
     group = state.groups.get(slice_.group)
-    known = group is not None and slice_.zone in group.zones
+    known = (
+        group is not None
+        and slice_.zone in group.zones
+        and slice_.accelerator_type == group.accelerator_type
+    )
     accelerated = known and group is not None and group.accelerator is not None
     busy = slice_.chips_used if accelerated else slice_.live
     idle = slice_.state is SliceState.READY and not busy

@@ -40,6 +40,7 @@ def adopt(state: ClusterState, name: SliceId, group: GroupName | None, zone: Zon
         zone=zone,
         requested_at=state.now,
         deadline=after(state.now, state.spec.autoscaler.adoption_grace),
+        accelerator_type=spec.accelerator_type if spec is not None else "",
         state=SliceState.BOOTING,
         accepted_at=state.now,
         workers=[None] * (spec.hosts if spec is not None else 0),

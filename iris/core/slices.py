@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from iris.core import decisions as de
 from iris.core import gates
 from iris.core.deadlines import Due
+from iris.core.due import is_due
 from iris.core.effects import Accepted, Rejected
 from iris.core.ids import SliceId, TaskId, WorkerId
 from iris.core.instant import after, since
@@ -32,7 +33,7 @@ def plan_slices(state: ClusterState) -> Iterator[de.Decision]:
     yield from _evidence(state)
     yield from _deadlines(state)
     yield from _bad_hosts(state)
-    if state.news.reconfigured:
+    if state.news.reconfigured or state.news.ready:
         yield from _retired(state)
 
 
@@ -137,7 +138,7 @@ def _deadlines(state: ClusterState) -> Iterator[de.Decision]:
             yield from _hung_stop(state, key)
         elif due is Due.SLICE:
             yield from _overdue(state, state.slices[SliceId(key)])
-        elif due is Due.CORDON:
+        elif due is Due.CORDON and is_due(state, due, key, state.now):
             yield de.SliceCordon(SliceId(key), None, "the announced preemption did not come")
         elif due is Due.SETTLE:
             slice_ = state.slices[SliceId(key)]
@@ -207,10 +208,11 @@ def _bad_hosts(state: ClusterState) -> Iterator[de.Decision]:
 
 
 def _retired(state: ClusterState) -> Iterator[de.Decision]:
-    """Slices whose group, or whose zone of it, left the configuration."""
+    """Slices whose group, or whose zone or type of it, left the configuration."""
     retry_at = after(state.now, state.spec.autoscaler.delete_retry)
     why = "its group is no longer configured"
-    for slice_ in list(state.slices.values()):
+    names = list(state.slices) if state.news.reconfigured else list(state.news.ready)
+    for slice_ in [state.slices[name] for name in names]:
         if state.pool_of(slice_) is not None:
             continue
         if slice_.state is SliceState.READY:

@@ -4,7 +4,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 _Result = TypeVar("_Result")
 
@@ -22,6 +22,13 @@ class Figure:
     """The same work, or the least of it, done in another way in the same run."""
 
 
+class Clocks(NamedTuple):
+    """A span on the wall, and how much of it a processor worked on it: the same on a quiet machine."""
+
+    wall_s: float
+    cpu_s: float
+
+
 Benchmark: TypeAlias = Callable[[], list[Figure]]
 
 
@@ -30,6 +37,13 @@ def timed(work: Callable[[], _Result]) -> tuple[float, _Result]:
     began = time.perf_counter()
     result = work()
     return time.perf_counter() - began, result
+
+
+def clocked(work: Callable[[], _Result]) -> tuple[Clocks, _Result]:
+    """How long something takes, by both clocks, and what comes of it."""
+    before = time.process_time()
+    wall, result = timed(work)
+    return Clocks(wall, time.process_time() - before), result
 
 
 def loop_ms() -> float:

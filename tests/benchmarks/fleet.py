@@ -5,7 +5,6 @@ under `python -m tests.benchmarks`.
 """
 
 import resource
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,7 +14,7 @@ from sim.clockwork import Clockwork
 from sim.ledger import ledger_of
 from sim.scenario import load_scenario
 from sim.world import World
-from tests.benchmarks.figures import Figure, timed
+from tests.benchmarks.figures import Figure, clocked, timed
 
 SCENARIO: Final = Path(__file__).with_name("fleet.yaml")
 _LOOK_EVERY: Final = 1_000
@@ -66,9 +65,7 @@ def empty_step_s(agenda: int, steps: int) -> float:
 def measure(*, overrides: Sequence[str] = (), empty_steps: int = _EMPTY_STEPS) -> list[Figure]:
     """The month, or with overrides a smaller one, simulated once."""
     month = Month(overrides)
-    before = time.process_time()
-    wall, _ = timed(month.run)
-    cpu = time.process_time() - before
+    (wall, cpu), _ = clocked(month.run)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # KiB on Linux
     simpy = month.simpy_s(empty_steps)
     measures = month.world.finish(partial=False)

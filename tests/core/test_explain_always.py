@@ -43,7 +43,7 @@ def fits_in(state: ClusterState, shape: Shape, pool: Pool) -> bool:
     )  # fmt: skip
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(situations())
 def test_i_135_every_does_not_fit_is_confirmed_by_the_predicate_for_each_pool(
     script: Script,
@@ -72,7 +72,7 @@ def numbers_are_true(state: ClusterState, shape: Shape, told: PoolReason) -> Non
     assert blocker.lacks
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(situations())
 def test_v_22_after_a_turn_nothing_that_waits_fits_unless_the_order_is_strict(
     script: Script,
@@ -84,7 +84,7 @@ def test_v_22_after_a_turn_nothing_that_waits_fits_unless_the_order_is_strict(
         assert strict or not fitting, (job, fitting)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(crowds())
 def test_what_a_reason_says_fits_now_is_placed_by_the_next_step(script: Script) -> None:
     for task in list(script.controller.state.tasks.values()):
@@ -109,7 +109,7 @@ def a_unit_was_placed(controller: Controller, job: JobId, reason: Reason) -> boo
     return row.state is JobState.RUNNING or waits < reason.waiting
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(situations())
 def test_v_21_a_time_that_is_named_is_one_for_which_the_controller_wakes(script: Script) -> None:
     for job in script.controller.state.jobs.values():
