@@ -253,7 +253,7 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
         "V-13 slice iris-tpu-1 is booting without a deadline",
     ),
     "a drain of nothing": (
-        lambda s: (s.workers[HOST].attempts.clear(), put(s.slices[MACHINE], state=DRAINING)),
+        lambda s: put(s.slices[MACHINE], state=SliceState.DRAINING, workers=[]),
         "V-13 slice iris-cpu-2 drains, and nothing is left on it",
     ),
     "a lost slice that is not given back": (
@@ -310,8 +310,7 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
         "V-22 slices open to gangs in ('cpu', 'us-a')",
     ),
     "room for somebody who waits": (
-        lambda s: put(s.workers[HOST], offers=Resources(cpu=9_000, memory=9 * GIB))
-        or s.refresh_worker(s.workers[HOST]),
+        lambda s: grow(s, HOST),
         "V-22 job /alice/wide has a unit that waits, and there is room for it",
     ),
     "an idle slice that is busy": (
@@ -323,7 +322,12 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
         "V-27 idle slices of tpu",
     ),
 }
-DRAINING: Final = SliceState.DRAINING
+
+
+def grow(state: ClusterState, worker: WorkerId) -> None:
+    """A worker has more room, and says so, but nobody looks."""
+    put(state.workers[worker], offers=Resources(cpu=9_000, memory=9 * GIB))
+    state.refresh_worker(state.workers[worker])
 
 
 def hold_of(state: ClusterState, job: str) -> Hold:

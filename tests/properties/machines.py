@@ -132,7 +132,7 @@ class Faults(RuleBasedStateMachine):
 
     @rule(
         group=NUMBERS,
-        edit=st.sampled_from(["remove", "shrink", "grow", "floor", "zone", "policy", "same"]),
+        edit=st.sampled_from(["remove", "shrink", "grow", "floor", "zone", "retype", "policy", "same"]),
         policy=POLICIES,
     )
     def edit_config(self, group: int, edit: str, policy: SchedulerPolicy) -> None:
@@ -151,8 +151,10 @@ class Faults(RuleBasedStateMachine):
                 "grow": replace(old, max_slices=old.max_slices + 1),
                 "floor": replace(old, min_slices=1 - old.min_slices),
                 "zone": replace(old, zones=old.zones[:1]),
+                "retype": replace(old, accelerator_type=f"{old.accelerator_type}x", hosts=3 - old.hosts),
             }[edit]
         self.spec = replace(self.spec, groups=tuple(groups))
+        self.world.shapes.update({g.name: (g.hosts, g.host) for g in groups})
         self.facts(ev.ConfigLoaded(self.spec))
 
     @precondition(lambda self: self.world.machines)

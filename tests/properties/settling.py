@@ -8,7 +8,7 @@ from iris.core.instant import MINUTE
 from iris.core.lifecycle import AttemptState, SliceState
 from iris.core.records import Job
 from iris.core.retry import EndCause
-from tests.properties.cluster import SPEC, Cluster
+from tests.properties.cluster import GROUPS, SPEC, Cluster
 from tests.properties.world import Host
 
 ROUNDS: Final = 240
@@ -19,6 +19,7 @@ def settle(cluster: Cluster) -> None:
     """Stop all faults, and demand that every job that can end does, and that the books are right."""
     world = cluster.world
     cluster.tell(ev.ConfigLoaded(SPEC))
+    world.shapes.update({g.name: (g.hosts, g.host) for g in GROUPS})
     for host in world.hosts():
         host.cut = False
         host.deaf.clear()

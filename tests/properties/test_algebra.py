@@ -141,11 +141,3 @@ def test_every_record_reads_back_as_it_was_written(
 ) -> None:
     record = data.draw(st.from_type(union), label=name)  # type: ignore[arg-type]  # a union is a type here
     assert from_json(to_json(record), union) == record
-
-
-def test_a_job_is_known_by_its_path_and_not_by_its_request() -> None:
-    script = working()
-    again = ev.JobSubmitted(RequestId("other"), script.job(JobId("/alice/pair")).spec)
-    events = script.step(again).decided(decisions.Answer)
-    assert [type(e.answer).__name__ for e in events] == ["Rejected"]
-    assert script.now >= Instant(0)
