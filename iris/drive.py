@@ -1,7 +1,7 @@
 """One turn, the same in both worlds: step, journal, perform.
 
-Nothing is performed before its turn is durable. Nothing here waits, reads a clock or knows a network; who
-calls it decides when a turn is due.
+Nothing is performed before its turn is durable. Nothing here waits, reads a clock or knows a
+network; who calls it decides when a turn is due.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,7 +1,7 @@
 """What the core's requests need of the world: narrow ports, each with several adapters.
 
-An adapter reports what it saw as facts of `iris.core.events`; it concludes nothing. Operating errors are
-facts, too: a create that was refused is a `SliceCreateFailed`, never an exception.
+An adapter reports what it saw as facts of `iris.core.events`; it concludes nothing. Operating
+errors are facts, too: a create that was refused is a `SliceCreateFailed`, never an exception.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """What each decision does to the state, and what it asks of the world. Nothing is decided here.
 
-Every branch can be run again from a journal: it uses what the decision carries and the tables, never
-policy. That is what lets a new version recover an old version's journal.
+Every branch can be run again from a journal: it uses what the decision carries and the tables,
+never policy. That is what lets a new version recover an old version's journal.
 """
 
 from typing import assert_never

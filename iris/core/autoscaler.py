@@ -1,9 +1,10 @@
 """Which slices to ask for, and which to give up.
 
-Demand is what the placement of this turn could not serve, tried dry on the slices that are coming: the
-same fit, the same ranking of pools, the same order. What is left over is asked for, group by group in the
-order of priority, price and the zone's record, all of it at once within the gates. Amounts are counted by shape,
-never task by task, so that ten thousand waiting tasks cost what one costs.
+Demand is what the placement of this turn could not serve, tried dry on the slices that are coming:
+the same fit, the same ranking of pools, the same order. What is left over is asked for, group by
+group in the order of priority, price and the zone's record, all of it at once within the gates.
+Amounts are counted by shape, never task by task, so that ten thousand waiting tasks cost what one
+costs.
 
 What is idle for long enough, wanted by nobody, and above the floor is drained and given back.
 """

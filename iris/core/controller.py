@@ -1,8 +1,8 @@
 """The controller: one step learns the facts of an instant, decides, and says what to ask of the world.
 
-The order within a step is fixed. Facts are learned first, all of them. Then come what the evidence says of
-slices, what becomes of jobs, who is placed, who must make way, what capacity is asked for, and what is
-given back. Every planner sees what the ones before it have decided.
+The order within a step is fixed. Facts are learned first, all of them. Then come what the evidence
+says of slices, what becomes of jobs, who is placed, who must make way, what capacity is asked for,
+and what is given back. Every planner sees what the ones before it have decided.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -1,9 +1,9 @@
 """When the core wants to be woken: one heap of deadlines, pruned lazily.
 
-A deadline is no callback. It names a kind and a thing, and is true only while the state says so: an
-entry whose thing has moved on is dropped when it comes to the top. Entries of one instant come in the
-order of their kinds and names, never in the order in which they were made, so that a heap rebuilt from
-a snapshot fires as the old one would have.
+A deadline is no callback. It names a kind and a thing, and is true only while the state says so:
+an entry whose thing has moved on is dropped when it comes to the top. Entries of one instant come
+in the order of their kinds and names, never in the order in which they were made, so that a heap
+rebuilt from a snapshot fires as the old one would have.
 """
 
 from collections.abc import Callable, Iterator

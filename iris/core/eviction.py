@@ -1,11 +1,13 @@
 """Whom a more urgent unit may displace, and where it then goes: both in one decision.
 
-Only attempts of a strictly lower band are victims, and only as many as the beneficiary needs to fit. Of
-several places the one whose victims lose least is taken: the lowest band first, then work since the last
-checkpoint, weighted by what it holds, a gang counting whole and once. The room that the victims leave is kept for the beneficiary, which goes
-nowhere else; so the same unit never evicts twice for one start, and nobody slips into the gap.
+Only attempts of a strictly lower band are victims, and only as many as the beneficiary needs to
+fit. Of several places the one whose victims lose least is taken: the lowest band first, then work
+since the last checkpoint, weighted by what it holds, a gang counting whole and once. The room that
+the victims leave is kept for the beneficiary, which goes nowhere else; so the same unit never
+evicts twice for one start, and nobody slips into the gap.
 
-A search that found nothing is remembered: it is repeated only on workers whose work has changed since.
+A search that found nothing is remembered: it is repeated only on workers whose work has changed
+since.
 """
 
 from collections.abc import Iterable, Iterator

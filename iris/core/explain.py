@@ -1,8 +1,8 @@
 """Why a job waits, and why a group gets no more slices: asked of the functions that decide it.
 
 Nothing here has an opinion of its own. Whether something fits, `iris.core.fit` and `placing` say
-(`iris.core.blockers` asks them); who is served first, `iris.core.order`; whether a slice may be asked
-for, the gates and limits. So an explanation cannot contradict a placement.
+(`iris.core.blockers` asks them); who is served first, `iris.core.order`; whether a slice may be
+asked for, the gates and limits. So an explanation cannot contradict a placement.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,9 @@
 """Does this fit here, and if not, what is lacking: the one predicate.
 
-The scheduler, the autoscaler's dry run, admission and explanations all ask here, so that they cannot
-contradict one another. It has two halves. `refusal` asks whether a pool (a group in a zone) can serve
-a shape at all, were it empty; `iris.core.resources.fits` whether a host has the room now.
+The scheduler, the autoscaler's dry run, admission and explanations all ask here, so that they
+cannot contradict one another. It has two halves. `refusal` asks whether a pool (a group in a zone)
+can serve a shape at all, were it empty; `iris.core.resources.fits` whether a host has the room
+now.
 """
 
 from collections.abc import Mapping

@@ -1,13 +1,15 @@
 """How fast slices may be asked for: the project's token bucket and what is thought of each (zone, type).
 
-A gate has a window, the number of slices of one (zone, type) that may be coming at once, and it may be
-blocked for a while. Bad news (a refused create, a boot that failed, a slice that died soon after it was
-ready) closes it to a window of one and blocks it for a pause that doubles with every disappointment in a row; a slice
-that becomes ready opens it by one, and one that lives through the settle time doubles the window and clears
-the record. One episode is one disappointment: refusals of requests made before the last block teach nothing
-new. So a zone that is dry is probed by single requests, and a zone that recovers is trusted step by step.
+A gate has a window, the number of slices of one (zone, type) that may be coming at once, and it
+may be blocked for a while. Bad news (a refused create, a boot that failed, a slice that died soon
+after it was ready) closes it to a window of one and blocks it for a pause that doubles with every
+disappointment in a row; a slice that becomes ready opens it by one, and one that lives through the
+settle time doubles the window and clears the record. One episode is one disappointment: refusals
+of requests made before the last block teach nothing new. So a zone that is dry is probed by single
+requests, and a zone that recovers is trusted step by step.
 
-Scarcity of stock or quota at one size says the same of larger sizes of its family, not of smaller ones.
+Scarcity of stock or quota at one size says the same of larger sizes of its family, not of smaller
+ones.
 """
 
 from dataclasses import dataclass

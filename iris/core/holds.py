@@ -1,10 +1,10 @@
 """Capacity that is kept for one unit: for whom, where, and who may use it meanwhile.
 
-Two reasons make a hold. An eviction keeps the room that its victims leave. Backfilling keeps, for a unit
-that is about to be overtaken, the host or slice that is expected to free up first; then wide work does
-not starve however many small units come. Later work may use such a place only if it surely ends before:
-it has declared a timeout, and so has everybody who is there. Work of a more urgent band is not later
-work: what is kept for backfilling makes way for it.
+Two reasons make a hold. An eviction keeps the room that its victims leave. Backfilling keeps, for
+a unit that is about to be overtaken, the host or slice that is expected to free up first; then
+wide work does not starve however many small units come. Later work may use such a place only if it
+surely ends before: it has declared a timeout, and so has everybody who is there. Work of a more
+urgent band is not later work: what is kept for backfilling makes way for it.
 
 Nothing on accelerator hosts is kept for CPU work, which is a guest there.
 """

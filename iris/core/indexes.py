@@ -1,8 +1,8 @@
 """The tables of the cluster's state and every index over them, and how the indexes follow the tables.
 
-An index answers a question without a scan (who waits, where there is room, what falls due, what is idle)
-and holds no truth of its own: `rebuild` makes all of them from the tables, after a copy or a recovery, and
-they must come out as they were. `iris.core.state` is the pen on top of this.
+An index answers a question without a scan (who waits, where there is room, what falls due, what is
+idle) and holds no truth of its own: `rebuild` makes all of them from the tables, after a copy or a
+recovery, and they must come out as they were. `iris.core.state` is the pen on top of this.
 """
 
 from bisect import bisect_left, insort
@@ -309,12 +309,12 @@ class IndexedTables:
             whole = self.may_work(slice_) and (
                 slice_.chips_used == 0 or pool.group.accelerator is None
             )
-            self._list_number(pool.slices, slice_.number, whole)
+            self._list_number(pool.slices, slice_.number, listed=whole)
         accelerated = pool is not None and pool.group.accelerator is not None
         used = slice_.chips_used if accelerated else slice_.live
-        self._set_idle(slice_, ready and not used)
+        self._set_idle(slice_, idle=ready and not used)
 
-    def _list_number(self, numbers: list[int], number: int, listed: bool) -> None:
+    def _list_number(self, numbers: list[int], number: int, *, listed: bool) -> None:
         index = bisect_left(numbers, number)
         present = index < len(numbers) and numbers[index] == number
         if listed and not present:
@@ -322,7 +322,7 @@ class IndexedTables:
         elif present and not listed:
             del numbers[index]
 
-    def _set_idle(self, slice_: Slice, idle: bool) -> None:
+    def _set_idle(self, slice_: Slice, *, idle: bool) -> None:
         if idle == (slice_.idle_since is not None):
             return
         group = self.groups.get(slice_.group)

@@ -1,8 +1,8 @@
 """What always holds, and the auditor who looks whether it does. Part of the product, not of its tests.
 
-The predicates stand in three rooms: `iris.core.soundness` and `iris.core.recount` look at the state alone,
-`iris.core.conduct` at what happens in a turn. `docs/invariants.md` lists them. Nothing here changes the
-state: a simulation with the auditor ends in the digest of one without.
+The predicates stand in three rooms: `iris.core.soundness` and `iris.core.recount` look at the
+state alone, `iris.core.conduct` at what happens in a turn. `docs/invariants.md` lists them.
+Nothing here changes the state: a simulation with the auditor ends in the digest of one without.
 """
 
 from collections.abc import Iterator

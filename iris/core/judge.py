@@ -1,8 +1,8 @@
 """What becomes of jobs: which are admitted, which tasks are tried again, and which jobs must end.
 
-A single task is judged when its attempt has ended. A gang is judged when all attempts of its round have
-ended, by the set of their causes; as soon as one ends abnormally the others are stopped. A job that
-ends takes its whole tree with it, in the same turn.
+A single task is judged when its attempt has ended. A gang is judged when all attempts of its round
+have ended, by the set of their causes; as soon as one ends abnormally the others are stopped. A
+job that ends takes its whole tree with it, in the same turn.
 """
 
 from collections.abc import Iterator

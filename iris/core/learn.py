@@ -1,7 +1,7 @@
 """What each fact says, entered into the state. No policy is here: what it means is decided later.
 
-A fact about something that is over (a past attempt, another incarnation, a slice that is gone) changes
-only the count of stale facts. A fact learned twice is learned once.
+A fact about something that is over (a past attempt, another incarnation, a slice that is gone)
+changes only the count of stale facts. A fact learned twice is learned once.
 """
 
 from typing import Final, assert_never
@@ -33,9 +33,6 @@ from iris.core.sightings import (
     slices_observed,
 )
 from iris.core.state import ClusterState
-
-_OF_WORKERS: Final = (Due.SILENCE, Due.STOP)
-"""Deadlines of workers, which run only while the controller is awake to hear them."""
 
 _OWN_CAUSES: Final = frozenset(
     {
@@ -176,11 +173,11 @@ def _stopping(state: ClusterState) -> list[tuple[Task, Attempt, Instant]]:
 
 
 def _look_again(state: ClusterState) -> None:
-    """Of the silences and stops that fell due in this turn, those count that are late by the new clocks."""
+    """Of the silences that fell due in this turn, those count that are too long by the new clocks."""
     state.news.due = [
         (due, key)
         for due, key in state.news.due
-        if due not in _OF_WORKERS or is_due(state, due, key, state.now)
+        if due is not Due.SILENCE or is_due(state, due, key, state.now)
     ]
 
 

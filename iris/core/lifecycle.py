@@ -1,10 +1,10 @@
 """The states of every thing, and the only moves between them. Read this first.
 
 There are five machines. A **job** and a **task** are what a user sees; an **attempt** is one try
-at a task on one worker; a **slice** is what the cloud gives and takes; a **worker** is the agent on
-one of its hosts. Only attempts, slices and workers are moved by facts. A task follows its last
-attempt, and a job follows its tasks, by the pure functions at the end of this module, so that no two
-records can tell different stories.
+at a task on one worker; a **slice** is what the cloud gives and takes; a **worker** is the agent
+on one of its hosts. Only attempts, slices and workers are moved by facts. A task follows its last
+attempt, and a job follows its tasks, by the pure functions at the end of this module, so that no
+two records can tell different stories.
 
 Who wins a tie: an end is final. A report about an attempt that has ended, a registration of a
 worker that was declared lost, a sighting of a slice that is gone change nothing but a counter of

@@ -1,7 +1,7 @@
 """In what order is work served: the one rule, for placement and for buying capacity alike.
 
-By band; within a band, under the fair policy, by what the user has used of that band (older use counting
-less, and as if the present use went on for one more half-life), and then by arrival.
+By band; within a band, under the fair policy, by what the user has used of that band (older use
+counting less, and as if the present use went on for one more half-life), and then by arrival.
 """
 
 from iris.core.ids import UserName

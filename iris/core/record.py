@@ -1,7 +1,8 @@
 """Facts, decisions, turns and tables as JSON and back, by their declared types.
 
-Every dataclass is written with the name of its class, so that a union can be read back; enumerations by
-value, tuples as lists. There is one codec for all of them, so that a new fact needs no new code here.
+Every dataclass is written with the name of its class, so that a union can be read back;
+enumerations by value, tuples as lists. There is one codec for all of them, so that a new fact
+needs no new code here.
 """
 
 import types
@@ -15,7 +16,7 @@ from iris.core.decisions import Decision
 from iris.core.events import Event
 from iris.core.instant import Instant
 
-Json: TypeAlias = "None | bool | int | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | str | list[Json] | dict[str, Json] | None"
 
 _TAG: Final = "is"
 

@@ -1,8 +1,8 @@
 """The rows of the cluster's state: what is on record of each job, task, attempt, slice and worker.
 
-Plain mutable records without behaviour. Only `iris.core.state` writes them. They refer to one another
-by identifier, never by object (a job owns its tasks, a task its attempts), so that a state can be
-copied, compared and written down.
+Plain mutable records without behaviour. Only `iris.core.state` writes them. They refer to one
+another by identifier, never by object (a job owns its tasks, a task its attempts), so that a state
+can be copied, compared and written down.
 """
 
 from dataclasses import dataclass, field

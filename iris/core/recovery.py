@@ -1,7 +1,7 @@
 """What is asked for again after a restart: all that the state wants and no fact has confirmed.
 
-Names were minted by the core and every request may be performed twice, so asking again is safe where the
-first request went out, and right where the crash came before it.
+Names were minted by the core and every request may be performed twice, so asking again is safe
+where the first request went out, and right where the crash came before it.
 """
 
 from iris.core import effects as ef

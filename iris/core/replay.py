@@ -1,7 +1,8 @@
 """Reading a journal: recover the state that it ends in, or verify that this version decides the same.
 
-Recovery learns the recorded facts and applies the recorded decisions; nothing is decided, so a version with
-another policy recovers the same state. Verification decides every turn anew and names the first difference.
+Recovery learns the recorded facts and applies the recorded decisions; nothing is decided, so a
+version with another policy recovers the same state. Verification decides every turn anew and names
+the first difference.
 """
 
 from collections.abc import Iterable

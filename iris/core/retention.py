@@ -1,7 +1,7 @@
 """What is forgotten: ended jobs beyond a number, oldest first, and slices that are long gone.
 
-A job goes with everything below it, and only once all of that has ended. Without this the state, and with it
-each snapshot, would grow with the history of the cluster.
+A job goes with everything below it, and only once all of that has ended. Without this the state,
+and with it each snapshot, would grow with the history of the cluster.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,9 @@
 """Where there is room now: the open amounts of schedulable hosts, indexed for best fit.
 
-Hosts of one pool with the same open amount share a bucket, and the amounts are kept in order, so that
-the best fit is the first amount in the order that covers the need, whatever the number of hosts. The
-index holds only hosts that may get work. It is derived from the state and holds no truth of its own.
+Hosts of one pool with the same open amount share a bucket, and the amounts are kept in order, so
+that the best fit is the first amount in the order that covers the need, whatever the number of
+hosts. The index holds only hosts that may get work. It is derived from the state and holds no
+truth of its own.
 """
 
 from bisect import bisect_left, insort

@@ -1,12 +1,13 @@
 """Which waiting units go where, and what is kept for those that cannot start.
 
-Queues are served head by head in the order of `iris.core.order`. A shape that fits nowhere is blocked and
-costs nothing more, however many units wait with it, until room appears that it fits. What may pass a
-blocked unit is the backfill policy's to say: nothing (`none`), anything (`greedy`), or anything that does
-not touch the capacity held for it (`hold`). A hold begins when somebody is about to overtake.
+Queues are served head by head in the order of `iris.core.order`. A shape that fits nowhere is
+blocked and costs nothing more, however many units wait with it, until room appears that it fits.
+What may pass a blocked unit is the backfill policy's to say: nothing (`none`), anything
+(`greedy`), or anything that does not touch the capacity held for it (`hold`). A hold begins when
+somebody is about to overtake.
 
-The planner is a generator: each decision is applied before the next is made, so that two units of one turn
-never count on the same room.
+The planner is a generator: each decision is applied before the next is made, so that two units of
+one turn never count on the same room.
 """
 
 from collections.abc import Iterator

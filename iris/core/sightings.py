@@ -1,7 +1,8 @@
 """What facts say of slices: that the cloud took, refused, announced, deleted or listed them.
 
-Half of `iris.core.learn`. A listing proves that what it holds exists, in whatever state; that something is gone
-it proves only when it is complete, and only once nobody there speaks or it has been so for a while.
+Half of `iris.core.learn`. A listing proves that what it holds exists, in whatever state; that
+something is gone it proves only when it is complete, and only once nobody there speaks or it has
+been so for a while.
 """
 
 from typing import Final

@@ -1,8 +1,9 @@
 """What becomes of slices that exist: which are lost, which are kept free of work, which are given back.
 
-The cloud's word can only fail a slice faster; that one is ready is said by its workers alone. One lost host
-loses the slice, since a pod with a hole in it runs nothing. Whatever has failed, was preempted, or is empty
-after its drain is deleted, and the delete is repeated until the cloud no longer has the machine.
+The cloud's word can only fail a slice faster; that one is ready is said by its workers alone. One
+lost host loses the slice, since a pod with a hole in it runs nothing. Whatever has failed, was
+preempted, or is empty after its drain is deleted, and the delete is repeated until the cloud no
+longer has the machine.
 """
 
 from collections.abc import Iterator
@@ -202,7 +203,7 @@ def _bad_hosts(state: ClusterState) -> Iterator[de.Decision]:
         if worker is None or worker.cordoned or worker.launch_failures < limit:
             continue
         why = f"{worker.launch_failures} launches failed on it"
-        yield de.WorkerCordon(name, True, why)
+        yield de.WorkerCordon(name, cordoned=True, why=why)
         if state.slices[worker.slice].state is SliceState.READY:
             yield de.SliceDrain(worker.slice, f"its host {name} is out: {why}")
 

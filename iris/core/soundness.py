@@ -1,9 +1,10 @@
 """What holds of the state between any two turns: one predicate per sentence, each from the tables alone.
 
-A predicate yields a sentence for each thing that breaks it, with the identifiers that a reader needs to find
-it. Nothing here is trusted that a planner keeps: sums are added up from the attempts, and states are told
-anew from what is on record. The cached sums and indexes have their own module, `iris.core.recount`; what is
-allowed to happen within a turn is judged by `iris.core.conduct`.
+A predicate yields a sentence for each thing that breaks it, with the identifiers that a reader
+needs to find it. Nothing here is trusted that a planner keeps: sums are added up from the
+attempts, and states are told anew from what is on record. The cached sums and indexes have their
+own module, `iris.core.recount`; what is allowed to happen within a turn is judged by
+`iris.core.conduct`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -170,7 +171,7 @@ def limits_hold(sight: Sight) -> Iterator[str]:
     if not 0 <= books.tokens <= policy.create_burst * TOKEN:
         yield f"V-07 the create bucket holds {books.tokens} of {policy.create_burst * TOKEN}"
     for gate in sight.state.gates.values():
-        if not 1 <= gate.window:
+        if not gate.window >= 1:
             yield f"V-07 the gate of {gate.accelerator_type} in {gate.zone} is {gate.window} wide"
 
 

@@ -1,8 +1,8 @@
 """The state of the cluster: its tables, their indexes, and the pen that keeps the two in step.
 
 Three modules write it: this one (moves and ledgers, whose every write keeps the indexes true),
-`iris.core.learn` (what a fact says) and `iris.core.apply` (what a decision says). Planners read. Every
-index can be rebuilt from the tables, which `rebuild` does after a copy or a recovery.
+`iris.core.learn` (what a fact says) and `iris.core.apply` (what a decision says). Planners read.
+Every index can be rebuilt from the tables, which `rebuild` does after a copy or a recovery.
 """
 
 from hashlib import sha256

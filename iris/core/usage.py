@@ -1,7 +1,7 @@
 """What a user has used, older use counting less: the memory of the fair order.
 
-Time is cut into half-lives, counted from 0. At the end of each, everything that was used before counts
-half. Integers only, so that every machine forgets alike.
+Time is cut into half-lives, counted from 0. At the end of each, everything that was used before
+counts half. Integers only, so that every machine forgets alike.
 """
 
 from typing import Final

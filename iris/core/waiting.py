@@ -1,8 +1,8 @@
 """Who waits: units (a task, or a gang whole) in queues of one band, user and shape, in order of arrival.
 
-Cost is kept to what changes: a queue whose shape is known to fit nowhere is `blocked` and not looked
-at again until room appears that its shape fits (`iris.core.scheduler` decides that). Like every index
-it is derived from the state; an invariant recomputes it.
+Cost is kept to what changes: a queue whose shape is known to fit nowhere is `blocked` and not
+looked at again until room appears that its shape fits (`iris.core.scheduler` decides that). Like
+every index it is derived from the state; an invariant recomputes it.
 """
 
 from collections.abc import Iterator

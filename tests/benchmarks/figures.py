@@ -23,7 +23,7 @@ class Figure:
 
 
 class Clocks(NamedTuple):
-    """A span on the wall, and how much of it a processor worked on it: the same on a quiet machine."""
+    """A span on the wall, and how much of it a processor worked: all, on a quiet machine."""
 
     wall_s: float
     cpu_s: float

@@ -288,9 +288,7 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
         "V-22 active queue",
     ),
     "a blocked shape that nobody has": (
-        lambda s: s.waiting.blocked.update(
-            dict.fromkeys([s.shapes[JobId("/alice/solo")]])
-        ),
+        lambda s: s.waiting.blocked.update(dict.fromkeys([s.shapes[JobId("/alice/solo")]])),
         "V-22 shape Shape",
     ),
     "a worker off the list": (
@@ -542,7 +540,9 @@ def test_a_slice_with_work_is_not_deleted_nor_drained() -> None:
 def test_a_slice_request_is_within_the_limits_and_for_somebody() -> None:
     script = busy()
     state = script.controller.state
-    request = de.SliceRequest(SliceId("iris-cpu-9"), state.slices[MACHINE].group, Zone("us-a"), None, "")
+    request = de.SliceRequest(
+        SliceId("iris-cpu-9"), state.slices[MACHINE].group, Zone("us-a"), None, ""
+    )
     put(state, spec=ClusterSpec((cpu_group(max_slices=1),)), groups={})
     state.rebuild()
     state.fleet[request.group][SliceState.BOOTING] = 1
@@ -558,8 +558,12 @@ def test_a_reservation_is_shared_by_all_sizes() -> None:
     rack = (replace(group, reservation="rack"),)
     put(state, spec=replace(state.spec, groups=rack, reservations=(("rack", 4),)))
     state.rebuild()
-    request = de.SliceRequest(SliceId("iris-tpu-9"), state.slices[POD].group, Zone("us-a"), None, "")
-    assert "V-07 iris-tpu-9 makes 8 chips of reservation rack, which has 4" in judged(state, request)
+    request = de.SliceRequest(
+        SliceId("iris-tpu-9"), state.slices[POD].group, Zone("us-a"), None, ""
+    )
+    assert "V-07 iris-tpu-9 makes 8 chips of reservation rack, which has 4" in judged(
+        state, request
+    )
 
 
 def failing() -> tuple[Script, TaskId]:

@@ -150,7 +150,9 @@ class Cluster:
         assert turn_from_json(json.loads(written)) == turn
 
     def _check(self) -> None:
-        assert not self.auditor.violated, "\n".join([*self.auditor.sentences, str(self.journal[-1:])])
+        assert not self.auditor.violated, "\n".join(
+            [*self.auditor.sentences, str(self.journal[-1:])]
+        )
         self._check_successes()
         self._check_containers()
 
@@ -175,7 +177,9 @@ class Cluster:
     def recovered(self) -> Controller:
         """The controller that the journal leads to: it is in the very state that this one is in."""
         recovered = recover(self.journal)
-        recovered.replay(Turn(self.controller.state.now, (), ()))  # A wake-up without news is not written.
+        recovered.replay(
+            Turn(self.controller.state.now, (), ())
+        )  # A wake-up without news is not written.
         assert recovered.digest() == self.controller.digest(), "V-17 recovery: another state"
         return recovered
 

@@ -70,9 +70,7 @@ POLICIES = st.builds(
     eviction=st.sampled_from([True, True, False]),
 )
 SPANS = st.sampled_from([1, SECOND, 10 * SECOND, MINUTE, 3 * MINUTE, 10 * MINUTE, HOUR])
-REFUSALS = st.sampled_from(
-    [r for r in CreateFailure if r is not CreateFailure.BAD_REQUEST]
-)
+REFUSALS = st.sampled_from([r for r in CreateFailure if r is not CreateFailure.BAD_REQUEST])
 
 
 def pick(items: Sequence[_Item], number: int) -> _Item:
@@ -132,7 +130,9 @@ class Faults(RuleBasedStateMachine):
 
     @rule(
         group=NUMBERS,
-        edit=st.sampled_from(["remove", "shrink", "grow", "floor", "zone", "retype", "policy", "same"]),
+        edit=st.sampled_from(
+            ["remove", "shrink", "grow", "floor", "zone", "retype", "policy", "same"]
+        ),
         policy=POLICIES,
     )
     def edit_config(self, group: int, edit: str, policy: SchedulerPolicy) -> None:
@@ -151,7 +151,9 @@ class Faults(RuleBasedStateMachine):
                 "grow": replace(old, max_slices=old.max_slices + 1),
                 "floor": replace(old, min_slices=1 - old.min_slices),
                 "zone": replace(old, zones=old.zones[:1]),
-                "retype": replace(old, accelerator_type=f"{old.accelerator_type}x", hosts=3 - old.hosts),
+                "retype": replace(
+                    old, accelerator_type=f"{old.accelerator_type}x", hosts=3 - old.hosts
+                ),
             }[edit]
         self.spec = replace(self.spec, groups=tuple(groups))
         self.world.shapes.update({g.name: (g.hosts, g.host) for g in groups})

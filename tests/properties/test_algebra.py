@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from iris.core import decisions, effects
 from iris.core import events as ev
 from iris.core.controller import Controller
-from iris.core.ids import JobId, RequestId, SliceId, TaskId, UserName, WorkerId
-from iris.core.instant import SECOND, Instant
+from iris.core.ids import RequestId, SliceId, TaskId, UserName, WorkerId
+from iris.core.instant import SECOND
 from iris.core.lifecycle import AttemptState
 from iris.core.record import from_json, to_json
 from iris.core.retry import EndCause

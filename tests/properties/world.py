@@ -1,9 +1,10 @@
 """The world as it really is, for the properties: a tiny cloud, its hosts, and what ran on them.
 
-Nothing here believes the controller. Machines exist or not, containers run or not, and each end is on record
-with its true cause. Requests of the controller wait in lists until somebody (a rule, or the well-behaved
-world at the end) answers, loses or garbles them. A host keeps its ending reports until they are acknowledged,
-starts no attempt twice, and makes what it runs equal to what it is told should run.
+Nothing here believes the controller. Machines exist or not, containers run or not, and each end is
+on record with its true cause. Requests of the controller wait in lists until somebody (a rule, or
+the well-behaved world at the end) answers, loses or garbles them. A host keeps its ending reports
+until they are acknowledged, starts no attempt twice, and makes what it runs equal to what it is
+told should run.
 """
 
 from collections.abc import Iterator
