@@ -117,7 +117,7 @@ class Measures:
     violations: list[str] = field(default_factory=list)
     """The first violations, as sentences; at most 20."""
     waiting: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
-    """Jobs that still wait at the end, at most 5, and why, as the controller itself explains it."""
+    """Why jobs did not succeed or still wait at the end, in the controller's words; 5 of each at most."""
     partial: bool = False
     """Set when the run was interrupted."""
     wall_s: float = 0.0

@@ -5,7 +5,7 @@ from typing import Final, NamedTuple
 
 from iris.core import topology
 from iris.core.instant import Instant
-from iris.core.spec import Band, Constraint, ConstraintOp
+from iris.core.spec import MAX_REPLICAS, Band, Constraint, ConstraintOp
 from iris.problems import one_of, shown
 from sim.model import (
     Arrivals,
@@ -306,7 +306,16 @@ def _check_gang(
     template: JobTemplate, replicas: tuple[int, ...], at: Where, checked: Checked
 ) -> None:
     """A gang on a TPU has one task on each host of one slice."""
+    most = max(replicas, default=0)
+    if most > MAX_REPLICAS:
+        message = f"{most} tasks in one job"
+        checked.wrong(at, message, f"write at most {MAX_REPLICAS}, and more jobs")
+        return
     tpu = topology.tpu_type(template.accelerator or "")
+    if tpu is not None and tpu.hosts > 1 and not template.coscheduled:
+        message = f"a task on one host of {tpu.name}, whose {tpu.hosts} hosts only work together"
+        checked.wrong(at, message, f"write `coscheduled: true` and `replicas: {tpu.hosts}`")
+        return
     if tpu is None or not template.coscheduled:
         return
     for count in replicas:

@@ -260,7 +260,7 @@ class ScenarioForm(Form):
     """The whole file."""
 
     name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
-    seed: int = 0
+    seed: Count = 0
     duration: PositiveDuration | None = None
     warm_up: Duration = Millis(0)
     cluster: ClusterModel

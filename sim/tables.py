@@ -249,7 +249,7 @@ def _waiting(results: Mapping[str, object]) -> list[str]:
     assert isinstance(jobs, list)
     for job in jobs:
         first, *rest = job["why"]
-        lines += [f"waits  {job['job']}: {first}", *(f"       {sentence}" for sentence in rest)]
+        lines += [f"why    {job['job']}: {first}", *(f"       {sentence}" for sentence in rest)]
     return lines
 
 

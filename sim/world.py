@@ -22,6 +22,7 @@ from iris.core.invariants import Auditor
 from iris.core.lifecycle import JobState
 from iris.core.reasons import sentences
 from iris.core.record import Turn
+from iris.core.records import Job
 from iris.core.resources import Resources
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
@@ -227,12 +228,16 @@ class World:
         jobs = self.controller.state.jobs
         for decision in last.decisions:
             job = getattr(decision, "job", None)
+            task = getattr(decision, "task", None)
             if job is not None:
                 self._touched[job] = None
+            elif task is not None:
+                self._touched[JobId(task.rpartition(":")[0])] = None
         for name in self._touched:
             record = jobs.get(name)
             if record is not None and record.ended_at is not None and name in self._unfinished:
                 self.recorder.job_ended(record)
+                self._note_end(record)
                 del self._unfinished[name]
                 self.fleet.work.pop(name, None)
                 self.ended_jobs += 1
@@ -264,6 +269,14 @@ class World:
             self.over = True  # Nothing will come of it: what waits is told as unfinished.
         self.clock.turn_at(Instant(self.clock.now + self._sample_every), self._sample)
 
+    def _note_end(self, job: Job) -> None:
+        """Keep the reasons of the first jobs that did not succeed."""
+        told = self.measures.waiting
+        if job.state is JobState.SUCCEEDED or len(told) >= MOST_EXPLAINED:
+            return
+        why = job.why or next((task.why for task in job.tasks if task.why), "")
+        told.append((job.id, (f"{job.id} is {job.state.value}: {why}.",)))
+
     def _still_waiting(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         state = self.controller.state
         pending = (n for n in self._unfinished if n in state.jobs)
@@ -278,7 +291,9 @@ class World:
             record = self.controller.state.jobs.get(JobId(name))
             if record is not None:
                 self.recorder.judge(record)
-        self.measures.waiting = list(self._still_waiting())
+        self._touched.update(self._unfinished)
+        self._collect(Turn(now, (), ()))
+        self.measures.waiting += self._still_waiting()
         self.fleet.close()
         self.recorder.close(now)
         pending, wanted = waiting(self.controller.state)

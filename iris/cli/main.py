@@ -4,6 +4,7 @@ Imports click and nothing else that is heavy. A command raises; what is printed,
 which status is decided here: the user's mistakes in full sentences, Iris's own as a file.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -70,6 +71,8 @@ class Style:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command line and return its exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if sys.stdout is None or sys.stderr is None:  # The shell closed them: there is nobody to tell.
+        return ExitStatus.FAILED
     try:
         status = _run(words, Style.of(words))
         sys.stdout.flush()
@@ -134,8 +137,9 @@ def _failed(error: Exception, style: Style) -> ExitStatus:
     trace = "".join(traceback.format_exception(error))
     if style.debugging:
         click.echo(trace, err=True, nl=False)
-    if isinstance(error, OSError) and error.filename is not None:
-        message = f"{error.filename}: {(error.strerror or str(error)).lower()}"
+    if isinstance(error, OSError) and (error.filename is not None or error.errno == errno.ENOSPC):
+        where = error.filename if error.filename is not None else "the output"
+        message = f"{where}: {(error.strerror or str(error)).lower()}"
         _say(style, "os", message, "check the path, its permissions and the space that is left")
         return ExitStatus.FAILED
     _say_bug(error, trace, style)

@@ -1,10 +1,9 @@
 """What may happen within a turn: each decision, held against the facts that are supposed to justify it.
 
-A witness sees every turn, its facts and its decisions, with the state that they led to, and
-remembers little: which attempts are unfinished, who is silent since when, what the last complete
-listing lacked. Its memory is fed by facts and decisions, never by the state, so that a state that
-forgets or invents something is found out when the two are compared. A turn costs it about as much
-as it holds.
+A witness sees every turn, its facts and its decisions, with the state that they led to, and remembers
+little: which attempts are unfinished, who is silent since when, what the last complete listing lacked.
+Its memory is fed by facts and decisions, never by the state, so that a state that forgets or invents
+something is found out when the two are compared. A turn costs it about as much as it holds.
 """
 
 from collections.abc import Callable, Iterator

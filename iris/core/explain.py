@@ -232,7 +232,16 @@ class _Question:
             ]
             known = [at for at in times if at is not None]
             return Verdict.GATED, NextEvent("a slice may be asked for", min(known, default=None))
+        if self.hold is None and not self._somebody_runs():
+            what = "another configuration is loaded, or a slice comes for other work"
+            return Verdict.UNSUPPLIED, NextEvent(what, None)
         return Verdict.FULL, self._somebody_ends()
+
+    def _somebody_runs(self) -> bool:
+        """Whether anything exists, or is on its way out, where this could run."""
+        return any(
+            self.state.existing(pool.group.name) for pool in self.state.room.candidates(self.shape)
+        )
 
     def _somebody_ends(self) -> NextEvent:
         """The first end of running work that is certain, where this could run."""

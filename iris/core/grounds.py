@@ -1,7 +1,7 @@
 """What has been said of slices and workers: the evidence on which one may be given up.
 
-Fed by facts alone. It answers whether anything that was said justifies calling a slice lost or
-gone, or an attempt unknown to its worker.
+Fed by facts alone. It answers whether anything that was said justifies calling a slice lost or gone, or
+an attempt unknown to its worker.
 """
 
 from iris.core import events as ev

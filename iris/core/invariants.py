@@ -1,8 +1,8 @@
 """What always holds, and the auditor who looks whether it does. Part of the product, not of its tests.
 
-The predicates stand in three rooms: `iris.core.soundness` and `iris.core.recount` look at the
-state alone, `iris.core.conduct` at what happens in a turn. `docs/invariants.md` lists them.
-Nothing here changes the state: a simulation with the auditor ends in the digest of one without.
+The predicates stand in three rooms: `iris.core.soundness` and `iris.core.recount` look at the state
+alone, `iris.core.conduct` at what happens in a turn. `docs/invariants.md` lists them. Nothing here
+changes the state: a simulation with the auditor ends in the digest of one without.
 """
 
 from collections.abc import Iterator
@@ -27,7 +27,9 @@ SENTENCES_KEPT: Final = 20
 _End: TypeAlias = "tuple[AttemptState, EndCause | None, Instant | None, Instant | None, WorkerId]"
 
 _TURNS_PER_ROW: Final = 4
-"""Turns between two looks at the whole state, for each task, slice and worker of it: what such a look costs, spread."""
+"""Turns between two looks at the whole state, for each task, slice and worker of it: what such a
+look costs, spread.
+"""
 
 
 def violations(state: ClusterState) -> list[str]:

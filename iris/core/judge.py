@@ -18,6 +18,7 @@ from iris.core.instant import MINUTE, Instant, Millis, after, since
 from iris.core.lifecycle import AttemptState, JobState, TaskState
 from iris.core.records import Attempt, Job, Task
 from iris.core.retry import MEANING, Budget, EndCause, charge_of
+from iris.core.spec import MAX_REPLICAS
 from iris.core.state import ClusterState
 
 QUICK: Final = MINUTE
@@ -87,8 +88,8 @@ def _why_rejected(state: ClusterState, submission: JobSubmitted, job: JobId) -> 
     for what, text in (("user", spec.user), ("name", spec.name)):
         if not is_name(text):
             return f"{what} {text!r}: use 1 to 63 letters, digits, '_', '.' or '-', no '.' or '-' first"
-    if spec.replicas < 1:
-        return f"replicas {spec.replicas}: a job has at least 1"
+    if not 1 <= spec.replicas <= MAX_REPLICAS:
+        return f"replicas {spec.replicas}: a job has 1 to {MAX_REPLICAS}"
     if min(spec.resources) < 0 or not any(spec.resources):
         return f"resources {tuple(spec.resources)}: amounts are not negative, and one is above zero"
     if min(spec.max_retries_failure, spec.max_retries_preemption) < 0:
@@ -105,7 +106,9 @@ def _why_rejected(state: ClusterState, submission: JobSubmitted, job: JobId) -> 
 def _never_fits(state: ClusterState, submission: JobSubmitted) -> bool:
     """Whether the job that was just admitted can be placed on no group, however empty."""
     job = state.jobs.get(state.requests.get(submission.request, JobId("")))
-    if job is None or job.ending is not None or job.submitted_at != state.now:
+    if job is None or job.submitted_at != state.now:
+        return False
+    if job.ending is not None or job.ended_at is not None:
         return False
     return not state.room.ranking(state.shapes[job.id])
 

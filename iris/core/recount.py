@@ -1,8 +1,8 @@
 """What is kept beside the tables equals what the tables say: every cached sum and index, told anew.
 
-The sums and indexes are there for speed; each has one writer in `iris.core.state`. Here they are
-worked out from the tables by the plainest means, without their writers, and compared. Last comes
-the promise that the waiting index makes: whoever waits, fits nowhere.
+The sums and indexes are there for speed; each has one writer in `iris.core.state`. Here they are worked
+out from the tables by the plainest means, without their writers, and compared. Last comes the promise
+that the waiting index makes: whoever waits, fits nowhere.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,10 +1,9 @@
 """What holds of the state between any two turns: one predicate per sentence, each from the tables alone.
 
-A predicate yields a sentence for each thing that breaks it, with the identifiers that a reader
-needs to find it. Nothing here is trusted that a planner keeps: sums are added up from the
-attempts, and states are told anew from what is on record. The cached sums and indexes have their
-own module, `iris.core.recount`; what is allowed to happen within a turn is judged by
-`iris.core.conduct`.
+A predicate yields a sentence for each thing that breaks it, with the identifiers that a reader needs to
+find it. Nothing here is trusted that a planner keeps: sums are added up from the attempts, and states
+are told anew from what is on record. The cached sums and indexes have their own module,
+`iris.core.recount`; what is allowed to happen within a turn is judged by `iris.core.conduct`.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
+from typing import Final
 
 from iris.core.ids import GroupName, JobId, UserName, Zone
 from iris.core.instant import DAY, HOUR, MINUTE, SECOND, Millis
 from iris.core.resources import Resources
+
+MAX_REPLICAS: Final = 100_000
+"""Tasks of one job: each is a record of its own, and a user's slip must not fill the memory."""
 
 
 class Band(IntEnum):

@@ -187,6 +187,8 @@ class ClusterState(IndexedTables):
         attempt.state = to
         if to is AttemptState.RUNNING:
             self.note_started(task, attempt)
+        elif to is AttemptState.STOPPING:
+            self.churned[attempt.worker] = None  # What is leaving need not be evicted.
         self.settle_task(task)
 
     def note_started(self, task: Task, attempt: Attempt) -> None:

@@ -146,3 +146,23 @@ def test_a_plan_for_capacity_stands_when_it_is_looked_at_again() -> None:
     assert [r.group for r in script.decided(de.SliceRequest)] == ["cpu", "cpu"]
     decisions, _ = script.controller.clone().step(script.now, ())
     assert decisions == []
+
+
+def test_who_is_leaving_anyway_makes_an_eviction_possible_that_was_not() -> None:
+    script = machine(cores=4)
+    equal = script.submit("equal", cpu=2)
+    script.running(equal)
+    script.running(script.submit("low", cpu=2, band=Band.BATCH))
+    script.submit("high", cpu=4)
+    assert not script.decided(de.Eviction)
+    script.stop(equal)
+    assert script.the(de.Eviction).victims == ("/alice/low:0",)
+
+
+def test_a_submission_may_be_repeated_in_the_instant_in_which_its_job_ended() -> None:
+    script = machine()
+    script.submit()
+    spec, request = script.job(JOB).spec, script.job(JOB).request
+    script.finish(JOB)
+    script.submit_spec(spec, request)
+    assert script.the(ef.Reply).answer == ef.Accepted(JOB)

@@ -28,7 +28,7 @@ def settle(cluster: Cluster) -> None:
         cluster.advance(MINUTE)
         if not _unfinished(cluster):
             break
-    left = [_story(cluster, job) for job in _unfinished(cluster)]
+    left = [_story(job) for job in _unfinished(cluster)]
     assert not left, "never over:\n" + "\n".join(left)
     for _ in range(ROUNDS):
         behave(cluster)
@@ -107,7 +107,7 @@ def _unfinished(cluster: Cluster) -> list[Job]:
     return [j for j in cluster.controller.state.jobs.values() if j.ended_at is None]
 
 
-def _story(cluster: Cluster, job: Job) -> str:
+def _story(job: Job) -> str:
     tasks = ", ".join(f"{t.id} {t.state.value} after {len(t.attempts)}: {t.why}" for t in job.tasks)
     return f"{job.id} ({job.state.value}): {tasks}"
 
