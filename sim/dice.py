@@ -94,7 +94,7 @@ class Lognormal:
 
     def sample(self, u: float) -> Millis:
         """The span at the quantile `u`."""
-        return _whole(self.median * exponential(self.sigma * normal_quantile(u or _UNIT / 2)))
+        return _whole(self.median * exponential(self.sigma * normal_quantile(max(u, _UNIT / 2))))
 
     def mean(self) -> float:
         """Above the median by half the square of sigma, in the logarithm."""

@@ -267,9 +267,13 @@ class Fleet:
         if run.over:
             return
         if cause is EndCause.EXIT_ZERO:
-            whole = max(0, run.work.arrival.run_time - run.before)
-            run.row.saved = self._saved(run, self._clock.now)
-            self._end(run, run.work.cut_off.get(self._key(run), whole))
+            kept = run.work.cut_off.get(self._key(run))
+            if kept is None:
+                run.row.saved = self._saved(run, self._clock.now)
+                kept = max(0, run.work.arrival.run_time - run.before)
+            else:
+                run.row.saved = kept  # Its round was over already: no later save counts.
+            self._end(run, kept)
             self._report(run.host, run, AttemptState.SUCCEEDED, cause)
         else:
             self._end(run, self._kept(run, self._clock.now))

@@ -116,7 +116,7 @@ class Measures:
     invariants_violated: int = 0
     violations: list[str] = field(default_factory=list)
     """The first violations, as sentences; at most 20."""
-    waiting: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    explanations: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     """Why jobs did not succeed or still wait at the end, in the controller's words; 5 of each at most."""
     partial: bool = False
     """Set when the run was interrupted."""

@@ -82,7 +82,7 @@ def summarize(measures: Measures, scenario_expect: Sequence[Expectation]) -> dic
     results |= wall
     results["partial"] = measures.partial
     results["warm_up_s"] = seconds(measures.warm_up)
-    results["waiting"] = [{"job": job, "why": list(why)} for job, why in measures.waiting]
+    results["explanations"] = [{"job": job, "why": list(why)} for job, why in measures.explanations]
     return results
 
 
@@ -92,15 +92,17 @@ def aggregate(summaries: Sequence[Mapping[str, object]]) -> dict[str, object]:
     Every number, the seed too, becomes `{mean, ci95_low, ci95_high, values}`, with the values in
     order of the seeds and the statistics over those that are not null. The digest becomes
     `{values}`. An expectation holds when it held in every run (`values` says in which), the whole
-    is partial when any run was, and sentences of violations name their seed.
+    is partial when any run was, and sentences of violations and explanations name their seed.
     """
     assert summaries, "an aggregate of nothing"
-    numbers = [key for key in summaries[0] if key != "waiting"]
-    together = {key: _together(key, [one[key] for one in summaries]) for key in numbers}
+    together = {key: _together(key, [one[key] for one in summaries]) for key in summaries[0]}
     invariants = together["invariants"]
     assert isinstance(invariants, dict), invariants
     invariants["violations"] = [
         f"seed {one['seed']}: {sentence}" for one in summaries for sentence in violations_of(one)
+    ]
+    together["explanations"] = [
+        {"seed": one["seed"], **row} for one in summaries for row in explanations_of(one)
     ]
     return {"replications": len(summaries), **together}
 
@@ -110,6 +112,13 @@ def violations_of(summary: Mapping[str, object]) -> list[str]:
     invariants = summary["invariants"]
     assert isinstance(invariants, dict), invariants
     return [str(sentence) for sentence in invariants["violations"]]
+
+
+def explanations_of(summary: Mapping[str, object]) -> list[Mapping[str, object]]:
+    """Why some jobs did not succeed: rows of `{job, why}`, of an aggregate with their `seed`."""
+    rows = summary["explanations"]
+    assert isinstance(rows, list), rows
+    return rows
 
 
 def counted_jobs(measures: Measures) -> list[JobRow]:
@@ -275,7 +284,7 @@ def _makespan(jobs: Sequence[JobRow]) -> float | None:
 def _together(key: str, values: Sequence[object]) -> object:
     """One key of several results."""
     first = values[0]
-    if key == "violations":
+    if key in ("violations", "explanations"):
         return []  # put together by the caller, who knows the seeds
     if isinstance(first, bool):
         return _whether(key, [value is True for value in values])

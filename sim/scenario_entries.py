@@ -312,10 +312,6 @@ def _check_gang(
         checked.wrong(at, message, f"write at most {MAX_REPLICAS}, and more jobs")
         return
     tpu = topology.tpu_type(template.accelerator or "")
-    if tpu is not None and tpu.hosts > 1 and not template.coscheduled:
-        message = f"a task on one host of {tpu.name}, whose {tpu.hosts} hosts only work together"
-        checked.wrong(at, message, f"write `coscheduled: true` and `replicas: {tpu.hosts}`")
-        return
     if tpu is None or not template.coscheduled:
         return
     for count in replicas:

@@ -36,7 +36,7 @@ def terminal_summary(results: Mapping[str, object]) -> str:
             _figures(results),
             _groups(results),
             _verdicts(results),
-            _waiting(results),
+            _explanations(results),
             _end(results),
         ]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -242,10 +242,10 @@ def _verdicts(results: Mapping[str, object]) -> list[str]:
     return lines + [f"       {sentence}" for sentence in sentences]
 
 
-def _waiting(results: Mapping[str, object]) -> list[str]:
-    """Why jobs still waited when the run ended, in the controller's own words."""
+def _explanations(results: Mapping[str, object]) -> list[str]:
+    """Why jobs did not succeed or still waited when the run ended, in the controller's own words."""
     lines: list[str] = []
-    jobs = results.get("waiting", [])
+    jobs = results["explanations"]
     assert isinstance(jobs, list)
     for job in jobs:
         first, *rest = job["why"]

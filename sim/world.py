@@ -41,7 +41,7 @@ from sim.workload import arrivals
 Progress = Callable[[Instant, int], None]
 """Called now and then with the simulated time and the number of jobs that have ended."""
 
-_STEPS_BETWEEN_LOOKS = 5_000
+_STEPS_BETWEEN_LOOKS = 1_000
 PATIENCE = Millis(30 * DAY)
 """A run without a `duration` ends when nothing has run for so long and no job is still to come."""
 MOST_EXPLAINED = 5
@@ -271,7 +271,7 @@ class World:
 
     def _note_end(self, job: Job) -> None:
         """Keep the reasons of the first jobs that did not succeed."""
-        told = self.measures.waiting
+        told = self.measures.explanations
         if job.state is JobState.SUCCEEDED or len(told) >= MOST_EXPLAINED:
             return
         why = job.why or next((task.why for task in job.tasks if task.why), "")
@@ -293,7 +293,7 @@ class World:
                 self.recorder.judge(record)
         self._touched.update(self._unfinished)
         self._collect(Turn(now, (), ()))
-        self.measures.waiting += self._still_waiting()
+        self.measures.explanations += self._still_waiting()
         self.fleet.close()
         self.recorder.close(now)
         pending, wanted = waiting(self.controller.state)

@@ -58,7 +58,7 @@ GOOD = JobSpec(ALICE, "good")
     [
         (replace(GOOD, user=UserName("a/b")), "user 'a/b': use 1 to 63 letters"),
         (replace(GOOD, name=""), "name '': use 1 to 63 letters"),
-        (replace(GOOD, replicas=0), "replicas 0: a job has at least 1"),
+        (replace(GOOD, replicas=0), "replicas 0: a job has 1 to 100000"),
         (replace(GOOD, resources=Resources()), "resources (0, 0, 0, 0, 0): amounts"),
         (replace(GOOD, resources=Resources(cpu=-1)), "resources (0, -1, 0, 0, 0): amounts"),
         (replace(GOOD, max_retries_failure=-1), "a budget is not negative"),

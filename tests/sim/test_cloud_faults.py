@@ -46,10 +46,16 @@ def test_without_a_fault_nothing_ends_then(tmp_path: Path) -> None:
 
 
 def test_an_outage_takes_all_of_a_zone_and_lets_none_come_back(tmp_path: Path) -> None:
-    zones = {r.zone for r in story(tmp_path, {}).measures.slices.values()}
-    (zone,) = zones
+    zone = "zone-a"
     watch = strike(tmp_path, kind="zone_outage", zone=zone, **{"for": "4h"})
-    assert {a.slice for a in ended_at(watch, AT)} == running_at(watch, AT)
+    zones = {name: row.zone for name, row in watch.measures.slices.items()}
+    hit, spared = (
+        {name for name in running_at(watch, AT) if (zones[name] == zone) is there}
+        for there in (True, False)
+    )
+    assert hit
+    assert spared
+    assert {a.slice for a in ended_at(watch, AT)} == hit
     there = [r for r in watch.measures.slices.values() if r.zone == zone and r.created is not None]
     assert not [r for r in there if AT <= (r.created or 0) < AT + 4 * HOUR]
     assert {r.outcome for r in there if r.end == AT} == {"failed"}
@@ -74,7 +80,11 @@ def test_as_many_slices_are_preempted_as_the_script_says(tmp_path: Path) -> None
 def test_a_fault_hits_the_slice_that_it_names(tmp_path: Path) -> None:
     watch = strike(tmp_path, kind="preempt", group="tpu", slice=1)
     (row,) = [r for r in watch.measures.slices.values() if r.outcome == "preempted"]
-    assert list(watch.measures.slices).index(row.slice) == 1
+    plain = story(tmp_path, {"boot": "2m"}).measures.slices.values()
+    there = [r.slice for r in plain if r.ready is not None and r.ready < AT <= (r.end or AT)]
+    assert row.slice in there
+    counted = [r.slice for r in plain if (r.group, r.zone) == (row.group, row.zone)]
+    assert counted.index(row.slice) == 1
 
 
 def test_a_dead_host_stops_its_gang_and_fails_its_slice(tmp_path: Path) -> None:

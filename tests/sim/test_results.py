@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from iris.core.instant import Instant
 from iris.core.lifecycle import AttemptState
 from sim.expect import parse_expectation
+from sim.ledger import end_of
 from sim.measure import AttemptRow, Measures, SliceRow
 from sim.results import aggregate, summarize
 from tests.sim.example_run import at, example
@@ -267,8 +268,8 @@ def runs(draw: st.DrawFn) -> Measures:
             row.ready = Instant(marks[1])
             _fill(draw, measures, row, marks[1:-1])
         row.end = Instant(marks[-1]) if draw(st.booleans()) else None
-        ready = row.ready if row.ready is not None else (row.end or measures.now)
-        row.idle = chips * ((row.end or measures.now) - ready) - row.busy
+        ready = row.ready if row.ready is not None else end_of(row, measures)
+        row.idle = chips * (end_of(row, measures) - ready) - row.busy
     return measures
 
 
@@ -360,6 +361,13 @@ def test_violations_of_replications_name_their_seed_and_null_is_left_out_of_mean
     assert utilisation == {
         "mean": None, "ci95_low": None, "ci95_high": None, "values": [None, None],
     }  # fmt: skip
+
+
+def test_explanations_of_replications_name_their_seed() -> None:
+    one, two = replications()
+    why = {"job": "/bob/probe", "why": ["/bob/probe is failed: exit status 1."]}
+    whole = aggregate([one, {**two, "explanations": [why]}])
+    assert whole["explanations"] == [{"seed": 8, **why}]
 
 
 def test_replications_are_partial_when_any_is() -> None:

@@ -1,5 +1,6 @@
 """`pytest --no-skips`: a test that quietly did not run is a failure, but for the one excuse."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ def run(folder: Path, text: str, *options: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
         cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
         check=False,
         capture_output=True,
         text=True,
