@@ -84,9 +84,10 @@ class Witness:
             for task, number in worker.attempts.items():
                 if here.get(task) != number:
                     yield f"V-05 {attempt_name(task, number)} is on {name}, and was not placed there"
-        for name in self.live.keys() - self.state.workers.keys():
-            for task, number in self.live[name].items():
-                yield f"V-05 {attempt_name(task, number)} was on {name}, which is no longer known"
+        for name, here in self.live.items():
+            if name not in self.state.workers:
+                for task, number in here.items():
+                    yield f"V-05 {attempt_name(task, number)} was on {name}, which is no longer known"
 
     # ---- placements ------------------------------------------------------------------------
 

@@ -49,7 +49,7 @@ class Auditor:
         """The first violations, as sentences."""
         self._state = state
         self._every_turn = every_turn
-        self._witness = Witness(state)
+        self.witness = Witness(state)
         self._turns = 0
         self._next_look = 1
         self._ended_jobs: dict[int, JobState] = {}
@@ -57,7 +57,7 @@ class Auditor:
 
     def check(self, turn: Turn) -> None:
         """Judge a turn that the state has just been through."""
-        for sentence in self._witness.saw(turn):
+        for sentence in self.witness.saw(turn):
             self._note(sentence)
         self._turns += 1
         if self._every_turn:
@@ -68,14 +68,12 @@ class Auditor:
             self._next_look = self._turns + max(self._turns, _TURNS_PER_ROW * rows)
 
     def check_all(self) -> None:
-        """Look at the whole state, and at whether looking leaves it as it was."""
+        """Look at the whole state, and at whether a copy of it is equal."""
         self._look()
         self.checked += 1
         before = self._state.digest()
         if copy_state(self._state).digest() != before:
             self._note("V-18 a copy of the state is not equal to it")
-        if self._state.digest() != before:
-            self._note("V-18 the state has changed by being copied")
 
     def _note(self, sentence: str) -> None:
         self.violated += 1
@@ -83,7 +81,7 @@ class Auditor:
             self.sentences.append(sentence)
 
     def _look(self) -> None:
-        witness = self._witness
+        witness = self.witness
         self.checked += len(PREDICATES) + 3 + witness.checked
         witness.checked = 0
         for sentence in violations(self._state):

@@ -144,15 +144,10 @@ def _expire(state: ClusterState, due: Due, key: str) -> Iterator[de.Decision]:
         job = state.jobs[JobId(key)]
         why = f"not every task ran within {job.spec.scheduling_timeout} ms of the submission"
         yield from end_tree(state, job.id, JobState.UNSCHEDULABLE, EndCause.JOB_ENDED, why)
-    elif due in (Due.TIMEOUT, Due.LAUNCH):
-        task = state.tasks[TaskId(key)]
-        attempt = state.live_attempt(task)
-        if attempt is None or attempt.state is AttemptState.STOPPING:
-            return
-        if due is Due.TIMEOUT:
-            yield de.AttemptStop(task.id, EndCause.TIMEOUT, "it ran for longer than its timeout")
-        else:
-            yield de.AttemptStop(task.id, EndCause.LAUNCH, "it was not running in time")
+    elif due is Due.TIMEOUT:
+        yield de.AttemptStop(TaskId(key), EndCause.TIMEOUT, "it ran for longer than its timeout")
+    elif due is Due.LAUNCH:
+        yield de.AttemptStop(TaskId(key), EndCause.LAUNCH, "it was not running in time")
 
 
 # ---- verdicts ----------------------------------------------------------------------------------
