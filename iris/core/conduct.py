@@ -11,20 +11,24 @@ from typing import Final
 
 from iris.core import decisions as de
 from iris.core import events as ev
+from iris.core.displacing import what_is_wrong_with
 from iris.core.fit import Shape, refusal
 from iris.core.gates import TOKEN
 from iris.core.grounds import Grounds
 from iris.core.ids import GroupName, TaskId, WorkerId, Zone, attempt_name
-from iris.core.lifecycle import ENDED_ATTEMPT, SliceState, TaskState, WorkerState
+from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
-from iris.core.resources import Resources, fits, minus, plus
+from iris.core.resources import fits
 from iris.core.retry import Budget, EndCause, charge_of
 from iris.core.soundness import GIVEN_UP
 from iris.core.state import ClusterState
 
 EVALUATIONS: Final = 8
 """How often the fit may be asked for each change of a turn, each distinct shape, pool and host together."""
+
+
+_UNDER_WAY: Final = frozenset({AttemptState.BUILDING, AttemptState.RUNNING})
 
 
 class Witness:
@@ -37,6 +41,12 @@ class Witness:
             name: dict(worker.attempts) for name, worker in state.workers.items()
         }
         """Attempts that were placed and of whose end nothing was seen."""
+        self.told: dict[TaskId, int] = {
+            task.id: task.attempts[-1].number
+            for task in state.tasks.values()
+            if task.attempts and task.attempts[-1].state in _UNDER_WAY
+        }
+        """The attempt of each task that its worker has said to be building or running."""
         self.checked = 0
         self._evaluations = state.books.evaluations
         self._pools: dict[tuple[Shape, GroupName, Zone], bool] = {}
@@ -64,16 +74,24 @@ class Witness:
                 here = self.live.get(event.worker) if self.grounds.has_changed(event) else None
             if here:
                 for report in event.reports:
-                    if report.state in ENDED_ATTEMPT and here.get(report.task) == report.attempt:
-                        del here[report.task]
+                    if here.get(report.task) == report.attempt:
+                        self._told_of(here, report)
         elif isinstance(event, ev.ConfigLoaded):
             self._pools.clear()
         self.grounds.hear(event)
 
+    def _told_of(self, here: dict[TaskId, int], report: ev.AttemptReport) -> None:
+        """The worker that has an attempt said how it stands."""
+        if report.state in ENDED_ATTEMPT:
+            del here[report.task]
+            self.told.pop(report.task, None)
+        else:
+            self.told[report.task] = report.attempt
+
     # ---- the memory against the state ------------------------------------------------------
 
     def ends_were_seen(self) -> Iterator[str]:
-        """V-05: an attempt is over only if its end was reported, or its worker is lost."""
+        """V-05, V-11: an attempt is over only if its own worker reported it, or that worker is lost."""
         for name, worker in self.state.workers.items():
             here = self.live.get(name, {})
             if here == worker.attempts:
@@ -88,6 +106,20 @@ class Witness:
             if name not in self.state.workers:
                 for task, number in here.items():
                     yield f"V-05 {attempt_name(task, number)} was on {name}, which is no longer known"
+
+    def progress_was_told(self) -> Iterator[str]:
+        """V-11: an attempt builds or runs only if the present agent of its own worker has said so."""
+        for worker in self.state.workers.values():
+            for task, number in worker.attempts.items():
+                attempt = self.state.tasks[task].attempts[number]
+                if attempt.state in _UNDER_WAY and self.told.get(task) != number:
+                    yield f"V-11 {attempt_name(task, number)} is {attempt.state.value}, and {worker.id} never said so"
+
+    def the_silent_are_not_healthy(self) -> Iterator[str]:
+        """V-12: whoever was called silent, as all are by a restart, is healthy only once heard again."""
+        for name, worker in self.state.workers.items():
+            if worker.state is WorkerState.HEALTHY and self.grounds.is_silent(name):
+                yield f"V-12 worker {name} is healthy, and has not been heard since it was called silent"
 
     # ---- placements ------------------------------------------------------------------------
 
@@ -136,77 +168,7 @@ class Witness:
 
     def eviction(self, eviction: de.Eviction) -> Iterator[str]:
         """V-06: it is for a higher band, which is bound to the room and needs every one of the victims."""
-        state = self.state
-        job = state.jobs[eviction.job]
-        member = state.unit_of(state.tasks[eviction.tasks[0]]).member
-        hold = state.holds.get((job.id, member))
-        if (
-            hold is None
-            or hold.kind is not de.HoldKind.EVICTION
-            or hold.workers != eviction.workers
-        ):
-            yield f"V-06 {job.id} evicts, and is not bound to {', '.join(eviction.workers)}"
-            return
-        victims: dict[WorkerId, list[Task]] = {}
-        for name in eviction.victims:
-            task = state.tasks[name]
-            victims.setdefault(task.attempts[-1].worker, []).append(task)
-            if state.jobs[task.job].spec.band <= job.spec.band:
-                yield f"V-06 {name} was evicted for {job.id}, which is of no higher band"
-            if self._placed_now(name):
-                yield f"V-25 {name} was evicted for {job.id} in the turn in which it was placed"
-            if task.attempts[-1].stop_cause is not EndCause.EVICTION:
-                yield f"V-06 {name} was to be evicted for {job.id}, and was not asked to stop"
-        for host in eviction.workers:
-            yield from self._room_made(eviction, host, victims.pop(host, []))
-        for host in victims:
-            yield f"V-06 an eviction for {job.id} reaches {host}, which it is not bound to"
-
-    def _placed_now(self, task: TaskId) -> bool:
-        """Whether this turn, and not only an earlier one of the same instant, placed a task."""
-        return any(isinstance(d, de.Placement) and task in d.tasks for d in self._turn.decisions)
-
-    def _room_made(
-        self, eviction: de.Eviction, host: WorkerId, victims: list[Task]
-    ) -> Iterator[str]:
-        amount = self._room_once_stopped(eviction, host)
-        if not fits(eviction.need, amount):
-            yield f"V-06 {eviction.job} does not fit on {host} once its victims are gone"
-        for task in victims:
-            needs = self.state.jobs[task.job].spec.resources
-            if fits(eviction.need, minus(amount, needs)):
-                yield f"V-06 {task.id} could have been spared by {eviction.job} on {host}"
-
-    def _room_once_stopped(self, eviction: de.Eviction, host: WorkerId) -> Resources:
-        """What a host has for the beneficiary once all have stopped who were stopping when it was decided."""
-        state = self.state
-        worker = state.workers[host]
-        amount = plus(state.open_amount(worker), eviction.need)
-        for name in worker.attempts:
-            if state.tasks[name].attempts[-1].stop_cause is not None:
-                amount = plus(amount, state.jobs[state.tasks[name].job].spec.resources)
-        later = False
-        for other in self._turn.decisions:
-            if later:
-                amount = plus(amount, self._taken_later(other, host))
-            later = later or other is eviction
-        return amount
-
-    def _taken_later(self, decision: de.Decision, host: WorkerId) -> Resources:
-        """By how much a later decision of the same turn made the room on a host look smaller."""
-        state = self.state
-        change = Resources()
-        if isinstance(decision, de.Eviction):
-            if host in decision.workers:
-                change = plus(change, decision.need)
-            for name in decision.victims:
-                if state.tasks[name].attempts[-1].worker == host:
-                    change = minus(change, state.jobs[state.tasks[name].job].spec.resources)
-        elif isinstance(decision, de.Placement) and host in decision.workers:
-            change = state.jobs[decision.job].spec.resources
-        elif isinstance(decision, de.Holding) and host in decision.workers:
-            change = decision.need
-        return change
+        yield from what_is_wrong_with(eviction, self._turn, self.state)
 
     # ---- verdicts --------------------------------------------------------------------------
 

@@ -126,6 +126,10 @@ class Grounds:
             for e in self._said
         )
 
+    def is_silent(self, worker: WorkerId) -> bool:
+        """Whether a worker was called silent and has not been heard since."""
+        return worker in self._silent
+
     def denied(self, worker: WorkerId, task: TaskId) -> bool:
         """Whether a worker told all that it has in this turn, and this task was not among it."""
         return any(

@@ -1,11 +1,12 @@
 """What always holds, and the auditor who looks whether it does. Part of the product, not of its tests.
 
-The predicates stand in three rooms: `iris.core.soundness` and `iris.core.recount` look at the state
-alone, `iris.core.conduct` at what happens in a turn. `docs/invariants.md` lists them. Nothing here
+The predicates stand in four rooms: `iris.core.soundness` and `iris.core.recount` look at the state
+alone, `iris.core.conduct` at what happens in a turn, and `iris.core.rehearsal` does it again on a twin.
+`docs/invariants.md` lists them. Nothing here
 changes the state: a simulation with the auditor ends in the digest of one without.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, TypeAlias
 
 from iris.core.conduct import Witness
@@ -14,6 +15,7 @@ from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_JOB, AttemptState, JobState
 from iris.core.record import Turn
 from iris.core.recount import INDEX_PREDICATES
+from iris.core.rehearsal import Rehearsal, reads_are_free
 from iris.core.retry import EndCause
 from iris.core.snapshot import copy_state
 from iris.core.soundness import STATE_PREDICATES, sight_of
@@ -48,7 +50,7 @@ class Auditor:
         self.sentences: list[str] = []
         """The first violations, as sentences."""
         self._state = state
-        self._every_turn = every_turn
+        self._rehearsal = Rehearsal(state) if every_turn else None
         self.witness = Witness(state)
         self._turns = 0
         self._next_look = 1
@@ -57,23 +59,36 @@ class Auditor:
 
     def check(self, turn: Turn) -> None:
         """Judge a turn that the state has just been through."""
-        for sentence in self.witness.saw(turn):
-            self._note(sentence)
+        self._note_all(self.witness.saw(turn))
         self._turns += 1
-        if self._every_turn:
-            self._look()
-        elif self._turns >= self._next_look:
-            self._look()
+        if self._rehearsal is not None:
+            self.checked += 1
+            self._note_all(self._rehearsal.follow(turn))
+        if self._turns >= self._next_look:
+            self.check_all()
             rows = len(self._state.tasks) + len(self._state.slices) + len(self._state.workers)
             self._next_look = self._turns + max(self._turns, _TURNS_PER_ROW * rows)
+        elif self._rehearsal is not None:
+            self._look()
 
     def check_all(self) -> None:
-        """Look at the whole state, and at whether a copy of it is equal."""
+        """Look at the whole state, and at what costs a hash of it and stays wrong once it is wrong."""
         self._look()
-        self.checked += 1
-        before = self._state.digest()
-        if copy_state(self._state).digest() != before:
-            self._note("V-18 a copy of the state is not equal to it")
+        if self._rehearsal is not None:
+            self.checked += 1
+            self._note_all(self._rehearsal.recovery_leads_here())
+        self.checked += 2
+        self._note_all(self._copy_is_equal())
+        self._note_all(reads_are_free(self._state))
+
+    def _copy_is_equal(self) -> Iterator[str]:
+        """V-17: a copy of the tables, which recovery starts from, is equal to the state."""
+        if copy_state(self._state).digest() != self._state.digest():
+            yield "V-17 a copy of the state is not equal to it"
+
+    def _note_all(self, sentences: Iterable[str]) -> None:
+        for sentence in sentences:
+            self._note(sentence)
 
     def _note(self, sentence: str) -> None:
         self.violated += 1
@@ -82,13 +97,14 @@ class Auditor:
 
     def _look(self) -> None:
         witness = self.witness
-        self.checked += len(PREDICATES) + 3 + witness.checked
+        self.checked += len(PREDICATES) + 5 + witness.checked
         witness.checked = 0
-        for sentence in violations(self._state):
-            self._note(sentence)
-        for found in (witness.ends_were_seen(), self._ends_are_final(), self._ends_stay()):
-            for sentence in found:
-                self._note(sentence)
+        self._note_all(violations(self._state))
+        self._note_all(witness.ends_were_seen())
+        self._note_all(witness.progress_was_told())
+        self._note_all(witness.the_silent_are_not_healthy())
+        self._note_all(self._ends_are_final())
+        self._note_all(self._ends_stay())
 
     def _ends_are_final(self) -> Iterator[str]:
         """V-15: a job that has ended keeps its state, and stays ended."""

@@ -212,6 +212,17 @@ def nothing_waits_for_ever(sight: Sight) -> Iterator[str]:
             yield from _unarmed(sight, due, "")
 
 
+def silence_is_bounded(sight: Sight) -> Iterator[str]:
+    """V-12: nobody who stays silent on a slice in use is on the books for longer than the timeout."""
+    for worker in sight.state.workers.values():
+        if worker.state is not WorkerState.SILENT:
+            continue
+        at = due_at(sight.state, Due.SILENCE, worker.id)
+        standing = sight.state.slices[worker.slice].state not in GIVEN_UP
+        if standing and at is not None and at <= sight.state.now:
+            yield f"V-12 worker {worker.id} is silent since {worker.silent_since}, and is not given up"
+
+
 def _unarmed(sight: Sight, due: Due, key: str) -> Iterator[str]:
     at = due_at(sight.state, due, key)
     if due is Due.IDLE and at is not None and at <= sight.state.now:
@@ -292,5 +303,6 @@ STATE_PREDICATES: Final[tuple[Predicate, ...]] = (
     limits_hold,
     slices_are_whole,
     nothing_waits_for_ever,
+    silence_is_bounded,
     ended_is_ended,
 )

@@ -5,6 +5,7 @@ from typing import Final
 
 from iris.core.ids import JobId, SliceId, TaskId, WorkerId
 from iris.core.instant import HOUR
+from iris.core.invariants import Auditor
 from iris.core.records import Attempt
 from iris.core.resources import Resources
 from iris.core.state import ClusterState
@@ -56,3 +57,17 @@ def put(thing: object, **fields: object) -> None:
     """Overwrite fields, as no code of the core would."""
     for name, value in fields.items():
         setattr(thing, name, value)
+
+
+ONLY: Final = WorkerId("iris-cpu-1-w0")
+"""The host of a cluster of one machine."""
+
+
+def watched() -> tuple[ClusterState, Auditor]:
+    """A machine with two attempts on it and a job that waits, and an auditor who has seen them begin."""
+    script = fleet(cpu_group(min_slices=1, max_slices=1, cores=4))
+    for name in ("solo", "twin"):
+        script.running(script.submit(name, cpu=2))
+    script.submit("wide", cpu=4)
+    state = script.controller.state
+    return state, Auditor(state, every_turn=True)

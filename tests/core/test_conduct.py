@@ -1,7 +1,6 @@
 """Each turn that was not justified is told, and by what it was not."""
 
 from dataclasses import replace
-from typing import Final
 
 import pytest
 
@@ -11,7 +10,7 @@ from iris.core.conduct import Witness
 from iris.core.ids import JobId, RequestId, SliceId, TaskId, WorkerId, Zone
 from iris.core.instant import MINUTE, Instant
 from iris.core.invariants import Auditor
-from iris.core.lifecycle import AttemptState, JobState, SliceState, TaskState
+from iris.core.lifecycle import SliceState, TaskState
 from iris.core.record import Turn
 from iris.core.resources import Resources
 from iris.core.retry import Budget, EndCause
@@ -19,9 +18,6 @@ from iris.core.spec import Band, ClusterSpec
 from iris.core.state import ClusterState
 from tests.core.forged import HOST, MACHINE, NEED, POD, Harm, busy, put, task
 from tests.harness import Script, cpu_group, fleet, tpu_group
-
-ONLY: Final = WorkerId("iris-cpu-1-w0")
-"""The host of a cluster of one machine."""
 
 
 def judged(state: ClusterState, *decisions: de.Decision, events: tuple[ev.Event, ...] = ()) -> str:
@@ -77,88 +73,6 @@ def test_a_placement_satisfies_the_one_fit(harm: Harm, sentence: str) -> None:
     harm(state)
     place = de.Placement(JobId("/alice/solo"), (TaskId("/alice/solo:0"),), (HOST,), "")
     assert sentence in judged(state, place)
-
-
-def test_room_is_free_only_when_an_end_was_seen() -> None:
-    script = busy()
-    state = script.controller.state
-    auditor = Auditor(state, every_turn=True)
-    one = task(state, "/alice/solo:0")
-    assert one.attempt is not None
-    state.end_attempt(one.task, one.attempt, EndCause.EXIT_ZERO, "")
-    auditor.check(Turn(state.now, (), ()))
-    told = "\n".join(auditor.sentences)
-    assert "V-05 /alice/solo:0@0 gave back its room on iris-cpu-2-w0" in told
-
-
-def test_an_attempt_is_given_up_only_when_its_worker_denied_it() -> None:
-    script = busy()
-    state = script.controller.state
-    auditor = Auditor(state, every_turn=True)
-    one = task(state, "/alice/solo:0")
-    assert one.attempt is not None
-    state.end_attempt(one.task, one.attempt, EndCause.UNKNOWN, "")
-    loss = de.AttemptLoss(one.task.id, EndCause.UNKNOWN, "")
-    said = script.report(HOST, complete=False)
-    auditor.check(Turn(state.now, (said,), (loss,)))
-    assert "V-05 /alice/solo:0@0 was given up" in "\n".join(auditor.sentences)
-
-
-def watched() -> tuple[ClusterState, Auditor]:
-    """A machine with two attempts on it and a job that waits, and an auditor who has seen them begin."""
-    script = fleet(cpu_group(min_slices=1, max_slices=1, cores=4))
-    for name in ("solo", "twin"):
-        script.running(script.submit(name, cpu=2))
-    script.submit("wide", cpu=4)
-    state = script.controller.state
-    return state, Auditor(state, every_turn=True)
-
-
-def told_of(auditor: Auditor, state: ClusterState, *events: ev.Event) -> str:
-    auditor.check(Turn(state.now, events, ()))
-    return "\n".join(auditor.sentences)
-
-
-def test_of_two_attempts_on_a_host_the_one_that_nobody_saw_end_is_named() -> None:
-    state, auditor = watched()
-    one = task(state, "/alice/solo:0")
-    assert one.attempt is not None
-    state.end_attempt(one.task, one.attempt, EndCause.EXIT_ZERO, "")
-    told = told_of(auditor, state)
-    assert "V-05 /alice/solo:0@0 gave back its room" in told
-    assert "/alice/twin:0@0" not in told
-
-
-def test_a_report_that_an_attempt_runs_is_no_sight_of_its_end() -> None:
-    state, auditor = watched()
-    one = task(state, "/alice/solo:0")
-    assert one.attempt is not None
-    state.end_attempt(one.task, one.attempt, EndCause.EXIT_ZERO, "")
-    runs = ev.AttemptReport(one.task.id, 0, AttemptState.RUNNING)
-    said = ev.WorkerReported(ONLY, "first", (runs,))
-    assert "V-05 /alice/solo:0@0 gave back its room" in told_of(auditor, state, said)
-
-
-def test_an_attempt_that_was_not_placed_is_named() -> None:
-    state, auditor = watched()
-    wide = state.jobs[JobId("/alice/wide")]
-    state.assign(wide, wide.tasks[0], state.workers[ONLY])
-    assert "V-05 /alice/wide:0@0 is on iris-cpu-1-w0, and was not placed there" in told_of(
-        auditor, state
-    )
-
-
-def test_an_attempt_on_a_host_that_was_forgotten_is_named() -> None:
-    state, auditor = watched()
-    del state.workers[ONLY]
-    assert "V-05 /alice/twin:0@0 was on iris-cpu-1-w0, which is no longer known" in "\n".join(
-        auditor_ends(auditor)
-    )
-
-
-def auditor_ends(auditor: Auditor) -> list[str]:
-    """What its witness says of ends, without a look at the broken tables."""
-    return list(auditor.witness.ends_were_seen())
 
 
 def test_a_loss_is_of_an_attempt_that_is_over() -> None:
@@ -392,29 +306,9 @@ def test_a_task_fails_for_good_only_over_its_budget() -> None:
     assert "V-14 /alice/wide:0 has failed, and no attempt" in judged(busy().controller.state, never)
 
 
-def test_ended_attempts_and_jobs_stay_as_they_are() -> None:
-    state = busy().controller.state
-    auditor = Auditor(state, every_turn=True)
-    auditor.check(Turn(state.now, (), ()))
-    put(task(state, "/alice/past:0").attempt, ended_at=Instant(1))
-    put(state.jobs[JobId("/alice/past")], state=JobState.FAILED)
-    auditor.check(Turn(state.now, (), ()))
-    told = "\n".join(auditor.sentences)
-    assert "V-02 ended attempts of /alice/past:0 have changed" in told
-    assert "V-15 job /alice/past had ended as succeeded and is failed" in told
-
-
 def test_the_fit_may_be_asked_for_what_changed_only() -> None:
     state = busy().controller.state
     auditor = Auditor(state, every_turn=False)
     state.books.evaluations += 10_000
     auditor.check(Turn(state.now, (), ()))
     assert "V-20 at 0 the fit was asked 10000 times for 1 changes" in auditor.sentences
-
-
-def test_a_copy_must_be_equal() -> None:
-    state = busy().controller.state
-    auditor = Auditor(state, every_turn=False)
-    state.slices[SliceId("alias")] = state.slices[MACHINE]
-    auditor.check_all()
-    assert any(s.startswith("V-18 a copy of the state is not equal") for s in auditor.sentences)

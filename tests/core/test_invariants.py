@@ -10,7 +10,7 @@ from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.deadlines import Due
 from iris.core.ids import JobId, SliceId, TaskId, WorkerId, Zone
-from iris.core.instant import Instant
+from iris.core.instant import MINUTE, Instant
 from iris.core.invariants import SENTENCES_KEPT, Auditor, violations
 from iris.core.lifecycle import (
     AttemptState,
@@ -20,7 +20,7 @@ from iris.core.lifecycle import (
     WorkerState,
 )
 from iris.core.record import Turn
-from iris.core.records import Gate, Hold
+from iris.core.records import Gate, Hold, Job
 from iris.core.resources import Resources
 from iris.core.retry import EndCause
 from iris.core.room import Pool
@@ -124,10 +124,7 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
         "V-04 /alice/gang:1@0 is on iris-tpu-1 at 7",
     ),
     "a round that began before the last was over": (
-        lambda s: [
-            t.attempts.append(replace(t.attempts[0], number=1, ended_at=None))
-            for t in s.jobs[JobId("/alice/gang")].tasks
-        ],
+        lambda s: begin_anew(s.jobs[JobId("/alice/gang")]),
         "V-04 /alice/gang:0@1 was made at 0, the one before ended at None",
     ),
     "a rank on the wrong host": (
@@ -195,6 +192,12 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
     "a silent worker whose clock does not run": (
         lambda s: put(s.workers[HOST], state=WorkerState.SILENT),
         "V-13 worker iris-cpu-2-w0 is silent since nobody knows when",
+    ),
+    "a silence that went on for too long": (
+        lambda s: put(
+            s.workers[HOST], state=WorkerState.SILENT, silent_since=Instant(s.now - MINUTE)
+        ),
+        "V-12 worker iris-cpu-2-w0 is silent since -60000, and is not given up",
     ),
     "a silence that nobody waits for": (
         lambda s: put(s.workers[HOST], state=WorkerState.SILENT, silent_since=s.now),
@@ -295,6 +298,12 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
 }
 
 
+def begin_anew(gang: Job) -> None:
+    """Another round of a gang, though nothing of the last one has ended."""
+    for member in gang.tasks:
+        member.attempts.append(replace(member.attempts[0], number=1, ended_at=None))
+
+
 def pool_of(state: ClusterState, name: SliceId) -> Pool:
     pool = state.pool_of(state.slices[name])
     assert pool is not None
@@ -335,8 +344,8 @@ def test_looking_changes_nothing() -> None:
 
 def test_the_first_sentences_are_kept_and_all_are_counted() -> None:
     state = busy().controller.state
-    auditor = Auditor(state, every_turn=True)
     put(state.books, tokens=-1)
+    auditor = Auditor(state, every_turn=True)
     for _ in range(SENTENCES_KEPT + 5):
         auditor.check(Turn(state.now, (), ()))
     assert auditor.violated == SENTENCES_KEPT + 5

@@ -24,7 +24,7 @@ from iris.core.spec import AutoscalerPolicy, RetentionPolicy, SchedulerPolicy, T
 from iris.units import format_duration
 from sim.model import FaultKind
 from sim.scenario_models import ScenarioForm
-from tests import make_lifecycle
+from tests import make_invariants, make_lifecycle
 from tests.tidy.tree import ROOT, markdown_files, name_of
 
 LINK: Final = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -79,6 +79,11 @@ def test_every_page_can_be_found_from_the_readme() -> None:
 def test_the_page_of_states_is_what_the_tables_say() -> None:
     current = make_lifecycle.PAGE.read_text(encoding="utf-8")
     assert current == make_lifecycle.page(), "run: python tests/make_lifecycle.py"
+
+
+def test_the_page_of_invariants_is_what_the_predicates_say() -> None:
+    current = make_invariants.PAGE.read_text(encoding="utf-8")
+    assert current == make_invariants.page(), "run: python tests/make_invariants.py"
 
 
 def test_decisions_are_numbered_without_a_gap() -> None:
