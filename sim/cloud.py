@@ -328,6 +328,7 @@ class FakeCloud:
 
     def _set(self, machine: Machine, state: CloudState) -> None:
         machine.state = state
+        machine.sighting = None
         if state is CloudState.PREEMPTED:
             self._in_zone[machine.zone].pop(machine.name, None)
         machine.history.append((self.clock.now, state))

@@ -41,7 +41,7 @@ class Listings:
     def _as_of(self, call: int) -> list[SliceSighting]:
         cloud, stale = self._cloud, self._cloud.model.lists.stale
         if stale is None or not cloud.dice.chance(stale.probability, "list stale", call):
-            return [_sighting(m, m.state) for m in cloud.machines.values()]
+            return [_as_it_is(m) for m in cloud.machines.values()]
         then = cloud.clock.now - cloud.dice.draw(stale.delay, "how stale", call)
         listing = []
         for machine in [*self._past, *cloud.machines.values()]:
@@ -53,9 +53,16 @@ class Listings:
     def some(self, names: tuple[SliceId, ...], asked_at: Instant) -> SlicesObserved:
         """The answer to a question about these."""
         machines = self._cloud.machines
-        found = tuple(_sighting(machines[n], machines[n].state) for n in names if n in machines)
+        found = tuple(_as_it_is(machines[n]) for n in names if n in machines)
         missing = tuple(n for n in names if n not in machines)
         return SlicesObserved(found, asked_at, complete=False, missing=missing)
+
+
+def _as_it_is(machine: Machine) -> SliceSighting:
+    """What is seen of a machine now; one value until its state changes, for listings are long."""
+    if machine.sighting is None:
+        machine.sighting = _sighting(machine, machine.state)
+    return machine.sighting
 
 
 def _sighting(machine: Machine, state: CloudState) -> SliceSighting:

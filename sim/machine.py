@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from iris.core.events import CloudState, Event
+from iris.core.events import CloudState, Event, SliceSighting
 from iris.core.ids import GroupName, SliceId, Zone
 from iris.core.instant import Instant, Millis
 from iris.core.spec import GroupSpec
@@ -29,6 +29,7 @@ class Machine:
     hosts: list[Host] = field(default_factory=list)
     ready: bool = False
     noticed: bool = False
+    sighting: SliceSighting | None = None  # None: nobody has asked since its state changed
     history: list[tuple[Instant, CloudState | None]] = field(default_factory=list)
     """Its states from each instant on; nothing once it is no longer listed."""
 

@@ -75,6 +75,7 @@ def indexes(state: ClusterState) -> dict[str, object]:
             if count
         },
         "coming": {key: count for key, count in state.coming.items() if count},
+        "present": {key: count for key, count in state.present.items() if count},
         "idle": {group: entries for group, entries in state.idle.items() if entries},
         "bands_on": {key: counts for key, counts in state.bands_on.items() if any(counts)},
         "amounts": {key: pool.amounts for key, pool in room.pools.items()},

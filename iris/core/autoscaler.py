@@ -116,7 +116,6 @@ class _Planner:
     def __init__(self, state: ClusterState) -> None:
         self.state = state
         self._coming: dict[tuple[str, str], _Coming] | None = None  # None: nobody has asked
-        self._presence: dict[tuple[str, str], int] | None = None  # None: likewise
         self.wanted: dict[tuple[str, str], None] = {}
         """Pools that waiting work could use."""
         self.try_again_at: Instant | None = None
@@ -242,17 +241,8 @@ class _Planner:
     def _zone_rank(self, pool: Pool) -> tuple[bool, int, int, int]:
         blocked = gates.blocked_until(self.state, pool) is not None
         window = gates.window_of(self.state, pool)
-        return blocked, -window, self._present(pool), pool.rank
-
-    def _present(self, pool: Pool) -> int:
-        """How many slices of a pool may exist: a group is spread over zones of equal record."""
-        if self._presence is None:
-            self._presence = {}
-            for slice_ in self.state.slices.values():
-                if slice_.gone_at is None:
-                    key = (slice_.group, slice_.zone)
-                    self._presence[key] = self._presence.get(key, 0) + 1
-        return self._presence.get((pool.group.name, pool.zone), 0)
+        present = self.state.present.get((pool.group.name, pool.zone), 0)
+        return blocked, -window, present, pool.rank  # Zones of equal record share a group evenly.
 
     def allowance(self, pool: Pool) -> int:
         """How many slices may be asked of a pool now, by every limit there is."""
@@ -308,7 +298,6 @@ class _Planner:
             # Entered before it is asked for: whoever is served of it looks at once.
             self.coming.setdefault(key, _Coming(0)).whole += 1
             yield _request(self.state, pool, why)
-            self._presence = None
 
 
 def _group_rank(group: GroupSpec, preferred: int) -> tuple[int, int, int]:

@@ -65,6 +65,8 @@ class IndexedTables:
         self.deadlines = Deadlines(lambda at, due, key: due_at(self, due, key) == at)
         self.fleet: dict[GroupName, dict[SliceState, int]] = {}
         self.coming: dict[PoolKey, int] = {}
+        self.present: dict[PoolKey, int] = {}
+        """Slices that may exist, by pool."""
         self.idle: dict[GroupName, list[tuple[Instant, int]]] = {}
         self.bands_on: dict[PoolKey, list[int]] = {}
         ended = sorted(
@@ -87,7 +89,7 @@ class IndexedTables:
         """List all slices and workers anew, after the configuration or the tables changed."""
         self.room.configure(self.spec.groups)
         self.opened = {}
-        self.fleet, self.coming, self.idle, self.bands_on = {}, {}, {}, {}
+        self.fleet, self.coming, self.present, self.idle, self.bands_on = {}, {}, {}, {}, {}
         for slice_ in self.slices.values():
             self.count_slice(slice_, slice_.state, 1)
             if slice_.idle_since is not None:
@@ -342,8 +344,10 @@ class IndexedTables:
         """Count a slice in (1) or out of (-1) the tallies of its group and pool."""
         tally = self.fleet.setdefault(slice_.group, {})
         tally[state] = tally.get(state, 0) + by
+        key = (slice_.group, slice_.zone)
+        if state is not SliceState.GONE:
+            self.present[key] = self.present.get(key, 0) + by
         if state in COMING:
-            key = (slice_.group, slice_.zone)
             self.coming[key] = self.coming.get(key, 0) + by
 
     def count_band(self, worker: Worker, task: TaskId, by: int) -> None:

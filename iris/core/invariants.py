@@ -64,10 +64,14 @@ class Auditor:
         if self._rehearsal is not None:
             self.checked += 1
             self._note_all(self._rehearsal.follow(turn))
-        if self._turns >= self._next_look:
-            self.check_all()
+        sparse = self._turns >= self._next_look
+        if sparse:
             rows = len(self._state.tasks) + len(self._state.slices) + len(self._state.workers)
             self._next_look = self._turns + max(self._turns, _TURNS_PER_ROW * rows)
+        if self._rehearsal is None and sparse:
+            self._look()
+        elif sparse:
+            self.check_all()
         elif self._rehearsal is not None:
             self._look()
 

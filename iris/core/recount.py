@@ -76,12 +76,15 @@ def sums_of_slices(sight: Sight) -> Iterator[str]:
     state = sight.state
     fleet: dict[tuple[GroupName, SliceState], int] = {}
     coming: dict[_PoolKey, int] = {}
+    present: dict[_PoolKey, int] = {}
     idle: dict[GroupName, list[tuple[Instant, int]]] = {}
     for slice_ in state.slices.values():
         key = (slice_.group, slice_.state)
         fleet[key] = fleet.get(key, 0) + 1
+        pool = (slice_.group, slice_.zone)
+        if slice_.gone_at is None:
+            present[pool] = present.get(pool, 0) + 1
         if slice_.state in COMING:
-            pool = (slice_.group, slice_.zone)
             coming[pool] = coming.get(pool, 0) + 1
         if slice_.idle_since is not None:
             idle.setdefault(slice_.group, []).append((slice_.idle_since, slice_.number))
@@ -89,6 +92,7 @@ def sums_of_slices(sight: Sight) -> Iterator[str]:
     cached = {(g, s): count for g, tally in state.fleet.items() for s, count in tally.items()}
     yield from _differ("V-07 slices of", cached, fleet)
     yield from _differ("V-07 slices coming to", state.coming, coming)
+    yield from _differ("V-07 slices that may exist in", state.present, present)
     yield from _differ("V-27 idle slices of", state.idle, {g: sorted(i) for g, i in idle.items()})
 
 

@@ -159,6 +159,10 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
         lambda s: s.coming.__setitem__((s.slices[POD].group, Zone("us-a")), 3),
         "V-07 slices coming to ('tpu', 'us-a')",
     ),
+    "a pool that miscounts what may exist": (
+        lambda s: s.present.__setitem__((s.slices[POD].group, Zone("us-a")), 9),
+        "V-07 slices that may exist in ('tpu', 'us-a')",
+    ),
     "a ready slice that awaits a host": (
         lambda s: put(s.slices[POD], workers=[WorkerId("iris-tpu-1-w0"), None]),
         "V-10 slice iris-tpu-1 is ready with hosts",
