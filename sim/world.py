@@ -5,8 +5,10 @@ facts of an instant reach the controller in one turn; its requests are carried o
 the cloud. Nothing here decides anything that the controller decides.
 """
 
+import gc
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from itertools import islice
 
@@ -42,6 +44,7 @@ Progress = Callable[[Instant, int], None]
 """Called now and then with the simulated time and the number of jobs that have ended."""
 
 _STEPS_BETWEEN_LOOKS = 1_000
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 70_000
 PATIENCE = Millis(30 * DAY)
 """A run without a `duration` ends when nothing has run for so long and no job is still to come."""
 MOST_EXPLAINED = 5
@@ -347,6 +350,20 @@ def waiting(state: ClusterState) -> tuple[int, int]:
     return pending, wanted
 
 
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Meanwhile, look for garbage in cycles a hundred times less often than Python does.
+
+    A world makes hardly any, and looking costs an eighth of the time of a large one.
+    """
+    usual = gc.get_threshold()
+    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, *usual[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*usual)
+
+
 def simulate(
     scenario: Scenario,
     *,
@@ -367,14 +384,15 @@ def simulate(
     world = World(scenario, audit_every_turn=bool(check_invariants))
     stopped = False
     step = world.clock.step
-    while world.goes_on() and not stopped:
-        for _ in range(_STEPS_BETWEEN_LOOKS):
-            step()
-            if not world.goes_on():
-                break
-        if progress is not None:
-            progress(world.clock.now, world.ended_jobs)
-        stopped = stop is not None and stop() and world.goes_on()
+    with rare_collections():
+        while world.goes_on() and not stopped:
+            for _ in range(_STEPS_BETWEEN_LOOKS):
+                step()
+                if not world.goes_on():
+                    break
+            if progress is not None:
+                progress(world.clock.now, world.ended_jobs)
+            stopped = stop is not None and stop() and world.goes_on()
     measures = world.finish(partial=stopped)
     measures.wall_s = time.perf_counter() - began
     return measures

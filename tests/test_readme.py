@@ -20,7 +20,7 @@ YAML: Final = re.compile(r"^```yaml\n(name: .*?)^```$", re.MULTILINE | re.DOTALL
 
 def commands(text: str) -> list[list[str]]:
     """Every command in the bash blocks of a page, split into words, comments left out."""
-    lines = "".join(BASH.findall(text)).splitlines()
+    lines = "".join(BASH.findall(text)).replace("\\\n", " ").splitlines()
     parts = [part for line in lines for part in line.split(" && ")]
     return [words for words in (shlex.split(part, comments=True) for part in parts) if words]
 

@@ -97,10 +97,7 @@ def _operator(state: ClusterState) -> Iterator[de.Decision]:
 
 def _first_open(state: ClusterState, group: GroupSpec) -> Pool | None:
     planner = _Planner(state)
-    for pool in planner.pools_of(group):
-        if planner.allowance(pool):
-            return pool
-    return None
+    return planner.best_of(planner.pools_of(group))
 
 
 def _request(
@@ -217,7 +214,7 @@ class _Planner:
     # ---- routing ---------------------------------------------------------------------------
 
     def _routes(self, shape: Shape) -> Iterator[list[Pool]]:
-        """The pools to ask for a shape, one group after the other, best group and zone first."""
+        """The pools to ask for a shape, one group after the other, the best group first."""
         groups: dict[str, GroupSpec] = {}
         able: dict[str, list[Pool]] = {}
         for rank in self.state.room.ranking(shape):
@@ -229,14 +226,18 @@ class _Planner:
         preferred = {name: rank for rank, name in enumerate(groups)}
         for name in sorted(groups, key=lambda n: _group_rank(groups[n], preferred[n])):
             if self._room(groups[name]) > 0:
-                yield sorted(able[name], key=self._zone_rank)
+                yield able[name]
 
     def pools_of(self, group: GroupSpec) -> list[Pool]:
-        """A group's pools, the zone with the best record and the fewest slices first; none of a full one."""
+        """A group's pools; none of a full one."""
         if self._room(group) <= 0:
             return []
-        pools = [self.state.room.pools[group.name, zone] for zone in group.zones]
-        return sorted(pools, key=self._zone_rank)
+        return [self.state.room.pools[group.name, zone] for zone in group.zones]
+
+    def best_of(self, pools: list[Pool]) -> Pool | None:
+        """The pool to ask next: of those that may be asked, the best zone with the fewest slices."""
+        able = [pool for pool in pools if self.allowance(pool) > 0]
+        return min(able, key=self._zone_rank, default=None)
 
     def _zone_rank(self, pool: Pool) -> tuple[bool, int, int, int]:
         blocked = gates.blocked_until(self.state, pool) is not None
@@ -290,10 +291,9 @@ class _Planner:
 
     def _ask(self, pools: list[Pool], count: int, why: str) -> Iterator[de.SliceRequest]:
         for _ in range(count):
-            able = [pool for pool in pools if self.allowance(pool) > 0]
-            if not able:
+            pool = self.best_of(pools)
+            if pool is None:
                 return
-            pool = min(able, key=self._zone_rank)
             key = (pool.group.name, pool.zone)
             # Entered before it is asked for: whoever is served of it looks at once.
             self.coming.setdefault(key, _Coming(0)).whole += 1

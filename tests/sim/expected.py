@@ -13,7 +13,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 SCENARIOS: Final = ROOT / "scenarios"
-NEED_A_LOG: Final = frozenset({"nasa", "philly"})
+NEED_A_LOG: Final = frozenset({"nasa", "philly", "philly_slots"})
 """These read a log that is not part of the project."""
 
 NAMES: Final = sorted(path.stem for path in SCENARIOS.glob("*.yaml"))

@@ -1,5 +1,6 @@
 """A real log under strict first come first served: the same as a loop of its own, job by job."""
 
+import csv
 import gzip
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -17,6 +18,7 @@ from tests.tidy.tree import ROOT
 
 NASA: Final = ROOT / "scenarios" / "nasa.yaml"
 PHILLY: Final = ROOT / "scenarios" / "philly.yaml"
+PHILLY_SLOTS: Final = ROOT / "scenarios" / "philly_slots.yaml"
 LOG: Final = "jobs/NASA-iPSC-1993-3.1-cln.swf.gz"
 PROCESSORS: Final = 128
 
@@ -86,7 +88,32 @@ def test_a_part_of_the_philly_log_runs_on_an_elastic_fleet() -> None:
     assert all(one["holds"] for one in results["expect"])  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("scenario", [NASA, PHILLY], ids=lambda path: path.stem)
+def test_a_part_of_the_philly_log_on_slots_starts_each_job_in_the_second_that_the_loop_says() -> (
+    None
+):
+    path = real_trace("jobs/philly_82k.csv.gz")
+    rows, slots = 8_000, 256
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        log = [row for row, _ in zip(csv.DictReader(file), range(rows), strict=False)]
+    jobs = [
+        Customer(int(row["submit_s"]), round(float(row["duration_s"])), int(row["num_gpus"]))
+        for row in log
+    ]
+    overrides = [
+        f"workload.jobs.trace.file={path}",
+        f"workload.jobs.trace.limit={rows}",
+        f"cluster.scale_groups.slots.vm.cpu={slots}",
+    ]
+    measures = simulate(load_scenario(PHILLY_SLOTS, overrides=overrides))
+    starts = strict_starts(jobs, slots)
+    first = jobs[0].at
+    assert [row.first_running for row in measures.jobs.values()] == [
+        1000 * (at - first) for at in starts
+    ]
+    assert any(at > job.at for at, job in zip(starts, jobs, strict=True))  # The queue was one.
+
+
+@pytest.mark.parametrize("scenario", [NASA, PHILLY, PHILLY_SLOTS], ids=lambda path: path.stem)
 def test_without_its_log_a_scenario_says_what_is_missing(scenario: Path) -> None:
     with pytest.raises(BadInput) as refusal:
         load_scenario(scenario)
