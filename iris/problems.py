@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Final, NamedTuple
 
+from iris.exit_status import ExitStatus
+
 _WIDEST_LINE: Final = 120
 _LONGEST_VALUE: Final = 40
 
@@ -54,6 +56,20 @@ class BadInput(Exception):
     def render(self) -> str:
         """All problems, one after the other."""
         return "\n".join(problem.render() for problem in self.problems)
+
+
+class Failure(Exception):
+    """Something that could not be done, with the exit status that it ends a command with.
+
+    Attributes:
+        status: how a command ends because of it.
+        help: what to do next; may be empty.
+    """
+
+    def __init__(self, message: str, status: ExitStatus, help: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.help = help
 
 
 class Finding(NamedTuple):

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 COMMANDS: Final = {
     "sim": Lazy("iris.cli.sim:sim", "Simulate a scenario against the fake cloud."),
     "config": Lazy("iris.cli.config:config", "Check a cluster's configuration."),
+    "job": Lazy("iris.cli.job:job", "Run jobs, follow them, and say why they wait."),
+    "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
+    "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
+    "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
 }
 
 EXAMPLES: Final = """\b
@@ -127,10 +131,17 @@ def _usage_error(error: click.ClickException, style: Style) -> int:
 
 def _failed(error: Exception, style: Style) -> ExitStatus:
     """What a command could not do."""
-    from iris.problems import BadInput
+    from iris.problems import BadInput, Failure
+    from iris.units import BadQuantity
 
     if isinstance(error, BadInput):
         _say_bad_input(error, style)
+        return ExitStatus.BAD_INPUT
+    if isinstance(error, Failure):
+        _say(style, error.status.name.lower(), str(error), error.help)
+        return error.status
+    if isinstance(error, BadQuantity):
+        _say(style, "bad_input", error.message, error.help)
         return ExitStatus.BAD_INPUT
     import traceback
 

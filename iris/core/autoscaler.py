@@ -17,7 +17,7 @@ from typing import Final
 from iris.core import decisions as de
 from iris.core import gates
 from iris.core.deadlines import Due
-from iris.core.effects import Accepted, Rejected
+from iris.core.effects import Accepted, Refusal, Rejected
 from iris.core.fit import Shape
 from iris.core.ids import slice_id
 from iris.core.instant import Instant, Millis, after, since
@@ -83,12 +83,12 @@ def _operator(state: ClusterState) -> Iterator[de.Decision]:
         if group is None:
             names = ", ".join(sorted(state.groups)) or "none"
             why = f"group {request.group} is not configured; there are: {names}"
-            yield de.Answer(request.request, Rejected(why))
+            yield de.Answer(request.request, Rejected(why, Refusal.UNKNOWN))
             continue
         pool = _first_open(state, group)
         if pool is None:
             why = f"group {group.name} is at max_slices, or the cloud has refused it lately"
-            yield de.Answer(request.request, Rejected(why))
+            yield de.Answer(request.request, Rejected(why, Refusal.CONFLICT))
             continue
         keep_until = after(state.now, request.keep)
         yield _request(state, pool, "an operator asked for it", keep_until)

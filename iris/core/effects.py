@@ -5,6 +5,7 @@ finds its name taken has succeeded, a delete that finds nothing has, too.
 """
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TypeAlias
 
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, WorkerId, Zone
@@ -89,11 +90,23 @@ class Accepted:
     job: JobId | None = None  # None: the request was not a submission
 
 
+class Refusal(Enum):
+    """What kind of refusal it is, for whoever must act on it."""
+
+    INVALID = "invalid"
+    """What was asked for cannot be."""
+    UNKNOWN = "unknown"
+    """It names what is not there."""
+    CONFLICT = "conflict"
+    """It exists already, or is in a state that does not allow this."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rejected:
     """The answer to a request that was refused: what was wrong, and what would be right."""
 
     why: str
+    refusal: Refusal = Refusal.INVALID
 
 
 @dataclass(frozen=True, slots=True)

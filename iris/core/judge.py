@@ -11,14 +11,14 @@ from typing import Final
 from iris.core import decisions as de
 from iris.core.deadlines import Due
 from iris.core.due import is_due
-from iris.core.effects import Accepted, Rejected
+from iris.core.effects import Accepted, Refusal, Rejected
 from iris.core.events import JobSubmitted
 from iris.core.ids import JobId, RequestId, TaskId, is_name, job_id
 from iris.core.instant import MINUTE, Instant, Millis, after, since
 from iris.core.lifecycle import AttemptState, JobState, TaskState
 from iris.core.records import Attempt, Job, Task
 from iris.core.retry import MEANING, Budget, EndCause, charge_of
-from iris.core.spec import MAX_REPLICAS
+from iris.core.spec import MAX_REPLICAS, JobSpec
 from iris.core.state import ClusterState
 
 QUICK: Final = MINUTE
@@ -77,14 +77,16 @@ def _answer_submission(state: ClusterState, submission: JobSubmitted) -> de.Deci
         return de.Answer(submission.request, Accepted(known))
     spec = submission.spec
     job = job_id(spec.parent, spec.user, spec.name)
-    why = _why_rejected(state, submission, job)
+    why = _why_invalid(submission.spec)
     if why:
         return de.Answer(submission.request, Rejected(why))
+    why = _why_in_conflict(state, spec, job)
+    if why:
+        return de.Answer(submission.request, Rejected(why, Refusal.CONFLICT))
     return de.Admission(submission.request, job, spec)
 
 
-def _why_rejected(state: ClusterState, submission: JobSubmitted, job: JobId) -> str:
-    spec = submission.spec
+def _why_invalid(spec: JobSpec) -> str:
     for what, text in (("user", spec.user), ("name", spec.name)):
         if not is_name(text):
             return f"{what} {text!r}: use 1 to 63 letters, digits, '_', '.' or '-', no '.' or '-' first"
@@ -94,6 +96,10 @@ def _why_rejected(state: ClusterState, submission: JobSubmitted, job: JobId) -> 
         return f"resources {tuple(spec.resources)}: amounts are not negative, and one is above zero"
     if min(spec.max_retries_failure, spec.max_retries_preemption) < 0:
         return "max_retries_failure and max_retries_preemption: a budget is not negative"
+    return ""
+
+
+def _why_in_conflict(state: ClusterState, spec: JobSpec, job: JobId) -> str:
     if job in state.jobs:
         return f"job {job} exists already ({state.jobs[job].state.value}); choose another name"
     if spec.parent is not None:
@@ -118,7 +124,7 @@ def _never_fits(state: ClusterState, submission: JobSubmitted) -> bool:
 
 def _stop_job(state: ClusterState, job: JobId, asked: RequestId) -> Iterator[de.Decision]:
     if job not in state.jobs:
-        yield de.Answer(asked, Rejected(f"job {job} is not known"))
+        yield de.Answer(asked, Rejected(f"job {job} is not known", Refusal.UNKNOWN))
         return
     yield from end_tree(state, job, JobState.KILLED, EndCause.REQUESTED, "its user stopped it")
     yield de.Answer(asked, Accepted(job))

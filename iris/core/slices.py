@@ -12,7 +12,7 @@ from iris.core import decisions as de
 from iris.core import gates
 from iris.core.deadlines import Due
 from iris.core.due import is_due
-from iris.core.effects import Accepted, Rejected
+from iris.core.effects import Accepted, Refusal, Rejected
 from iris.core.ids import SliceId, TaskId, WorkerId
 from iris.core.instant import after, since
 from iris.core.lifecycle import COMING, SliceState, WorkerState
@@ -89,7 +89,7 @@ def _operator(state: ClusterState) -> Iterator[de.Decision]:
         slice_ = state.slices.get(request.slice)
         if slice_ is None or slice_.state not in _STANDING:
             why = f"slice {request.slice} is not known, or gone already"
-            yield de.Answer(request.request, Rejected(why))
+            yield de.Answer(request.request, Rejected(why, Refusal.UNKNOWN))
             continue
         why = "an operator terminated it"
         yield de.SliceLoss(slice_.id, SliceState.FAILED, EndCause.HOST_LOST, why)

@@ -203,18 +203,20 @@ def test_an_operator_gets_a_slice_beyond_the_demand_and_it_is_kept_for_as_long_a
 
 def test_an_operator_who_names_an_unknown_group_is_told_the_known_ones() -> None:
     why = "group gpu is not configured; there are: cpu, tpu"
-    assert create(cluster(tpu_group(), cpu_group()), "gpu").the(ef.Reply).answer == ef.Rejected(why)
+    assert create(cluster(tpu_group(), cpu_group()), "gpu").the(ef.Reply).answer == ef.Rejected(
+        why, ef.Refusal.UNKNOWN
+    )
     none = create(cluster(), "gpu").the(ef.Reply).answer
-    assert none == ef.Rejected("group gpu is not configured; there are: none")
+    assert none == ef.Rejected("group gpu is not configured; there are: none", ef.Refusal.UNKNOWN)
 
 
 def test_an_operator_cannot_go_over_the_maximum_or_through_a_closed_gate() -> None:
     script = cluster(cpu_group(max_slices=1))
     why = "group cpu is at max_slices, or the cloud has refused it lately"
     create(script, "cpu")
-    assert create(script, "cpu").the(ef.Reply).answer == ef.Rejected(why)
+    assert create(script, "cpu").the(ef.Reply).answer == ef.Rejected(why, ef.Refusal.CONFLICT)
     script.refused(SliceId("iris-cpu-1"), ev.CreateFailure.STOCKOUT).deleted(SliceId("iris-cpu-1"))
-    assert create(script, "cpu").the(ef.Reply).answer == ef.Rejected(why)
+    assert create(script, "cpu").the(ef.Reply).answer == ef.Rejected(why, ef.Refusal.CONFLICT)
 
 
 def test_two_slices_that_two_operators_ask_for_in_one_turn_have_two_names() -> None:

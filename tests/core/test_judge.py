@@ -82,7 +82,9 @@ def test_a_name_that_is_taken_is_refused_and_the_first_job_is_untouched() -> Non
     job = script.running(script.submit("same")).job(JobId("/alice/same"))
     script.submit("same")
     answer = script.the(ef.Reply).answer
-    assert answer == ef.Rejected("job /alice/same exists already (running); choose another name")
+    assert answer == ef.Rejected(
+        "job /alice/same exists already (running); choose another name", ef.Refusal.CONFLICT
+    )
     assert job.state is JobState.RUNNING
 
 
@@ -125,7 +127,9 @@ def test_a_stop_asked_twice_stops_once_and_a_stop_of_nothing_is_refused() -> Non
     assert not script.asked(ef.StopAttempt)
     assert script.the(ef.Reply).answer == ef.Accepted(job)
     script.stop(JobId("/alice/none"))
-    assert script.the(ef.Reply).answer == ef.Rejected("job /alice/none is not known")
+    assert script.the(ef.Reply).answer == ef.Rejected(
+        "job /alice/none is not known", ef.Refusal.UNKNOWN
+    )
 
 
 def test_a_task_that_succeeds_while_it_is_being_stopped_has_succeeded() -> None:

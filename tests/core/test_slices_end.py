@@ -80,7 +80,7 @@ def test_a_slice_that_is_not_there_cannot_be_terminated(name: SliceId) -> None:
     script = fleet(cpu_group(min_slices=1))
     script.terminate(CPU).terminate(name)
     why = f"slice {name} is not known, or gone already"
-    assert script.the(ef.Reply).answer == ef.Rejected(why)
+    assert script.the(ef.Reply).answer == ef.Rejected(why, ef.Refusal.UNKNOWN)
 
 
 def test_an_operator_takes_a_worker_out_and_back_in_and_forgives_its_failures() -> None:

@@ -1,0 +1,350 @@
+"""`iris job`: run a command on the cluster, follow it, find out how it went and why it waits."""
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from iris.cli.connect import channel, client, controller_options
+from iris.cli.tables import age, print_list, print_object, print_table, timestamp
+from iris.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from iris.client import Job
+    from iris.cluster.types import Device
+    from iris.rpc import iris_pb2 as pb
+
+BANDS = ("production", "interactive", "batch")
+
+
+@click.group()
+def job() -> None:
+    """Run jobs, follow them, and say why they wait."""
+
+
+@job.command(
+    epilog="""\b
+Examples:
+  iris job run -- python train.py
+  iris job run --tpu v5litepod-16 --replicas 4 --coscheduled --workspace . -- python train.py
+  iris job run --no-wait --name nightly --band batch -- make all
+"""
+)
+@controller_options
+@click.argument("command", nargs=-1, required=True, metavar="-- COMMAND...")
+@click.option("--name", help="Unique among your jobs; made of the command if not given.")
+@click.option("--cpu", default="1", show_default=True, help="Cores of each task.")
+@click.option("--memory", default="1GB", show_default=True, help="Memory of each task.")
+@click.option("--disk", default="0", help="Disk of each task.")
+@click.option("--tpu", metavar="TYPE", help="A TPU type, as v5litepod-16.")
+@click.option("--gpu", metavar="TYPE:N", help="GPUs of one machine, as H100:8.")
+@click.option("--replicas", type=click.IntRange(1), default=1, help="How many tasks.")
+@click.option("--coscheduled", is_flag=True, help="All tasks at once on one slice, or none.")
+@click.option("--band", type=click.Choice(BANDS), default="interactive", show_default=True)
+@click.option("--timeout", help="A task that runs longer has failed, as 2h.")
+@click.option("--env", "env", multiple=True, metavar="K=V", help="A variable; may be repeated.")
+@click.option("--pip", multiple=True, metavar="PACKAGE", help="A package; may be repeated.")
+@click.option("--workspace", type=click.Path(path_type=Path), help="A folder to take along.")
+@click.option("--max-retries-failure", type=click.IntRange(0), default=0)
+@click.option("--max-retries-preemption", type=click.IntRange(0), default=100)
+@click.option("--no-wait", is_flag=True, help="Print the job's id and return.")
+@click.option("--stop-on-exit", is_flag=True, help="Stop the job on Ctrl-C, instead of detaching.")
+@click.option("--json", "as_json", is_flag=True, help="Print the ended job as JSON.")
+def run(
+    command: tuple[str, ...],
+    controller_url: str | None,
+    config: Path | None,
+    name: str | None,
+    cpu: str,
+    memory: str,
+    disk: str,
+    tpu: str | None,
+    gpu: str | None,
+    replicas: int,
+    coscheduled: bool,
+    band: str,
+    timeout: str | None,
+    env: tuple[str, ...],
+    pip: tuple[str, ...],
+    workspace: Path | None,
+    max_retries_failure: int,
+    max_retries_preemption: int,
+    no_wait: bool,
+    stop_on_exit: bool,
+    as_json: bool,
+) -> int:
+    """Submit a command, follow its output, and end with the job's status."""
+    from iris.cluster import types
+
+    with client(controller_url, config, workspace) as iris:
+        submitted = iris.submit(
+            types.Entrypoint.from_command(*command),
+            name or _name_of(command),
+            resources=types.ResourceSpec(cpu, memory, disk, _device(tpu, gpu)),
+            environment=types.EnvironmentSpec(_variables(env), pip),
+            replicas=replicas,
+            coscheduled=coscheduled,
+            band=band,
+            timeout=timeout,
+            max_retries_failure=max_retries_failure,
+            max_retries_preemption=max_retries_preemption,
+        )
+        if not no_wait:
+            return _follow(submitted, stop_on_exit=stop_on_exit, as_json=as_json)
+    click.echo(submitted.id)
+    return ExitStatus.DONE
+
+
+def _follow(job: "Job", *, stop_on_exit: bool, as_json: bool) -> int:
+    from iris.cli.follow import follow, say_detached
+    from iris.client.errors import END_STATUS
+
+    click.echo(f"submitted {job.id}", err=True)
+    try:
+        ended = follow(job, to_stderr=as_json)
+    except KeyboardInterrupt:
+        if stop_on_exit:
+            job.terminate()
+            click.echo(f"\nstopped {job.id}", err=True)
+        else:
+            say_detached(job)
+        return ExitStatus.INTERRUPTED
+    if as_json:
+        print_object("Job", as_object(ended))
+    _say_end(ended)
+    return END_STATUS[ended.state]
+
+
+def _say_end(ended: "pb.Job") -> None:
+    why = reason(ended)
+    span = age(ended.submitted_at_ms, ended.ended_at_ms)
+    click.echo(f"{ended.id} {ended.state} after {span}" + (f": {why}" if why else ""), err=True)
+
+
+def reason(job: "pb.Job") -> str:
+    """The first sentence of why a job ended, from itself or one of its tasks."""
+    return job.why or next((task.why for task in job.details if task.why), "")
+
+
+def _name_of(command: tuple[str, ...]) -> str:
+    """A name from the command, with what makes it unique."""
+    stem = "".join(c if c.isalnum() or c in "._-" else "-" for c in Path(command[0]).name)
+    return f"{stem.lstrip('.-')[:30] or 'job'}-{time.time_ns() // 1_000_000:x}-{os.getpid():x}"
+
+
+def _variables(env: tuple[str, ...]) -> dict[str, str]:
+    pairs = [word.partition("=") for word in env]
+    for name, equals, _ in pairs:
+        if not equals or not name:
+            raise click.BadParameter(f"{name!r} has no value; write --env NAME=VALUE")
+    return {name: value for name, _, value in pairs}
+
+
+def _device(tpu: str | None, gpu: str | None) -> "Device | None":
+    from iris.cluster.types import gpu_device, tpu_device
+
+    if tpu is not None and gpu is not None:
+        raise click.UsageError("--tpu and --gpu: a task has one kind of accelerator")
+    try:
+        if tpu is not None:
+            return tpu_device(tpu)
+        if gpu is not None:
+            kind, _, count = gpu.partition(":")
+            return gpu_device(kind, int(count or "1"))
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from error
+    return None
+
+
+@job.command(
+    "list", epilog="\b\nExamples:\n  iris job list\n  iris job list --state running --json\n"
+)
+@controller_options
+@click.option("--user", help="Only this user's.")
+@click.option("--state", help="Only those in this state.")
+@click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@click.option("-q", "quiet", is_flag=True, help="Ids only.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_(
+    controller_url: str | None,
+    config: Path | None,
+    user: str | None,
+    state: str | None,
+    limit: int,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Show the newest jobs."""
+    from iris.rpc import iris_pb2 as pb
+    from iris.rpc.methods import LIST_JOBS
+
+    request = pb.ListJobsRequest(user=user or "", state=state or "", limit=limit)
+    answer = channel(controller_url, config).call(LIST_JOBS, request)
+    if as_json:
+        print_list("Job", [as_object(found) for found in answer.jobs], answer.total)
+        return
+    if quiet:
+        for found in answer.jobs:
+            click.echo(found.id)
+        return
+    rows = [
+        (found.id, found.state, _progress(found), found.band, age(found.submitted_at_ms))
+        for found in answer.jobs
+    ]
+    print_table(("JOB", "STATE", "TASKS", "BAND", "AGE"), rows)
+    if answer.total > len(rows):
+        click.echo(f"{len(rows)} of {answer.total} jobs; see --limit", err=True)
+
+
+def _progress(job: "pb.Job") -> str:
+    done = sum(count.number for count in job.tasks if count.state == "succeeded")
+    return f"{done}/{sum(count.number for count in job.tasks)}"
+
+
+@job.command(
+    epilog="\b\nExamples:\n  iris job status /alice/train\n  iris job status /alice/train --json\n"
+)
+@controller_options
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def status(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> None:
+    """Show a job with its tasks and their attempts."""
+    found = client(controller_url, config).job(id).status()
+    if as_json:
+        print_object("Job", as_object(found))
+        return
+    why = reason(found)
+    click.echo(f"{found.id}  {found.state}" + (f": {why}" if why else ""))
+    rows = [
+        (
+            f"{task.id.rpartition(':')[2]}@{attempt.number}",
+            attempt.state,
+            attempt.worker,
+            age(
+                attempt.assigned_at_ms,
+                attempt.ended_at_ms if attempt.HasField("ended_at_ms") else None,
+            ),
+            attempt.detail or attempt.cause,
+        )
+        for task in found.details
+        for attempt in task.attempts
+    ]
+    if rows:
+        print_table(("ATTEMPT", "STATE", "WORKER", "FOR", "WHY"), rows)
+
+
+@job.command(
+    epilog="\b\nExamples:\n  iris job logs /alice/train -f\n  iris job logs /alice/train --task 3\n"
+)
+@controller_options
+@click.argument("id")
+@click.option("--task", "index", type=click.IntRange(0), help="Only this task; all if not given.")
+@click.option("--attempt", type=click.IntRange(0), help="This attempt; the last if not given.")
+@click.option("-f", "--follow", "follow_", is_flag=True, help="To the end of the job.")
+@click.option("--tail", type=click.IntRange(1), metavar="BYTES", help="Only the end.")
+def logs(
+    id: str,
+    controller_url: str | None,
+    config: Path | None,
+    index: int | None,
+    attempt: int | None,
+    follow_: bool,
+    tail: int | None,
+) -> None:
+    """Show what a job's tasks have written."""
+    from iris.cli.follow import follow
+    from iris.problems import Failure
+
+    found = client(controller_url, config).job(id)
+    if follow_ and index is None:
+        follow(found, to_stderr=False)
+        return
+    tasks = found.tasks()
+    if index is not None and index >= len(tasks):
+        message = f"job {id} has no task {index}, only 0 to {len(tasks) - 1}"
+        raise Failure(message, ExitStatus.NOT_FOUND)
+    out = sys.stdout.buffer
+    for task in tasks if index is None else [tasks[index]]:
+        pieces = task.stream_logs(attempt=attempt, follow=follow_, tail_bytes=tail or 0)
+        for piece in pieces:
+            out.write(piece.content)
+            out.flush()
+
+
+@job.command(epilog="\b\nExamples:\n  iris job why /alice/train\n")
+@controller_options
+@click.argument("id")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def why(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> None:
+    """Say why a job waits, or how it ended."""
+    said = client(controller_url, config).job(id).why()
+    if as_json:
+        print_object("Explanation", {"job": id, "why": said})
+        return
+    for sentence in said:
+        click.echo(sentence)
+
+
+@job.command(epilog="\b\nExamples:\n  iris job stop /alice/train\n")
+@controller_options
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+def stop(ids: tuple[str, ...], controller_url: str | None, config: Path | None) -> None:
+    """Stop jobs, each with everything below it."""
+    iris = client(controller_url, config)
+    for id in ids:
+        iris.job(id).terminate()
+        click.echo(f"stopping {id}", err=True)
+
+
+@job.command(epilog="\b\nExamples:\n  iris job wait /alice/train --timeout 2h\n")
+@controller_options
+@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@click.option("--timeout", help="For all of them together, as 2h; no limit if not given.")
+def wait(
+    ids: tuple[str, ...], controller_url: str | None, config: Path | None, timeout: str | None
+) -> int:
+    """Wait for jobs to end; end with the worst result."""
+    from iris.client.errors import END_STATUS
+    from iris.units import parse_duration
+
+    iris = client(controller_url, config)
+    end = None if timeout is None else time.monotonic() + parse_duration(timeout) / 1_000
+    worst = ExitStatus.DONE
+    for id in ids:
+        left = None if end is None else max(0.0, end - time.monotonic())
+        ended = iris.job(id).wait(left)
+        _say_end(ended)
+        worst = max(worst, END_STATUS[ended.state])
+    return worst
+
+
+def as_object(job: "pb.Job") -> dict[str, object]:
+    """A job for programs; environment values are not told by the controller."""
+    found: dict[str, object] = {
+        "id": job.id,
+        "state": job.state,
+        "user": job.user,
+        "band": job.band,
+        "submitted_at": timestamp(job.submitted_at_ms),
+        "ended_at": timestamp(job.ended_at_ms) if job.HasField("ended_at_ms") else None,
+        "tasks": {count.state: count.number for count in job.tasks},
+        "why": reason(job),
+    }
+    if job.details:
+        found["attempts"] = [
+            {
+                "task": task.id,
+                "attempt": attempt.number,
+                "state": attempt.state,
+                "cause": attempt.cause,
+                "detail": attempt.detail,
+                "worker": attempt.worker,
+                "slice": attempt.slice,
+            }
+            for task in job.details
+            for attempt in task.attempts
+        ]
+    return found

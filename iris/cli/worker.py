@@ -1,0 +1,70 @@
+"""`iris worker`: who works, and who shall get nothing new."""
+
+from pathlib import Path
+
+import click
+
+from iris.cli.connect import channel, controller_options
+from iris.cli.tables import print_list, print_table
+
+
+@click.group()
+def worker() -> None:
+    """Look at workers, and take them out of use."""
+
+
+@worker.command("list", epilog="\b\nExamples:\n  iris worker list\n")
+@controller_options
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def list_(controller_url: str | None, config: Path | None, as_json: bool) -> None:
+    """Show all workers."""
+    from iris.rpc import iris_pb2 as pb
+    from iris.rpc.methods import LIST_WORKERS
+
+    found = channel(controller_url, config).call(LIST_WORKERS, pb.ListWorkersRequest()).workers
+    if as_json:
+        items = [
+            {
+                "id": row.id,
+                "slice": row.slice,
+                "host": row.host,
+                "address": row.address,
+                "state": row.state,
+                "cordoned": row.cordoned,
+                "cpu": row.offers.cpu_milli / 1_000,
+                "cpu_used": row.committed.cpu_milli / 1_000,
+                "memory_bytes": row.offers.memory_bytes,
+                "memory_bytes_used": row.committed.memory_bytes,
+                "tasks": list(row.tasks),
+            }
+            for row in found
+        ]
+        print_list("Worker", items)
+        return
+    rows = [
+        (
+            row.id,
+            f"{row.state}, drained" if row.cordoned else row.state,
+            f"{row.committed.cpu_milli / 1_000:g}/{row.offers.cpu_milli / 1_000:g}",
+            f"{row.committed.memory_bytes >> 20}/{row.offers.memory_bytes >> 20} MiB",
+            str(len(row.tasks)),
+        )
+        for row in found
+    ]
+    print_table(("WORKER", "STATE", "CPU", "MEMORY", "TASKS"), rows)
+
+
+@worker.command(
+    epilog="\b\nExamples:\n  iris worker drain iris-cpu-1-w0\n  iris worker drain iris-cpu-1-w0 --resume\n"
+)
+@controller_options
+@click.argument("id")
+@click.option("--resume", is_flag=True, help="Let it have work again.")
+def drain(id: str, controller_url: str | None, config: Path | None, resume: bool) -> None:
+    """Give a worker no new work; what runs on it runs on."""
+    from iris.rpc import iris_pb2 as pb
+    from iris.rpc.methods import DRAIN_WORKER
+
+    request = pb.DrainWorkerRequest(worker=id, resume=resume)
+    channel(controller_url, config).call(DRAIN_WORKER, request)
+    click.echo(f"{id} {'may have work again' if resume else 'gets no new work'}", err=True)

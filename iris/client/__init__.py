@@ -1,0 +1,20 @@
+"""The Python client: `IrisClient`, the jobs that it submits, and `iris_ctx()` inside a task."""
+
+from iris.client.client import IrisClient
+from iris.client.context import IrisContext, iris_ctx
+from iris.client.errors import BadRequest, JobEnded, NotFinished, NotPicklable, RemoteError
+from iris.client.job import Job, LogPiece, Task
+
+__all__ = [
+    "BadRequest",
+    "IrisClient",
+    "IrisContext",
+    "Job",
+    "JobEnded",
+    "LogPiece",
+    "NotFinished",
+    "NotPicklable",
+    "RemoteError",
+    "Task",
+    "iris_ctx",
+]

@@ -1,0 +1,93 @@
+"""A workspace as one archive: what git tracks and what it would, the same bytes for the same files.
+
+Outside a git repository all files are taken but hidden ones. Links that leave the workspace are
+refused, and so is more than the cap, naming what is largest.
+"""
+
+import gzip
+import io
+import os
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import Final
+
+from iris.exit_status import ExitStatus
+from iris.problems import Failure
+
+MAX_BUNDLE_BYTES: Final = 200 << 20
+_LARGEST: Final = 5
+
+
+class BadWorkspace(Failure, ValueError):
+    """A workspace that cannot be sent; says which file, and what would be right."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ExitStatus.BAD_INPUT)
+
+
+def pack(workspace: Path) -> bytes:
+    """The archive of a workspace.
+
+    Raises:
+        BadWorkspace: it is no folder, too large, or has a link that leaves it.
+    """
+    root = workspace.resolve()
+    if not root.is_dir():
+        raise BadWorkspace(f"{workspace}: there is no such folder")
+    names = _tracked(root)
+    if names is None:
+        names = _all_files(root)
+    files = [(name, _checked(root, name)) for name in names]
+    sizes = sorted(((path.stat().st_size, name) for name, path in files), reverse=True)
+    total = sum(size for size, _ in sizes)
+    if total > MAX_BUNDLE_BYTES:
+        largest = ", ".join(f"{name} ({size >> 20} MiB)" for size, name in sizes[:_LARGEST])
+        raise BadWorkspace(
+            f"{workspace}: {total >> 20} MiB, more than {MAX_BUNDLE_BYTES >> 20}; the largest are"
+            f" {largest}: put them into .gitignore, or name a smaller workspace"
+        )
+    out = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=out, mode="wb", compresslevel=1, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for name, path in files:
+            _add(tar, name, path)
+    return out.getvalue()
+
+
+def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
+    content = path.read_bytes()
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    member.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+    tar.addfile(member, io.BytesIO(content))
+
+
+def _tracked(root: Path) -> list[str] | None:
+    """Tracked files, and untracked ones that are not ignored; nothing outside a repository."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    try:
+        listing = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    names = dict.fromkeys(os.fsdecode(name) for name in listing.split(b"\0") if name)
+    return sorted(name for name in names if (root / name).is_file())
+
+
+def _all_files(root: Path) -> list[str]:
+    found = []
+    for folder, folders, files in os.walk(root):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        folders[:] = [name for name in folders if name != "__pycache__"]
+        place = Path(folder).relative_to(root)
+        found += [str(place / name) for name in files if not name.startswith(".")]
+    return sorted(found)
+
+
+def _checked(root: Path, name: str) -> Path:
+    path = (root / name).resolve()
+    if not path.is_relative_to(root):
+        raise BadWorkspace(f"{name}: a link that leaves the workspace; copy what it names")
+    return path

@@ -1,0 +1,287 @@
+"""The way into a cluster from Python: submit, find, list."""
+
+import getpass
+import hashlib
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from iris.client.bundle import pack
+from iris.client.errors import BadRequest, NotPicklable
+from iris.client.job import PATIENCE_S, Job
+from iris.cluster.types import (
+    PYTHON_MINOR,
+    Constraint,
+    Entrypoint,
+    EnvironmentSpec,
+    JobRequest,
+    ResourceSpec,
+)
+from iris.core.ids import is_name
+from iris.rpc import codec
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.addresses import parse_address
+from iris.rpc.channel import Channel
+from iris.rpc.methods import CHUNK_BYTES, HAS_BLOB, LIST_JOBS, PUT_BLOB, SUBMIT_JOB
+
+if TYPE_CHECKING:
+    from iris.client.local import LocalCluster
+
+NAME_HELP: Final = "use 1 to 63 letters, digits, `_`, `.` or `-`, no `.` or `-` first"
+INLINE_BYTES: Final = 1 << 20
+"""Blobs that together are no larger travel with the submission."""
+
+
+class IrisClient:
+    """A connection to one cluster; a context manager that closes it."""
+
+    def __init__(
+        self,
+        channel: Channel,
+        *,
+        workspace: Path | None = None,
+        user: str | None = None,
+        local: "LocalCluster | None" = None,
+    ) -> None:
+        self.channel = channel
+        self._workspace = workspace
+        self._bundle: str | None = None
+        self._user = user if user is not None else _login()
+        self._local = local
+
+    @staticmethod
+    def remote(
+        address: str,
+        *,
+        workspace: Path | None = None,
+        token: str | None = None,
+        authority: Path | None = None,
+        user: str | None = None,
+    ) -> "IrisClient":
+        """A client of a running controller.
+
+        Args:
+            address: as `http://controller:10000`, or https for TLS.
+            workspace: a folder whose files every task of a job finds where it starts.
+            token: who you are; `IRIS_TOKEN` if not given.
+            authority: the certificate that signed the controller's, if no public authority did;
+                `IRIS_AUTHORITY` if not given.
+            user: in whose name, on a controller that asks for no token; your login if not given.
+
+        Raises:
+            BadAddress: the address is none.
+            OSError: the authority cannot be read.
+        """
+        shown = token if token is not None else os.environ.get("IRIS_TOKEN", "")
+        if authority is None and os.environ.get("IRIS_AUTHORITY"):
+            authority = Path(os.environ["IRIS_AUTHORITY"])
+        channel = Channel(parse_address(address), token=shown, authority=authority)
+        return IrisClient(channel, workspace=workspace, user=user)
+
+    @staticmethod
+    def local(*, workspace: Path | None = None, cpu: int | None = None) -> "IrisClient":
+        """A client of a cluster of its own on this machine, which ends with it.
+
+        Args:
+            workspace: as of `remote`.
+            cpu: cores that its tasks may use; all of the machine's if not given.
+        """
+        from iris.client.local import LocalCluster
+
+        cluster = LocalCluster.start(cpu)
+        channel = Channel(parse_address(cluster.url))
+        return IrisClient(channel, workspace=workspace, local=cluster)
+
+    def close(self) -> None:
+        """End the connection, and the local cluster if it is one."""
+        self.channel.close()
+        if self._local is not None:
+            self._local.stop()
+
+    def __enter__(self) -> "IrisClient":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- jobs ----------------------------------------------------------------------------------
+
+    def submit(  # noqa: PLR0913
+        self,
+        entrypoint: Entrypoint,
+        name: str,
+        *,
+        resources: ResourceSpec = ResourceSpec(),  # noqa: B008
+        environment: EnvironmentSpec = EnvironmentSpec(),  # noqa: B008
+        replicas: int = 1,
+        coscheduled: bool = False,
+        constraints: Sequence[Constraint] = (),
+        ports: Sequence[str] = (),
+        band: str = "interactive",
+        max_retries_failure: int = 0,
+        max_retries_preemption: int = 100,
+        scheduling_timeout: float | str | None = None,
+        timeout: float | str | None = None,
+        request_id: str | None = None,
+    ) -> Job:
+        """Submit a job; it is on the controller's disk when this returns.
+
+        Args:
+            entrypoint: what each task runs.
+            name: unique among the user's jobs, or among its parent's.
+            resources: of one task.
+            environment: variables and packages.
+            replicas: how many tasks.
+            coscheduled: all at once on one slice, or none.
+            constraints: where it may run.
+            ports: names of ports that each task wants, told as IRIS_PORT_<NAME>.
+            band: `production`, `interactive` or `batch`.
+            max_retries_failure: how often a task that failed is tried again.
+            max_retries_preemption: how often one that lost its machine is.
+            scheduling_timeout: seconds or `10m`; if it has not started by then, it is unschedulable.
+            timeout: seconds or `10m`; a task that runs longer has failed.
+            request_id: the same twice is the same job; drawn if not given.
+
+        Raises:
+            NotPicklable: the call cannot be sent.
+            BadRequest: a value cannot be, said in a sentence; so does `BadQuantity` of a unit.
+            RemoteError: the controller refused, or was away for `PATIENCE_S`.
+        """
+        for what, text in (("name", name), ("user", self._user)):
+            if not is_name(text):
+                raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
+        if replicas < 1:
+            raise BadRequest(f"replicas: {replicas} is less than 1")
+        request = JobRequest(
+            name=name,
+            user=self._user,
+            resources=resources,
+            environment=environment,
+            replicas=replicas,
+            coscheduled=coscheduled,
+            constraints=constraints,
+            ports=ports,
+            band=band,
+            max_retries_failure=max_retries_failure,
+            max_retries_preemption=max_retries_preemption,
+            scheduling_timeout=scheduling_timeout,
+            timeout=timeout,
+            parent=os.environ.get("IRIS_JOB_ID"),
+        )
+        return self._send(entrypoint, request, request_id or secrets.token_hex(16))
+
+    def _send(self, entrypoint: Entrypoint, request: JobRequest, request_id: str) -> Job:
+        launch = pb.Launch(
+            command=entrypoint.command,
+            bundle=self._bundle_digest(),
+            python_minor=PYTHON_MINOR,
+            pip=request.environment.pip_packages,
+            extras=request.environment.extras,
+            sync=request.environment.sync,
+        )
+        blobs = []
+        if entrypoint.call is not None:
+            call = pickled(entrypoint.call)
+            launch.call = _digest(call)
+            blobs.append(call)
+        description = launch.SerializeToString(deterministic=True)
+        spec = request.spec(_digest(description))
+        inline = [description]
+        for blob in blobs:
+            if len(blob) <= INLINE_BYTES:
+                inline.append(blob)
+            else:
+                self._upload(blob)
+        message = pb.SubmitJobRequest(
+            request_id=request_id,
+            spec=codec.spec_to_wire(spec),
+            blobs=[pb.Blob(content=content) for content in inline],
+        )
+        answer = self.channel.call(SUBMIT_JOB, message, patience_s=PATIENCE_S)
+        return Job(self.channel, answer.job)
+
+    def _bundle_digest(self) -> str:
+        if self._workspace is None:
+            return ""
+        if self._bundle is None:
+            self._bundle = self._upload(pack(self._workspace))
+        return self._bundle
+
+    def _upload(self, content: bytes) -> str:
+        digest = _digest(content)
+        if not self.channel.call(HAS_BLOB, pb.HasBlobRequest(sha256=digest)).present:
+            self.channel.send(PUT_BLOB, _pieces(content))
+        return digest
+
+    def job(self, id: str) -> Job:
+        """A job by its path, as `/alice/train`; nothing is asked yet."""
+        return Job(self.channel, id)
+
+    def jobs(
+        self, *, user: str | None = None, state: str | None = None, limit: int = 100
+    ) -> list[pb.Job]:
+        """The newest jobs, in short."""
+        request = pb.ListJobsRequest(user=user or "", state=state or "", limit=limit)
+        return list(self.channel.call(LIST_JOBS, request).jobs)
+
+
+def pickled(call: tuple[Any, ...]) -> bytes:
+    """A call as bytes; functions of the program's own modules travel by value where they must.
+
+    Raises:
+        NotPicklable: something in it cannot be sent.
+    """
+    import cloudpickle
+
+    function, args, named = call
+    try:
+        return bytes(cloudpickle.dumps((function, args, named)))
+    except Exception as error:
+        culprit = next(
+            (what for what, part in _parts(function, args, named) if not _can_pickle(part)),
+            "the call",
+        )
+        name = getattr(function, "__name__", repr(function))
+        raise NotPicklable(
+            f"{name} cannot be sent: {culprit} cannot be pickled ({error}); make what it needs"
+            " inside the function"
+        ) from error
+
+
+def _parts(
+    function: object, args: tuple[Any, ...], named: dict[str, Any]
+) -> Iterator[tuple[str, object]]:
+    yield "the function, or something that it closes over,", function
+    for number, value in enumerate(args):
+        yield f"argument {number}, of type {type(value).__name__},", value
+    for name, value in named.items():
+        yield f"argument {name!r}, of type {type(value).__name__},", value
+
+
+def _can_pickle(value: object) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:  # noqa: BLE001
+        return False
+    return True
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _pieces(content: bytes) -> Iterator[pb.PutBlobRequest]:
+    for start in range(0, len(content), CHUNK_BYTES):
+        yield pb.PutBlobRequest(content=content[start : start + CHUNK_BYTES])
+
+
+def _login() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid{os.getuid()}" if sys.platform != "win32" else "user"

@@ -1,0 +1,171 @@
+"""A job that was submitted, and its tasks, as their user sees them."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from iris.client.errors import END_STATUS, JobEnded, NotFinished
+from iris.exit_status import ExitStatus
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.channel import Channel
+from iris.rpc.errors import RemoteError
+from iris.rpc.methods import EXPLAIN_JOB, GET_JOB, GET_RESULT, LONG_POLL_MS, READ_LOG, STOP_JOB
+
+PATIENCE_S: Final = 600.0
+"""Whoever waits for a job bears it when the controller is away for so long."""
+
+_RETRY_S: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class LogPiece:
+    """Some bytes of a task's log."""
+
+    task: str
+    attempt: int
+    content: bytes
+
+
+class Task:
+    """One of a job's tasks."""
+
+    def __init__(self, channel: Channel, id: str) -> None:
+        self._channel = channel
+        self.id = id
+
+    def logs(self, *, attempt: int | None = None) -> str:
+        """What an attempt has written so far; the last one unless another is named.
+
+        Raises:
+            RemoteError: the controller refused, or did not answer.
+        """
+        pieces = self.stream_logs(attempt=attempt, follow=False)
+        return b"".join(piece.content for piece in pieces).decode(errors="replace")
+
+    def stream_logs(
+        self, *, attempt: int | None = None, follow: bool = True, tail_bytes: int = 0
+    ) -> Iterator[LogPiece]:
+        """What is written, as it comes, without loss or repetition, to the end of the task.
+
+        A broken connection is taken up at the byte where it broke.
+
+        Raises:
+            RemoteError: the controller refused, or did not answer for `PATIENCE_S`.
+        """
+        request = pb.ReadLogRequest(
+            task=self.id, attempt=attempt, follow=follow, tail_bytes=tail_bytes
+        )
+        give_up = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                for chunk in self._channel.stream(READ_LOG, request):
+                    if chunk.end:
+                        return
+                    give_up = time.monotonic() + PATIENCE_S
+                    yield LogPiece(self.id, chunk.attempt, chunk.content)
+                    request.offset, request.attempt = chunk.offset, chunk.attempt
+                    request.tail_bytes = 0
+                    if attempt is None:
+                        request.ClearField("attempt")
+            except RemoteError as error:
+                if not error.is_passing or time.monotonic() > give_up:
+                    raise
+                time.sleep(_RETRY_S)
+
+
+class Job:
+    """A submitted job; holds nothing but its name, so that it can be found again by that."""
+
+    def __init__(self, channel: Channel, id: str) -> None:
+        self._channel = channel
+        self.id = id
+
+    def __repr__(self) -> str:
+        return f"Job({self.id!r})"
+
+    def status(self) -> pb.Job:
+        """Everything on record of it.
+
+        Raises:
+            RemoteError: it is not known, or the controller did not answer.
+        """
+        return self._ask(0)
+
+    def _ask(self, wait_ms: int) -> pb.Job:
+        request = pb.GetJobRequest(job=self.id, wait_ms=wait_ms)
+        return self._channel.call(GET_JOB, request, patience_s=PATIENCE_S).job
+
+    def tasks(self) -> list[Task]:
+        """Its tasks, by index."""
+        return [Task(self._channel, task.id) for task in self.status().details]
+
+    def wait(self, timeout: float | None = None, *, stream_logs: bool = False) -> pb.Job:
+        """The job, once it has ended, however it has.
+
+        Args:
+            timeout: seconds for all of it; no limit without.
+            stream_logs: print what the first task writes meanwhile.
+
+        Raises:
+            NotFinished: the time was over before; the job goes on.
+            RemoteError: the controller was away for `PATIENCE_S`, or does not know the job.
+        """
+        end = None if timeout is None else time.monotonic() + timeout
+        if stream_logs and timeout is None:
+            for piece in Task(self._channel, f"{self.id}:0").stream_logs():
+                sys.stdout.write(piece.content.decode(errors="replace"))
+                sys.stdout.flush()
+        while True:
+            left = LONG_POLL_MS if end is None else int(1_000 * (end - time.monotonic()))
+            job = self._ask(max(0, min(LONG_POLL_MS, left)))
+            if job.state in END_STATUS:
+                return job
+            if end is not None and time.monotonic() >= end:
+                raise NotFinished(f"job {self.id} is {job.state} after {timeout} s; it goes on")
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the first task's call returned, once the job has succeeded.
+
+        Raises:
+            JobEnded: the job ended otherwise; its cause is what the call raised, if it did.
+            NotFinished: the time was over before.
+        """
+        job = self.wait(timeout)
+        kind, value, trace = self._returned(0, job)
+        if job.state == "succeeded" and kind == "returned":
+            return value
+        why = job.why or next((task.why for task in job.details if task.why), "")
+        ended = JobEnded(self.id, job.state, why)
+        if kind == "raised":
+            ended.add_note(trace)
+            raise ended from value
+        raise ended
+
+    def _returned(self, index: int, job: pb.Job) -> tuple[str, Any, str]:
+        request = pb.GetResultRequest(task=f"{self.id}:{index}")
+        try:
+            content = b"".join(chunk.content for chunk in self._channel.stream(GET_RESULT, request))
+        except RemoteError as error:
+            if error.status is not ExitStatus.NOT_FOUND:
+                raise
+            return ("returned" if job.state == "succeeded" else "nothing"), None, ""
+        import cloudpickle
+
+        kind, value, trace = cloudpickle.loads(content)
+        return kind, value, trace
+
+    def terminate(self) -> None:
+        """Stop it, with everything below it.
+
+        Raises:
+            RemoteError: it is somebody else's, or not known.
+        """
+        request = pb.StopJobRequest(request_id=f"{self.id}/{time.time_ns()}", job=self.id)
+        self._channel.call(STOP_JOB, request, patience_s=PATIENCE_S)
+
+    def why(self) -> list[str]:
+        """Why it waits, or how it ended, in sentences."""
+        request = pb.ExplainJobRequest(job=self.id)
+        return list(self._channel.call(EXPLAIN_JOB, request).sentences)

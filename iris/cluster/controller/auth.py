@@ -1,0 +1,133 @@
+"""Who calls: tokens of users, of workers and of tasks, and what each of them may ask for.
+
+Without configured tokens the controller serves its own machine only, and everybody there is an
+administrator under the name that they give. Secrets are compared in constant time and never told.
+"""
+
+import hmac
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import jwt
+
+from iris.config import Auth, Secret, SecretSource
+from iris.core.ids import JobId, UserName, WorkerId
+from iris.rpc.methods import Kind
+
+_ALGORITHM: Final = "HS256"
+
+
+class NotPermitted(Exception):
+    """The caller may not do that; says what is missing."""
+
+
+class NotSignedIn(NotPermitted):
+    """The caller showed no token, or one that nobody knows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever made a call."""
+
+    kind: Kind
+    user: UserName | None = None  # None: a worker, or anybody on the own machine
+    tree: JobId | None = None  # None: not limited to one tree of jobs
+    worker: WorkerId | None = None  # None: not bound to one worker's name
+
+    def may_see(self, job: JobId) -> bool:
+        """Whether a job is within what the caller is limited to."""
+        return self.tree is None or job == self.tree or job.startswith(f"{self.tree}/")
+
+    def check_worker(self, worker: WorkerId) -> None:
+        """Refuse a worker that speaks for another.
+
+        Raises:
+            NotPermitted: its token is bound to another name.
+        """
+        if self.worker is not None and self.worker != worker:
+            raise NotPermitted(f"this token is that of {self.worker}, and not of {worker}")
+
+
+class Doorkeeper:
+    """Knows the tokens."""
+
+    def __init__(self, auth: Auth, key: bytes) -> None:
+        """Knows the configured tokens, and signs those of tasks with `key`.
+
+        Raises:
+            ValueError: a token's source, a variable or a file, is missing.
+        """
+        self._users: Mapping[UserName, str] = {user: _read(word) for user, word in auth.tokens}
+        self._admins = frozenset(auth.admins)
+        self._worker = _read(auth.worker_token) if auth.worker_token is not None else ""
+        self._key = key
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody needs a token: then only the own machine is served."""
+        return not self._users
+
+    def caller(self, token: str) -> Caller:
+        """Whose token this is.
+
+        Raises:
+            NotSignedIn: nobody's.
+        """
+        if token.count(".") == 2:
+            found = self._signed(token)
+            if found is not None:
+                return found
+        if self._worker and hmac.compare_digest(token.encode(), self._worker.encode()):
+            return Caller(Kind.WORKER)
+        for user, word in self._users.items():
+            if hmac.compare_digest(token.encode(), word.encode()):
+                return Caller(Kind.ADMIN if user in self._admins else Kind.USER, user)
+        if self.is_open:
+            return Caller(Kind.ADMIN)
+        if not token:
+            raise NotSignedIn("this controller asks for a token, and none was shown")
+        raise NotSignedIn("the token is not known to this controller")
+
+    def task_token(self, root: JobId) -> str:
+        """A token for the tasks of one tree of jobs; it is good as long as the tree's root may run."""
+        return jwt.encode({"tree": root}, self._key, algorithm=_ALGORITHM)
+
+    def worker_token(self, worker: WorkerId) -> str:
+        """A token for one worker and no other."""
+        return jwt.encode({"worker": worker}, self._key, algorithm=_ALGORITHM)
+
+    def _signed(self, token: str) -> Caller | None:
+        try:
+            claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM])
+        except jwt.InvalidTokenError:
+            return None
+        if "worker" in claims:
+            return Caller(Kind.WORKER, worker=WorkerId(str(claims["worker"])))
+        tree = JobId(str(claims["tree"]))
+        return Caller(Kind.TASK, UserName(tree.split("/")[1]), tree)
+
+
+def _read(secret: Secret) -> str:
+    match secret.source:
+        case SecretSource.VALUE:
+            return secret.word
+        case SecretSource.ENVIRONMENT:
+            if not os.environ.get(secret.word):
+                raise ValueError(f"auth: the variable {secret.word} is not set")
+            return os.environ[secret.word]
+        case SecretSource.FILE:
+            return Path(secret.word).read_text(encoding="utf-8").strip()
+
+
+def signing_key(root: Path) -> bytes:
+    """The key that task tokens are signed with: drawn once, kept beside the journal, for its owner only."""
+    path = root / "signing.key"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    return path.read_bytes()

@@ -1,0 +1,318 @@
+"""What users and operators ask of the controller: requests become facts, answers come from views."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NoReturn
+
+import grpc
+from google.protobuf.message import DecodeError
+
+from iris import __version__
+from iris.cluster.controller.auth import Caller, NotPermitted
+from iris.cluster.controller.store import Store, TooLarge, read_pieces
+from iris.cluster.controller.turns import TurnLoop
+from iris.core import effects as ef
+from iris.core import events as ev
+from iris.core.explain import why_not_scaling, why_waiting
+from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
+from iris.core.instant import Millis
+from iris.core.lifecycle import ENDED_JOB, JobState
+from iris.core.reasons import sentences
+from iris.core.spec import JobSpec
+from iris.core.state import ClusterState
+from iris.core.views import JobView, group_views, job_page, job_view, slice_views, worker_views
+from iris.rpc import codec
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.methods import LONG_POLL_MS, Kind
+
+MAX_PAGE: Final = 1_000
+_STATUS: Final = {
+    ef.Refusal.INVALID: grpc.StatusCode.INVALID_ARGUMENT,
+    ef.Refusal.UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    ef.Refusal.CONFLICT: grpc.StatusCode.ALREADY_EXISTS,
+}
+
+
+class Refused(Exception):
+    """A call that is answered with an error."""
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def unknown(what: str) -> NoReturn:
+    """Refuse a call that names what is not there."""
+    raise Refused(grpc.StatusCode.NOT_FOUND, f"{what} is not known")
+
+
+class Handlers:
+    """The calls of `ControllerService`."""
+
+    def __init__(self, loop: TurnLoop, store: Store, recovery: tuple[int, int]) -> None:
+        """Handlers of one controller.
+
+        Args:
+            loop: where facts go.
+            store: where blobs and results are.
+            recovery: turns that were replayed at the start, and the milliseconds that it took.
+        """
+        self._loop = loop
+        self._store = store
+        self._recovery = recovery
+        self._started_at = loop.clock.now()
+
+    @property
+    def state(self) -> ClusterState:
+        """The cluster as it is between two turns."""
+        return self._loop.controller.state
+
+    # ---- jobs ----------------------------------------------------------------------------------
+
+    async def submit_job(
+        self, request: pb.SubmitJobRequest, caller: Caller
+    ) -> pb.SubmitJobResponse:
+        """Admit a job; the same request id twice is the same job."""
+        if not request.request_id:
+            raise codec.Malformed("request_id: a submission needs one, so that it can be repeated")
+        spec = self._owned(codec.spec_from_wire(request.spec), caller)
+        for blob in request.blobs:
+            self._store.put(blob.content)
+        self._check_launch(spec.payload)
+        asked = RequestId(f"{spec.user}/{request.request_id}")
+        answer = await self._loop.ask(asked, ev.JobSubmitted(asked, spec))
+        job = _granted(answer).job
+        assert job is not None, asked
+        return pb.SubmitJobResponse(job=job)
+
+    def _owned(self, spec: JobSpec, caller: Caller) -> JobSpec:
+        """The job under its caller's name and limits."""
+        if caller.tree is not None:
+            if spec.parent is None or not caller.may_see(spec.parent):
+                raise NotPermitted(f"this token submits below {caller.tree} only")
+        elif spec.parent is not None and spec.parent not in self.state.jobs:
+            unknown(f"parent {spec.parent}")
+        if caller.user is None or spec.user == caller.user:
+            return spec
+        if spec.user:
+            raise NotPermitted(f"{caller.user} cannot submit in the name of {spec.user}")
+        return replace(spec, user=caller.user)
+
+    def _check_launch(self, payload: str) -> None:
+        path = self._store.blob(payload)
+        if path is None:
+            raise codec.Malformed(f"payload: there is no blob {payload!r}; send it with the job")
+        try:
+            launch = pb.Launch.FromString(path.read_bytes())
+        except DecodeError as error:
+            raise codec.Malformed("payload: the blob is no launch description") from error
+        for digest in (launch.call, launch.bundle):
+            if digest and self._store.blob(digest) is None:
+                raise codec.Malformed(f"payload: there is no blob {digest!r}; send it first")
+        if not launch.command and not launch.call:
+            raise codec.Malformed("payload: neither a command nor a call is to be run")
+
+    async def get_job(self, request: pb.GetJobRequest, caller: Caller) -> pb.GetJobResponse:
+        """A job with everything on record, at once or when it has ended."""
+        job = JobId(request.job)
+        view = self._job(job, caller)
+        end = asyncio.get_running_loop().time() + min(request.wait_ms, LONG_POLL_MS) / 1_000
+        changed = self._loop.watch()
+        try:
+            while view.line.state not in ENDED_JOB:
+                left = end - asyncio.get_running_loop().time()
+                if left <= 0:
+                    break
+                changed.clear()
+                try:
+                    async with asyncio.timeout(left):
+                        await changed.wait()
+                except TimeoutError:
+                    break
+                if self.state.jobs.get(job) is None or self.state.jobs[job].ended_at is not None:
+                    view = self._job(job, caller)
+        finally:
+            self._loop.unwatch(changed)
+        return pb.GetJobResponse(job=codec.job_to_wire(self._job(job, caller)))
+
+    def check_tree(self, job: JobId, caller: Caller) -> None:
+        """Refuse a caller that is limited to another tree of jobs."""
+        if not caller.may_see(job):
+            raise NotPermitted(f"this token is limited to {caller.tree}")
+
+    def _job(self, job: JobId, caller: Caller) -> JobView:
+        self.check_tree(job, caller)
+        view = job_view(self.state, job)
+        if view is None:
+            unknown(f"job {job or 'without a name'}")
+        return view
+
+    async def list_jobs(self, request: pb.ListJobsRequest, caller: Caller) -> pb.ListJobsResponse:
+        """A page of jobs, newest first."""
+        page = job_page(
+            self.state,
+            user=UserName(request.user) if request.user else None,
+            job_state=codec.word(JobState, request.state, "state") if request.state else None,
+            limit=min(request.limit or MAX_PAGE, MAX_PAGE),
+        )
+        lines = [line for line in page.jobs if caller.may_see(line.id)]
+        total = page.total if caller.tree is None else len(lines)
+        return pb.ListJobsResponse(
+            jobs=[codec.job_line_to_wire(line) for line in lines], total=total
+        )
+
+    async def stop_job(self, request: pb.StopJobRequest, caller: Caller) -> pb.StopJobResponse:
+        """Stop a job and its whole tree."""
+        view = self._job(JobId(request.job), caller)
+        owner = view.line.user
+        if caller.kind is Kind.USER and caller.user != owner:
+            raise NotPermitted(f"{request.job} belongs to {owner}")
+        asked = RequestId(f"stop/{request.request_id}")
+        user = caller.user if caller.user is not None else owner
+        _granted(await self._loop.ask(asked, ev.JobStopRequested(asked, view.line.id, user)))
+        return pb.StopJobResponse()
+
+    async def explain_job(
+        self, request: pb.ExplainJobRequest, caller: Caller
+    ) -> pb.ExplainJobResponse:
+        """Why a job waits, in the words of what refused its placement; or how it ended."""
+        view = self._job(JobId(request.job), caller)
+        if view.line.state in ENDED_JOB:
+            why = view.why or next((task.why for task in view.tasks if task.why), "")
+            said: tuple[str, ...] = (
+                f"{view.line.state.value}: {why}" if why else view.line.state.value,
+            )
+        else:
+            said = sentences(why_waiting(self.state, view.line.id, self._loop.clock.now()))
+        return pb.ExplainJobResponse(sentences=said, state=view.line.state.value)
+
+    async def get_result(
+        self, request: pb.GetResultRequest, caller: Caller
+    ) -> AsyncIterator[pb.Chunk]:
+        """What the last attempt of a task has returned or raised, pickled."""
+        task = codec.task_from_wire(request.task)
+        path = self._result_of(task, caller)
+        for _, piece in read_pieces(path, 0):
+            yield pb.Chunk(content=piece)
+            await asyncio.sleep(0)
+
+    def _result_of(self, name: TaskId, caller: Caller) -> Path:
+        task = self.state.tasks.get(name)
+        if task is None:
+            unknown(f"task {name}")
+        self._job(task.job, caller)
+        for attempt in reversed(task.attempts):
+            path = self._store.result(name, attempt.number)
+            if path.is_file():
+                return path
+        unknown(f"a result of task {name}")
+
+    # ---- the cluster ---------------------------------------------------------------------------
+
+    async def list_workers(
+        self, _: pb.ListWorkersRequest, _caller: Caller
+    ) -> pb.ListWorkersResponse:
+        """All workers."""
+        return pb.ListWorkersResponse(
+            workers=[codec.worker_to_wire(view) for view in worker_views(self.state)]
+        )
+
+    async def drain_worker(
+        self, request: pb.DrainWorkerRequest, _: Caller
+    ) -> pb.DrainWorkerResponse:
+        """Give a worker no new work, or let it have some again."""
+        if WorkerId(request.worker) not in self.state.workers:
+            unknown(f"worker {request.worker}")
+        self._loop.deliver(ev.WorkerDrainRequested(WorkerId(request.worker), request.resume))
+        await self._next_turn()
+        return pb.DrainWorkerResponse()
+
+    async def _next_turn(self) -> None:
+        changed = self._loop.watch()
+        try:
+            await changed.wait()
+        finally:
+            self._loop.unwatch(changed)
+
+    async def list_slices(self, request: pb.ListSlicesRequest, _: Caller) -> pb.ListSlicesResponse:
+        """The slices of a group, or all."""
+        group = GroupName(request.group) if request.group else None
+        return pb.ListSlicesResponse(
+            slices=[codec.slice_to_wire(view) for view in slice_views(self.state, group)]
+        )
+
+    async def terminate_slice(
+        self, request: pb.TerminateSliceRequest, _: Caller
+    ) -> pb.TerminateSliceResponse:
+        """Give up a slice at once, work and all."""
+        asked = RequestId(f"terminate/{request.request_id}")
+        event = ev.SliceTerminateRequested(asked, SliceId(request.slice))
+        _granted(await self._loop.ask(asked, event))
+        return pb.TerminateSliceResponse()
+
+    async def create_slice(
+        self, request: pb.CreateSliceRequest, _: Caller
+    ) -> pb.CreateSliceResponse:
+        """Ask for one more slice of a group."""
+        asked = RequestId(f"create/{request.request_id}")
+        keep = Millis(max(0, request.keep_ms))
+        event = ev.SliceCreateRequested(asked, GroupName(request.group), keep)
+        _granted(await self._loop.ask(asked, event))
+        return pb.CreateSliceResponse()
+
+    async def get_status(self, _: pb.GetStatusRequest, _caller: Caller) -> pb.GetStatusResponse:
+        """The controller and its groups, in numbers."""
+        state = self.state
+        groups = [
+            codec.group_to_wire(view, sentences(why_not_scaling(state, view.spec.name)))
+            for view in group_views(state)
+        ]
+        turns, span = self._recovery
+        return pb.GetStatusResponse(
+            version=__version__,
+            started_at_ms=self._started_at,
+            now_ms=self._loop.clock.now(),
+            turns=self._loop.journal.turns,
+            groups=groups,
+            workers=len(state.workers),
+            jobs=len(state.jobs),
+            recovered_turns=turns,
+            recovery_ms=span,
+        )
+
+    # ---- blobs ---------------------------------------------------------------------------------
+
+    async def has_blob(self, request: pb.HasBlobRequest, _: Caller) -> pb.HasBlobResponse:
+        """Whether a blob need not be sent."""
+        return pb.HasBlobResponse(present=self._store.blob(request.sha256) is not None)
+
+    async def put_blob(
+        self, requests: AsyncIterator[pb.PutBlobRequest], _: Caller
+    ) -> pb.PutBlobResponse:
+        """Keep a blob under its digest."""
+        incoming = self._store.receive_blob()
+        try:
+            async for request in requests:
+                incoming.write(request.content)
+            return pb.PutBlobResponse(sha256=incoming.keep())
+        except TooLarge as error:
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the blob has {error}") from error
+        finally:
+            incoming.drop()
+
+    async def get_blob(self, request: pb.GetBlobRequest, _: Caller) -> AsyncIterator[pb.Chunk]:
+        """A blob, in pieces."""
+        path = self._store.blob(request.sha256)
+        if path is None:
+            unknown(f"blob {request.sha256!r}")
+        for _offset, piece in read_pieces(path, 0):
+            yield pb.Chunk(content=piece)
+            await asyncio.sleep(0)
+
+
+def _granted(answer: ef.Accepted | ef.Rejected) -> ef.Accepted:
+    if isinstance(answer, ef.Rejected):
+        raise Refused(_STATUS[answer.refusal], answer.why)
+    return answer

@@ -1,0 +1,98 @@
+"""`python -m iris.cluster.controller.main serve --config=cluster.yaml`: one controller, until SIGTERM.
+
+A controller that is started again on the same folder takes up where the last one was, however that
+ended; tasks run on meanwhile.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from iris.cluster.controller.journal import JournalError
+from iris.cluster.controller.server import AddressInUse
+from iris.cluster.controller.service import (
+    CannotServe,
+    ControllerService,
+    Options,
+    Provider,
+    Surroundings,
+)
+from iris.config import ClusterConfig, Local, load_cluster
+from iris.exit_status import ExitStatus
+from iris.problems import BadInput
+
+_log = logging.getLogger(__name__)
+
+
+def provider_of(config: ClusterConfig) -> Callable[[Surroundings], Provider]:
+    """What makes the provider that a configuration names.
+
+    Raises:
+        CannotServe: this version has none of that type.
+    """
+    if not isinstance(config.provider, Local):
+        raise CannotServe("provider: this version serves `provider: {type: local}` only")
+    tls = config.controller.tls
+    authority = tls.cert if tls is not None else None
+
+    def provide(around: Surroundings) -> Provider:
+        from iris.cluster.vm.local import LocalSettings, LocalVmManager
+
+        settings = LocalSettings(around.root / "vms", around.url, authority)
+        return LocalVmManager(
+            settings, around.groups, around.worker_token, around.clock, around.deliver
+        )
+
+    return provide
+
+
+def run(config: ClusterConfig, options: Options, ready: Callable[[ControllerService], None]) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status, with what went wrong on the log."""
+    try:
+        asyncio.run(_serve(config, options, ready))
+    except (JournalError, CannotServe, AddressInUse, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        conflict = isinstance(error, JournalError | AddressInUse)
+        return ExitStatus.CONFLICT if conflict else ExitStatus.BAD_INPUT
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return ExitStatus.FAILED
+    return ExitStatus.DONE
+
+
+async def _serve(
+    config: ClusterConfig, options: Options, ready: Callable[[ControllerService], None]
+) -> None:
+    service = ControllerService(config, options, provider_of(config))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, service.close)
+    await service.serve(ready)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run a controller; the exit status."""
+    parser = argparse.ArgumentParser(prog="iris-controller", description=__doc__)
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    serve = verbs.add_parser("serve", help="serve until SIGTERM")
+    serve.add_argument("--config", type=Path, required=True, help="cluster.yaml")
+    serve.add_argument("--root", type=Path, help="instead of storage.root")
+    serve.add_argument("--port", type=int, help="instead of controller.vm.port")
+    arguments = parser.parse_args(words)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        config = load_cluster(arguments.config)
+    except BadInput as error:
+        print(error.render(), file=sys.stderr)  # noqa: T201
+        return ExitStatus.BAD_INPUT
+    root = arguments.root if arguments.root is not None else Path(config.storage.root)
+    port = arguments.port if arguments.port is not None else config.controller.port
+    options = Options(root, port, end_workers=False)
+    return run(config, options, lambda service: _log.info("serving at %s", service.url))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,152 @@
+"""The gRPC server: every method of the table, with its caller checked and its errors told in full sentences."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import grpc
+import grpc.aio
+
+from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
+from iris.cluster.controller.handlers import Refused
+from iris.config import Tls
+from iris.rpc.codec import Malformed
+from iris.rpc.methods import MAX_MESSAGE_BYTES, METHODS, Kind, Method, Stream
+
+_log = logging.getLogger(__name__)
+
+Handler: TypeAlias = Callable[[Any, Caller], Awaitable[Any]]
+StreamHandler: TypeAlias = Callable[[Any, Caller], AsyncIterator[Any]]
+_Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+OPTIONS: Final = (
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.so_reuseport", 0),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+
+class AddressInUse(Exception):
+    """The port is taken, or may not be used."""
+
+
+class Server:
+    """A listening server."""
+
+    def __init__(self, handlers: Mapping[str, object], door: Doorkeeper) -> None:
+        """A server that does not listen yet.
+
+        Args:
+            handlers: by service, an object with a method for each call, in snake_case.
+            door: who knows the callers.
+        """
+        self._door = door
+        self._server = grpc.aio.server(options=OPTIONS)
+        for service in dict.fromkeys(method.service for method in METHODS):
+            table = {
+                method.name: self._handler(method, getattr(handlers[service], _snake(method.name)))
+                for method in METHODS
+                if method.service == service
+            }
+            generic = grpc.method_handlers_generic_handler(f"iris.v1.{service}", table)
+            self._server.add_generic_rpc_handlers((generic,))
+
+    async def listen(self, host: str, port: int, tls: Tls | None) -> int:
+        """Listen, and return the port.
+
+        Raises:
+            AddressInUse: somebody else listens there.
+            OSError: a certificate or its key cannot be read.
+        """
+        address = f"{host}:{port}"
+        try:
+            if tls is None:
+                bound = self._server.add_insecure_port(address)
+            else:
+                pair = (tls.key.read_bytes(), tls.cert.read_bytes())
+                credentials = grpc.ssl_server_credentials([pair])
+                bound = self._server.add_secure_port(address, credentials)
+        except RuntimeError as error:
+            raise AddressInUse(f"cannot listen on {address}: it is in use, or not ours") from error
+        await self._server.start()
+        return int(bound)
+
+    async def stop(self, grace_s: float) -> None:
+        """Take no new calls, and end those under way after a while."""
+        await self._server.stop(grace_s)
+
+    # ---- one call ------------------------------------------------------------------------------
+
+    def _handler(self, method: Method[Any, Any], handle: Any) -> "grpc.RpcMethodHandler[Any, Any]":
+        words = {
+            "request_deserializer": method.request.FromString,
+            "response_serializer": method.answer.SerializeToString,
+        }
+        if method.stream is Stream.ANSWER:
+            return grpc.unary_stream_rpc_method_handler(self._streaming(method, handle), **words)
+        if method.stream is Stream.REQUEST:
+            return grpc.stream_unary_rpc_method_handler(self._unary(method, handle), **words)
+        return grpc.unary_unary_rpc_method_handler(self._unary(method, handle), **words)
+
+    def _unary(self, method: Method[Any, Any], handle: Handler) -> Any:
+        async def call(request: Any, context: _Context) -> Any:
+            try:
+                return await handle(request, self._caller(method, context))
+            except Exception as error:  # noqa: BLE001
+                await _abort(method, error, context)
+
+        return call
+
+    def _streaming(self, method: Method[Any, Any], handle: StreamHandler) -> Any:
+        async def call(request: Any, context: _Context) -> AsyncIterator[Any]:
+            try:
+                async for answer in handle(request, self._caller(method, context)):
+                    yield answer
+            except Exception as error:  # noqa: BLE001
+                await _abort(method, error, context)
+
+        return call
+
+    def _caller(self, method: Method[Any, Any], context: _Context) -> Caller:
+        caller = self._door.caller(_token(context))
+        if caller.kind in method.kinds:
+            return caller
+        if self._door.is_open and caller.kind is Kind.ADMIN:
+            return caller  # On the own machine, without tokens, everybody is everything.
+        if caller.kind is Kind.ADMIN and Kind.USER in method.kinds:
+            return caller
+        raise NotPermitted(f"a token of a {caller.kind.value} is not good for {method.name}")
+
+
+def _token(context: _Context) -> str:
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization" and isinstance(value, str):
+            return value.removeprefix("Bearer ")
+    return ""
+
+
+async def _abort(method: Method[Any, Any], error: Exception, context: _Context) -> None:
+    """End a call with what its error means; what nobody expected is logged, and not told."""
+    match error:
+        case Refused():
+            await context.abort(error.code, str(error))
+        case Malformed():
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        case NotSignedIn():
+            await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
+        case NotPermitted():
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
+        case asyncio.CancelledError() | grpc.aio.AbortError():
+            raise error
+        case _:
+            _log.error("%s failed", method.name, exc_info=error)
+            message = f"a bug in the controller: {type(error).__name__}; its log has more"
+            await context.abort(grpc.StatusCode.INTERNAL, message)
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).strip("_")

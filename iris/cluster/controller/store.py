@@ -1,0 +1,189 @@
+"""What is kept by content, and what tasks leave behind: blobs, results, logs, below one folder.
+
+Everything is written beside its place and renamed into it, so that nothing half-written is ever
+found under its name. Names come from digests and from checked identifiers only.
+"""
+
+import hashlib
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from iris.core.ids import TaskId, split_task_id
+
+MAX_BLOB_BYTES: Final = 1 << 30
+MAX_RESULT_BYTES: Final = 1 << 30
+MAX_LOG_BYTES: Final = 4 << 30
+"""Of one attempt; what comes after is dropped, and a line says so."""
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_READ_BYTES: Final = 1 << 20
+
+
+class TooLarge(Exception):
+    """More bytes than the store takes in one piece."""
+
+
+class Incoming:
+    """A file that is being received, under no name yet."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        """Begin one, of at most `limit` bytes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=folder, prefix=".incoming-")
+        self._file = os.fdopen(descriptor, "wb")
+        self._path = Path(name)
+        self._limit = limit
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def write(self, content: bytes) -> None:
+        """Take some more.
+
+        Raises:
+            TooLarge: that would be more than the limit.
+        """
+        self.size += len(content)
+        if self.size > self._limit:
+            raise TooLarge(f"more than {self._limit >> 20} MiB")
+        self._digest.update(content)
+        self._file.write(content)
+
+    def keep(self, place: Path | None = None) -> str:
+        """Give it its name, below its own folder its digest, and return the digest."""
+        digest = self._digest.hexdigest()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        target = place if place is not None else self._path.parent / digest
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self._path.replace(target)
+        return digest
+
+    def drop(self) -> None:
+        """Forget it."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)
+
+
+class Store:
+    """The folder, and what is in it."""
+
+    def __init__(
+        self, root: Path, *, bundles: Path | None = None, logs: Path | None = None
+    ) -> None:
+        """A store below `root`, with blobs and logs elsewhere if that is said."""
+        self.blobs = bundles if bundles is not None else root / "blobs"
+        self.logs = logs if logs is not None else root / "logs"
+        self.results = root / "results"
+        for folder in (self.blobs, self.logs, self.results):
+            folder.mkdir(parents=True, exist_ok=True)
+            for stray in folder.glob(".incoming-*"):
+                stray.unlink()
+
+    # ---- blobs ---------------------------------------------------------------------------------
+
+    def blob(self, digest: str) -> Path | None:
+        """Where a blob is; nothing when it is not here, or the digest is none."""
+        if not _DIGEST.fullmatch(digest):
+            return None
+        path = self.blobs / digest
+        return path if path.is_file() else None
+
+    def put(self, content: bytes) -> str:
+        """Keep a small blob, and return its digest."""
+        digest = hashlib.sha256(content).hexdigest()
+        if not (self.blobs / digest).exists():
+            incoming = Incoming(self.blobs, MAX_BLOB_BYTES)
+            incoming.write(content)
+            incoming.keep()
+        return digest
+
+    def receive_blob(self) -> Incoming:
+        """A blob to be filled."""
+        return Incoming(self.blobs, MAX_BLOB_BYTES)
+
+    # ---- results -------------------------------------------------------------------------------
+
+    def result(self, task: TaskId, attempt: int) -> Path:
+        """Where the result of an attempt is, or would be."""
+        return self.results / _place(task) / f"{attempt}.pickle"
+
+    def receive_result(self) -> Incoming:
+        """A result to be filled, and kept under its attempt's place."""
+        return Incoming(self.results, MAX_RESULT_BYTES)
+
+    # ---- logs ----------------------------------------------------------------------------------
+
+    def log(self, task: TaskId, attempt: int) -> Path:
+        """Where the log of an attempt is, or would be."""
+        return self.logs / _place(task) / f"{attempt}.log"
+
+    def log_size(self, task: TaskId, attempt: int) -> int:
+        """How many bytes of it there are."""
+        path = self.log(task, attempt)
+        return path.stat().st_size if path.is_file() else 0
+
+    def append_log(self, task: TaskId, attempt: int, offset: int, content: bytes) -> int:
+        """Take a piece of a log if it goes on where the log ends; the offset that is expected next.
+
+        A piece that comes again changes nothing, one that overlaps adds what is new, and one that
+        would leave a gap is not taken: the sender goes back to what is expected.
+        """
+        path = self.log(task, attempt)
+        size = self.log_size(task, attempt)
+        if offset > size or offset + len(content) <= size:
+            return size
+        fresh = content[size - offset :]
+        if size + len(fresh) > MAX_LOG_BYTES:
+            return offset + len(content)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab") as file:
+            file.write(fresh)
+        return size + len(fresh)
+
+    def forget(self, job_folder: str) -> None:
+        """Remove logs and results of a job that is forgotten."""
+        for root in (self.logs, self.results):
+            _remove_tree(root / job_folder)
+
+
+def job_folder(task: TaskId) -> str:
+    """The folder of a task's job, relative: its path with the slashes kept and nothing else of meaning."""
+    job, _ = split_task_id(task)
+    return "/".join(f"+{part}" for part in job.strip("/").split("/"))
+
+
+def _place(task: TaskId) -> str:
+    _, index = split_task_id(task)
+    return f"{job_folder(task)}/{index}"
+
+
+def read_pieces(path: Path, offset: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:
+    """A file's content from an offset on, a MiB at a time, each with its offset."""
+    with path.open("rb") as file:
+        file.seek(offset)
+        while True:
+            most = _READ_BYTES if end is None else min(_READ_BYTES, end - offset)
+            content = file.read(most) if most > 0 else b""
+            if not content:
+                return
+            yield offset, content
+            offset += len(content)
+
+
+def _remove_tree(folder: Path) -> None:
+    """Remove a job's own files; folders of its children, which begin with `+`, stay."""
+    if not folder.is_dir():
+        return
+    for entry in folder.iterdir():
+        if entry.name.startswith("+"):
+            continue
+        for file in entry.iterdir():
+            file.unlink()
+        entry.rmdir()
+    if not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,224 @@
+"""What workers say and are told: registration, the exchange of whole truths, results and logs."""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+import grpc
+
+from iris.cluster.controller.auth import Caller, Doorkeeper
+from iris.cluster.controller.handlers import Handlers, Refused, unknown
+from iris.cluster.controller.hands import Hands
+from iris.cluster.controller.links import Links
+from iris.cluster.controller.store import Store, TooLarge, read_pieces
+from iris.cluster.controller.turns import TurnLoop
+from iris.core.desired import DesiredSet, WantedAttempt, desired_set, is_known, is_news
+from iris.core.events import WorkerReported
+from iris.core.ids import JobId, TaskId, WorkerId, worker_id
+from iris.core.lifecycle import ENDED_TASK
+from iris.core.records import Worker
+from iris.core.state import ClusterState
+from iris.rpc import codec
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.methods import LONG_POLL_MS
+
+ORPHAN_TIMEOUT_MS: Final = 600_000
+_FIRST_COORDINATOR_PORT: Final = 20_000
+_COORDINATOR_PORTS: Final = 10_000
+_FOLLOW_EVERY_S: Final = 0.1
+
+
+class WorkerHandlers:
+    """The calls of `WorkerService`."""
+
+    def __init__(
+        self, loop: TurnLoop, store: Store, links: Links, hands: Hands, door: Doorkeeper
+    ) -> None:
+        self._loop = loop
+        self._store = store
+        self._links = links
+        self._hands = hands
+        self._door = door
+
+    @property
+    def _state(self) -> ClusterState:
+        return self._loop.controller.state
+
+    async def register(self, request: pb.RegisterRequest, caller: Caller) -> pb.RegisterResponse:
+        """Enter a run of an agent on the books, or refuse it."""
+        event = codec.registration_from_wire(request)
+        caller.check_worker(worker_id(event.slice, event.host))
+        changed = self._loop.watch()
+        try:
+            self._loop.deliver(event)
+            await changed.wait()
+        finally:
+            self._loop.unwatch(changed)
+        refusal = self._hands.refusal(event.slice, event.host, event.incarnation)
+        worker = worker_id(event.slice, event.host)
+        if not refusal:
+            self._links.heard(worker, event.incarnation)
+        return pb.RegisterResponse(
+            worker=worker, refusal=refusal, orphan_timeout_ms=ORPHAN_TIMEOUT_MS
+        )
+
+    async def reconcile(self, request: pb.ReconcileRequest, caller: Caller) -> pb.ReconcileResponse:
+        """Hear all that a worker has, and tell it all that it shall have, now or when that changes."""
+        name, incarnation = WorkerId(request.worker), request.incarnation
+        caller.check_worker(name)
+        if not is_known(self._state, name, incarnation):
+            return pb.ReconcileResponse(unknown=True)
+        self._links.heard(name, incarnation)
+        reports = tuple(codec.report_from_wire(report) for report in request.reports)
+        row = self._state.workers[name]
+        if is_news(self._state, row, reports, request.acted_on):
+            event = WorkerReported(
+                name, incarnation, reports, complete=True, acted_on=request.acted_on
+            )
+            await self._turned(event)
+        answer = self._answer(name, incarnation)
+        if answer.token == request.known:
+            await self._links.wait(name, incarnation, LONG_POLL_MS / 1_000)
+            answer = self._answer(name, incarnation)
+        self._links.heard(name, incarnation)
+        return answer
+
+    async def _turned(self, event: WorkerReported) -> None:
+        changed = self._loop.watch()
+        try:
+            self._loop.deliver(event)
+            await changed.wait()
+        finally:
+            self._loop.unwatch(changed)
+
+    def _answer(self, name: WorkerId, incarnation: str) -> pb.ReconcileResponse:
+        if not is_known(self._state, name, incarnation):
+            return pb.ReconcileResponse(unknown=True)
+        row = self._state.workers[name]
+        desired = desired_set(self._state, row)
+        answer = pb.ReconcileResponse(
+            version=desired.version, attempts=[self._wanted(row, want) for want in desired.attempts]
+        )
+        answer.token = _mark(desired)
+        return answer
+
+    def _wanted(self, row: Worker, want: WantedAttempt) -> pb.Wanted:
+        message = pb.Wanted(
+            task=want.task,
+            attempt=want.attempt,
+            rank=want.rank,
+            stop=want.stop,
+            grace_ms=want.grace,
+            seen=want.seen,
+        )
+        if want.stop or want.seen:
+            return message  # It is there already, or must not start: nothing of it is needed.
+        state = self._state
+        job = state.jobs[state.tasks[want.task].job]
+        message.spec.CopyFrom(codec.spec_to_wire(job.spec))
+        path = self._store.blob(job.spec.payload)
+        if path is not None:
+            message.launch = path.read_bytes()
+        root = JobId("/".join(job.id.split("/")[:3]))
+        message.token = self._door.task_token(root)
+        addresses = self._addresses(row)
+        message.hosts.extend(addresses)
+        lead = state.tasks[job.tasks[0].id].attempts[-1] if job.spec.coscheduled else None
+        host = addresses[0] if lead is None else state.workers[lead.worker].address
+        salt = zlib.crc32(f"{job.id}@{want.attempt}".encode())
+        port = _FIRST_COORDINATOR_PORT + salt % _COORDINATOR_PORTS
+        message.coordinator = f"{host.rpartition(':')[0] or host}:{port}"
+        return message
+
+    def _addresses(self, row: Worker) -> list[str]:
+        slice_ = self._state.slices[row.slice]
+        workers = [self._state.workers[name] for name in slice_.workers if name is not None]
+        return [worker.address for worker in workers]
+
+    async def put_result(
+        self, requests: AsyncIterator[pb.PutResultRequest], _: Caller
+    ) -> pb.PutResultResponse:
+        """Keep what an attempt has returned or raised; nobody here looks inside."""
+        incoming = self._store.receive_result()
+        place: tuple[TaskId, int] | None = None
+        try:
+            async for request in requests:
+                place = place or (codec.task_from_wire(request.task), request.attempt)
+                incoming.write(request.content)
+            if place is None:
+                raise codec.Malformed("task: a result of nothing")
+            incoming.keep(self._store.result(*place))
+        except TooLarge as error:
+            raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the result has {error}") from error
+        finally:
+            incoming.drop()
+        return pb.PutResultResponse()
+
+
+def _mark(desired: DesiredSet) -> int:
+    """A number that another desired set does not have: what a worker shows of what it was told."""
+    return zlib.crc32(repr(desired).encode()) | 1 << 33
+
+
+class LogHandlers:
+    """The calls of `LogService`."""
+
+    def __init__(self, handlers: Handlers, store: Store) -> None:
+        """Logs of jobs that `handlers` knows."""
+        self._handlers = handlers
+        self._store = store
+
+    async def append_log(self, request: pb.AppendLogRequest, _: Caller) -> pb.AppendLogResponse:
+        """Take a piece of an attempt's log."""
+        task = codec.task_from_wire(request.task)
+        offset = request.offset
+        if request.lost:
+            gap = f"\n[iris: {request.lost} bytes of output were lost here]\n".encode()
+            offset = self._store.append_log(
+                task, request.attempt, self._store.log_size(task, request.attempt), gap
+            )
+            return pb.AppendLogResponse(next=offset)
+        size = self._store.append_log(task, request.attempt, offset, request.content)
+        return pb.AppendLogResponse(next=size)
+
+    async def read_log(
+        self, request: pb.ReadLogRequest, caller: Caller
+    ) -> AsyncIterator[pb.LogChunk]:
+        """A log from an offset on, to its end, or as long as the attempt goes on."""
+        name = codec.task_from_wire(request.task)
+        attempt = request.attempt if request.HasField("attempt") else None
+        number, _ = self._standing(name, attempt, caller)
+        offset = request.offset
+        if request.tail_bytes:
+            offset = max(offset, self._store.log_size(name, number) - request.tail_bytes)
+        while True:
+            last, over = self._standing(name, attempt, caller)
+            path = self._store.log(name, number)
+            if path.is_file():
+                for at, piece in read_pieces(path, offset):
+                    offset = at + len(piece)
+                    yield pb.LogChunk(attempt=number, offset=at, content=piece)
+                    await asyncio.sleep(0)
+            if over or not request.follow:
+                if number == last or attempt is not None or not request.follow:
+                    break
+            if number != last and attempt is None:
+                number, offset = last, 0  # Its task was tried again: go on with that.
+                continue
+            await asyncio.sleep(_FOLLOW_EVERY_S)
+        yield pb.LogChunk(attempt=number, offset=offset, end=True)
+
+    def _standing(self, name: TaskId, attempt: int | None, caller: Caller) -> tuple[int, bool]:
+        """The attempt that is meant, and whether nothing more will come of it."""
+        task = self._handlers.state.tasks.get(name)
+        if task is None:
+            unknown(f"task {name}")
+        self._handlers.check_tree(task.job, caller)
+        if attempt is None:
+            return max(0, len(task.attempts) - 1), task.state in ENDED_TASK
+        if not 0 <= attempt < max(1, len(task.attempts)):
+            unknown(f"attempt {attempt} of task {name}")
+        row = task.attempts[attempt] if task.attempts else None
+        ended = row is not None and row.ended_at is not None
+        return attempt, ended or (row is None and task.state in ENDED_TASK)

@@ -1,0 +1,67 @@
+"""Processes that outlive whoever started them: known again by their folder, ended with all that they started.
+
+An attempt's process leads a group of its own, and writes its id into the attempt's folder. Ids are
+used again by the system, so that an id alone proves nothing: the process must also name the folder.
+"""
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+PID_FILE: Final = "pid"
+
+
+def is_running(pid: int, *, mark: str) -> bool:
+    """Whether a process lives, no zombie, that has `mark` among its arguments or its environment."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+        if status.rpartition(")")[2].split()[0] in "ZX":
+            return False
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if mark.encode() in words:
+            return True
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return any(variable.partition(b"=")[2] == mark.encode() for variable in variables)
+
+
+def leader(folder: Path) -> int | None:
+    """The process that leads the group of an attempt, if it runs."""
+    try:
+        pid = int((folder / PID_FILE).read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if is_running(pid, mark=str(folder)) else None
+
+
+def group_members(pid: int, folder: Path) -> list[int]:
+    """The living processes of a group whose leader was `pid`, of those that name the attempt's folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdecimal():
+            continue
+        with suppress(OSError, IndexError, ValueError):
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            if fields[0] not in "ZX" and int(fields[2]) == pid:
+                if is_running(int(entry.name), mark=str(folder)):
+                    found.append(int(entry.name))
+    return found
+
+
+def signal_group(folder: Path, number: int) -> None:
+    """Signal all processes of an attempt, whether its leader lives or not."""
+    try:
+        pid = int((folder / PID_FILE).read_text())
+    except (OSError, ValueError):
+        return
+    if leader(folder) is not None or group_members(pid, folder):
+        with suppress(ProcessLookupError):
+            os.killpg(pid, number)
+
+
+def end_group(folder: Path) -> None:
+    """Kill all processes of an attempt."""
+    signal_group(folder, signal.SIGKILL)

@@ -1,0 +1,239 @@
+"""Carries out what the agent asks for: sets attempts up, runs them, ships what they say and return.
+
+Every attempt has a folder, named by a digest of its name, with a description in it that is written
+before anything else: what a restarted worker finds there, it takes up.
+"""
+
+import asyncio
+import hashlib
+import json
+import logging
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Final
+
+from iris.cluster.worker.archive import BadArchive, unpack
+from iris.cluster.worker.environments import Environments
+from iris.cluster.worker.plan import CALL_FILE, RESULT_FILE, WORK_FOLDER, Host, plan_of
+from iris.cluster.worker.runtime import LOG_FILE, LaunchError, TaskRuntime
+from iris.cluster.worker.shipping import Shipper
+from iris.core.agent import Ended, Fact, Found, Started
+from iris.core.ids import TaskId, attempt_name
+from iris.core.retry import EndCause
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.aio import AioChannel
+from iris.rpc.errors import RemoteError
+from iris.rpc.methods import CHUNK_BYTES, GET_BLOB, PUT_RESULT
+
+_DESCRIPTION: Final = "attempt.json"
+_RETRY_S: Final = 0.5
+_FETCHES: Final = 5
+
+_log = logging.getLogger(__name__)
+
+
+class Attempts:
+    """All attempts of a host, as folders and as tasks of the event loop."""
+
+    def __init__(
+        self,
+        root: Path,
+        channel: AioChannel,
+        runtime: TaskRuntime,
+        environments: Environments,
+        deliver: Callable[[Fact], None],
+    ) -> None:
+        """The attempts below `root`; what happens to them is told by `deliver`."""
+        self._root = root / "attempts"
+        self._root.mkdir(parents=True, exist_ok=True)
+        self._channel = channel
+        self._runtime = runtime
+        self._environments = environments
+        self._deliver = deliver
+        self._tasks: dict[Path, asyncio.Task[None]] = {}
+        self._setting_up: dict[Path, asyncio.Task[None]] = {}
+
+    def _folder(self, task: TaskId, attempt: int) -> Path:
+        digest = hashlib.sha256(attempt_name(task, attempt).encode()).hexdigest()
+        return self._root / digest[:20]
+
+    # ---- what the agent asks for -----------------------------------------------------------------
+
+    def adopt(self) -> Iterator[Found]:
+        """What a former run of this worker has left, running or ended."""
+        for folder in self._root.iterdir():
+            if not (folder / _DESCRIPTION).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+        for path in sorted(self._root.glob(f"*/{_DESCRIPTION}")):
+            described = json.loads(path.read_text(encoding="utf-8"))
+            task, attempt = TaskId(described["task"]), int(described["attempt"])
+            yield Found(task, attempt)
+            self._follow(path.parent, task, attempt)
+
+    def launch(self, wanted: pb.Wanted, host: Host) -> None:
+        """Set an attempt up and run it."""
+        task, attempt = TaskId(wanted.task), wanted.attempt
+        folder = self._folder(task, attempt)
+        if folder in self._tasks:
+            return
+        setup = asyncio.ensure_future(self._set_up(folder, wanted, host))
+        self._setting_up[folder] = setup
+        self._tasks[folder] = asyncio.ensure_future(self._attempt(folder, setup, task, attempt))
+
+    def terminate(self, task: TaskId, attempt: int) -> None:
+        """Ask an attempt to end, or give up setting it up."""
+        folder = self._folder(task, attempt)
+        setup = self._setting_up.get(folder)
+        if setup is not None and not setup.done():
+            setup.cancel()
+        else:
+            self._runtime.terminate(folder)
+
+    def kill(self, task: TaskId, attempt: int) -> None:
+        """End an attempt now."""
+        folder = self._folder(task, attempt)
+        setup = self._setting_up.get(folder)
+        if setup is not None:
+            setup.cancel()
+        self._runtime.kill(folder)
+
+    def discard(self, task: TaskId, attempt: int) -> None:
+        """Remove what is left of an attempt."""
+        folder = self._folder(task, attempt)
+        work = self._tasks.pop(folder, None)
+        if work is not None:
+            work.cancel()
+        # The description goes first: what is left without one is nobody's, and removed at a start.
+        (folder / _DESCRIPTION).unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+    async def close(self) -> None:
+        """Stop following; the attempts themselves go on."""
+        tasks = [*self._tasks.values(), *self._setting_up.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # ---- one attempt -----------------------------------------------------------------------------
+
+    async def _attempt(
+        self, folder: Path, setup: "asyncio.Task[None]", task: TaskId, attempt: int
+    ) -> None:
+        try:
+            await setup
+        except asyncio.CancelledError:
+            if not setup.cancelled():
+                raise
+            self._deliver(Ended(task, attempt, EndCause.REQUESTED, "stopped while it was set up"))
+            return
+        except (LaunchError, BadArchive, RemoteError, OSError) as error:
+            self._say(folder, f"iris: cannot launch: {error}")
+            await self._ship(folder, task, attempt)
+            self._deliver(Ended(task, attempt, EndCause.LAUNCH, str(error)))
+            return
+        finally:
+            self._setting_up.pop(folder, None)
+        self._deliver(Started(task, attempt))
+        await self._to_its_end(folder, task, attempt)
+
+    def _follow(self, folder: Path, task: TaskId, attempt: int) -> None:
+        work = self._to_its_end(folder, task, attempt)
+        self._tasks[folder] = asyncio.ensure_future(work)
+
+    async def _to_its_end(self, folder: Path, task: TaskId, attempt: int) -> None:
+        shipper = Shipper(self._channel, folder / LOG_FILE, task, attempt)
+        shipping = asyncio.ensure_future(shipper.run())
+        try:
+            ended = await self._runtime.wait(folder, task, attempt)
+            shipper.finish()
+            await shipping
+            await self._send_result(folder, task, attempt)
+        finally:
+            shipping.cancel()
+        self._deliver(ended)
+
+    async def _ship(self, folder: Path, task: TaskId, attempt: int) -> None:
+        shipper = Shipper(self._channel, folder / LOG_FILE, task, attempt)
+        shipper.finish()
+        await shipper.run()
+
+    async def _send_result(self, folder: Path, task: TaskId, attempt: int) -> None:
+        path = folder / RESULT_FILE
+        while path.is_file():
+            try:
+                await self._channel.send(PUT_RESULT, _pieces(path, task, attempt))
+            except RemoteError as error:
+                if not error.is_passing:
+                    self._say(folder, f"iris: the result was not taken: {error}")
+                    await self._ship(folder, task, attempt)
+                    return
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
+
+    # ---- setting up --------------------------------------------------------------------------------
+
+    async def _set_up(self, folder: Path, wanted: pb.Wanted, host: Host) -> None:
+        if (folder / _DESCRIPTION).exists():
+            return
+        folder.mkdir(parents=True, exist_ok=True)
+        description = {"task": wanted.task, "attempt": wanted.attempt}
+        beside = folder / f"{_DESCRIPTION}.new"
+        beside.write_text(json.dumps(description), encoding="utf-8")
+        launch = pb.Launch.FromString(wanted.launch)
+        if launch.call:
+            await self._fetch(launch.call, folder / CALL_FILE)
+        (folder / WORK_FOLDER).mkdir(exist_ok=True)
+        if launch.bundle:
+            archive = folder / "bundle.tar"
+            await self._fetch(launch.bundle, archive)
+            await asyncio.to_thread(unpack, archive, folder / WORK_FOLDER)
+            archive.unlink()
+        python = await self._environments.python(launch, folder / WORK_FOLDER, folder / LOG_FILE)
+        ports = free_ports(wanted.spec.ports)
+        plan = plan_of(wanted, folder, host, ports, python)
+        beside.replace(folder / _DESCRIPTION)
+        await self._runtime.run(plan)
+
+    async def _fetch(self, digest: str, target: Path) -> None:
+        """Get a blob by its digest; what arrives damaged is not used."""
+        for left in reversed(range(_FETCHES)):
+            try:
+                found = hashlib.sha256()
+                with target.open("wb") as file:
+                    stream = self._channel.stream(GET_BLOB, pb.GetBlobRequest(sha256=digest))
+                    async for chunk in stream:
+                        found.update(chunk.content)
+                        file.write(chunk.content)
+            except RemoteError as error:
+                if not (error.is_passing and left):
+                    raise
+                await asyncio.sleep(_RETRY_S)
+            else:
+                if found.hexdigest() == digest:
+                    return
+        raise LaunchError(f"blob {digest} arrived damaged")
+
+    def _say(self, folder: Path, line: str) -> None:
+        with (folder / LOG_FILE).open("ab") as file:
+            file.write(f"{line}\n".encode())
+
+
+def free_ports(names: Iterable[str]) -> dict[str, int]:
+    """A free port for each name; found all at once, so that no two are the same."""
+    found: dict[str, int] = {}
+    with ExitStack() as held:
+        for name in names:
+            listener = held.enter_context(socket.socket())
+            listener.bind(("", 0))
+            found[name] = listener.getsockname()[1]
+    return found
+
+
+async def _pieces(path: Path, task: TaskId, attempt: int) -> AsyncIterator[pb.PutResultRequest]:
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK_BYTES):
+            yield pb.PutResultRequest(task=task, attempt=attempt, content=piece)

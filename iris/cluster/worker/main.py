@@ -1,0 +1,81 @@
+"""`python -m iris.cluster.worker.main`: one worker, which calls its controller and runs what it is told."""
+
+import argparse
+import asyncio
+import json
+import logging
+import os
+import secrets
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from iris.cluster.worker.attempts import Attempts
+from iris.cluster.worker.driver import Driver, NotWelcome
+from iris.cluster.worker.environments import Environments
+from iris.cluster.worker.runtime import ProcessRuntime
+from iris.core.resources import Resources
+from iris.exit_status import ExitStatus
+from iris.rpc import codec
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.addresses import parse_address
+from iris.rpc.aio import AioChannel
+
+_log = logging.getLogger(__name__)
+
+
+def _arguments(words: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="iris-worker", description=__doc__)
+    parser.add_argument("--controller", required=True, help="as http://host:10000")
+    parser.add_argument("--root", type=Path, required=True, help="the worker's own folder")
+    parser.add_argument("--slice", required=True)
+    parser.add_argument("--host", type=int, required=True, help="which host of the slice")
+    parser.add_argument("--group", default="")
+    parser.add_argument("--zone", default="")
+    parser.add_argument("--offers", required=True, help="resources of the host, as JSON")
+    parser.add_argument("--address", default="127.0.0.1", help="how other hosts reach this one")
+    parser.add_argument("--authority", type=Path, help="certificate that signed the controller's")
+    return parser.parse_args(words)
+
+
+async def work(arguments: argparse.Namespace) -> int:
+    """Work until SIGTERM or SIGINT; the exit status."""
+    token = os.environ.pop("IRIS_WORKER_TOKEN", "")
+    address = parse_address(arguments.controller)
+    channel = AioChannel(address, token=token, authority=arguments.authority)
+    registration = pb.RegisterRequest(
+        slice=arguments.slice,
+        host=arguments.host,
+        incarnation=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+        address=arguments.address,
+        offers=codec.resources_to_wire(Resources(**json.loads(arguments.offers))),
+        group=arguments.group,
+        zone=arguments.zone,
+    )
+    closing = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, closing.set)
+    driver = Driver(registration, channel)
+    environments = Environments(arguments.root)
+    attempts = Attempts(arguments.root, channel, ProcessRuntime(), environments, driver.deliver)
+    driver.attach(attempts)
+    try:
+        await driver.run(closing)
+    except NotWelcome as error:
+        _log.error("this worker is refused: %s", error)
+        return ExitStatus.CONFLICT
+    finally:
+        await attempts.close()
+        await channel.close()
+    return ExitStatus.DONE
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run a worker; the exit status."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    return asyncio.run(work(_arguments(words)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

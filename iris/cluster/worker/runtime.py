@@ -1,0 +1,174 @@
+"""Runs attempts as processes: each leads a group of its own, and outlives the worker that started it.
+
+A small shell script is the leader. It notes its id before the command starts and the exit status
+after it has ended, both in the attempt's folder, so that a restarted worker finds what runs and
+learns how what ended did. When the command has ended, everything that it left running is killed.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+from pathlib import Path
+from typing import Final, Protocol
+
+from iris.cluster.processes import PID_FILE, end_group, leader, signal_group
+from iris.cluster.worker.plan import Plan
+from iris.core.agent import Ended
+from iris.core.ids import TaskId
+from iris.core.retry import EndCause
+
+LOG_FILE: Final = "log"
+EXIT_FILE: Final = "exit"
+MARK: Final = "IRIS_ATTEMPT_FOLDER"
+"""The variable by which a process is known to belong to an attempt, whatever its id."""
+
+_SCRIPT: Final = f"""
+trap stopped=1 TERM INT HUP
+echo $$ > {PID_FILE}.new && mv {PID_FILE}.new {PID_FILE}
+code=143
+if [ -z "$stopped" ] && cd work; then
+    "$@"
+    code=$?
+    cd ..
+fi
+echo $code > {EXIT_FILE}.new && mv {EXIT_FILE}.new {EXIT_FILE}
+"""
+# A stop that comes before the command has begun must not be lost: then it never begins.
+_LOOK_EVERY_S: Final = 0.1
+_START_S: Final = 2.0
+"""A leader that has not noted its id by then was never started."""
+
+
+class TaskRuntime(Protocol):
+    """What runs attempts on a host."""
+
+    async def run(self, plan: Plan) -> None:
+        """Start an attempt; it runs when this returns.
+
+        Raises:
+            LaunchError: it could not be started, for a reason that is not the user's.
+        """
+        ...
+
+    async def wait(self, folder: Path, task: TaskId, attempt: int) -> Ended:
+        """How an attempt ended, once it has, with everything that it started gone."""
+        ...
+
+    def terminate(self, folder: Path) -> None:
+        """Ask an attempt to end."""
+        ...
+
+    def kill(self, folder: Path) -> None:
+        """End an attempt now."""
+        ...
+
+
+class LaunchError(Exception):
+    """An attempt could not be started; the host or its supplies are to blame, not the user."""
+
+
+class ProcessRuntime:
+    """Attempts as plain processes of the worker's own user."""
+
+    def __init__(self) -> None:
+        """Nothing runs yet."""
+        self._children: dict[Path, subprocess.Popen[bytes]] = {}
+
+    async def run(self, plan: Plan) -> None:
+        """Start an attempt."""
+        plan.work.mkdir(parents=True, exist_ok=True)
+        variables = {**plan.variables, MARK: str(plan.folder)}
+        try:
+            with (plan.folder / LOG_FILE).open("ab") as log:
+                self._children[plan.folder] = subprocess.Popen(
+                    ["/bin/sh", "-c", _SCRIPT, "iris-attempt", *plan.command],
+                    cwd=plan.folder,
+                    env=variables,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise LaunchError(f"cannot start a process: {error}") from error
+
+    async def wait(self, folder: Path, task: TaskId, attempt: int) -> Ended:
+        """How an attempt ended."""
+        child = self._children.get(folder)
+        if child is not None:
+            await _ended(child)
+            del self._children[folder]
+        else:
+            await self._adopted(folder)
+        end_group(folder)
+        return _verdict(folder, task, attempt)
+
+    async def _adopted(self, folder: Path) -> None:
+        for _ in range(int(_START_S / _LOOK_EVERY_S)):
+            if (folder / PID_FILE).exists():
+                break
+            await asyncio.sleep(_LOOK_EVERY_S)
+        while not (folder / EXIT_FILE).exists() and leader(folder) is not None:
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    def terminate(self, folder: Path) -> None:
+        """SIGTERM to the attempt's group."""
+        child = self._children.get(folder)
+        if child is not None and child.poll() is None:
+            os.killpg(child.pid, signal.SIGTERM)  # It leads a group from its first moment on.
+        else:
+            signal_group(folder, signal.SIGTERM)
+
+    def kill(self, folder: Path) -> None:
+        """SIGKILL to the attempt's group."""
+        child = self._children.get(folder)
+        if child is not None and child.poll() is None:
+            os.killpg(child.pid, signal.SIGKILL)
+        end_group(folder)
+
+
+async def _ended(child: subprocess.Popen[bytes]) -> None:
+    """Until a child has ended: told by the system, without a thread and without looking again and again."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    try:
+        descriptor = os.pidfd_open(child.pid)
+    except OSError:  # Too many open files: look now and then.
+        while child.poll() is None:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return
+    loop.add_reader(descriptor, done.set)
+    try:
+        await done.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    child.wait()
+
+
+def _verdict(folder: Path, task: TaskId, attempt: int) -> Ended:
+    try:
+        code = int((folder / EXIT_FILE).read_text())
+    except (OSError, ValueError):
+        if not (folder / PID_FILE).exists():
+            return Ended(task, attempt, EndCause.LAUNCH, "its process was never started")
+        # The leader itself was killed: nobody asked for it here, so it was the system or a person.
+        detail = "killed by signal 9 with all its processes; perhaps the machine ran out of memory"
+        return Ended(task, attempt, EndCause.EXIT_NONZERO, detail)
+    if code == 0:
+        return Ended(task, attempt, EndCause.EXIT_ZERO)
+    return Ended(task, attempt, EndCause.EXIT_NONZERO, exit_sentence(code))
+
+
+def exit_sentence(code: int) -> str:
+    """An exit status for people: a shell tells a signal by 128 and its number."""
+    if code > 128:
+        try:
+            name = signal.Signals(code - 128).name
+        except ValueError:
+            return f"exit status {code}"
+        return f"exit status {code}: {name}"
+    if code == 127:
+        return "exit status 127: the command was not found"
+    return f"exit status {code}"

@@ -1,0 +1,70 @@
+"""What can go wrong on the wire, in the words of Iris, with the exit status that each ends a command with."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import grpc
+
+from iris.exit_status import ExitStatus
+from iris.problems import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    status: ExitStatus
+    help: str
+
+
+_MEANING: Final = {
+    grpc.StatusCode.INVALID_ARGUMENT: _Meaning(ExitStatus.BAD_INPUT, "correct it and try again"),
+    grpc.StatusCode.NOT_FOUND: _Meaning(ExitStatus.NOT_FOUND, "see `iris job list`"),
+    grpc.StatusCode.ALREADY_EXISTS: _Meaning(ExitStatus.CONFLICT, "choose another name"),
+    grpc.StatusCode.FAILED_PRECONDITION: _Meaning(
+        ExitStatus.NEVER_PLACEABLE, "ask for what a scale group offers: `iris cluster status`"
+    ),
+    grpc.StatusCode.ABORTED: _Meaning(ExitStatus.CONFLICT, "look at its state first"),
+    grpc.StatusCode.UNAUTHENTICATED: _Meaning(
+        ExitStatus.NOT_PERMITTED, "set IRIS_TOKEN to a token that the controller knows"
+    ),
+    grpc.StatusCode.PERMISSION_DENIED: _Meaning(
+        ExitStatus.NOT_PERMITTED, "ask whoever runs the cluster"
+    ),
+    grpc.StatusCode.UNAVAILABLE: _Meaning(
+        ExitStatus.UNREACHABLE, "check the address, and that the controller runs"
+    ),
+    grpc.StatusCode.DEADLINE_EXCEEDED: _Meaning(
+        ExitStatus.UNREACHABLE, "try again; the controller may be busy"
+    ),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: _Meaning(ExitStatus.BAD_INPUT, "send less at once"),
+}
+_OTHER: Final = _Meaning(ExitStatus.FAILED, "look at the controller's log")
+
+
+class RemoteError(Failure):
+    """The controller refused a call, or could not be asked.
+
+    Attributes:
+        code: the status of gRPC.
+        status: how a command ends because of it.
+        help: what to do.
+    """
+
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        meaning = _MEANING.get(code, _OTHER)
+        super().__init__(message, meaning.status, meaning.help)
+        self.code = code
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether the same call may go through a little later."""
+        return self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def remote_error(error: grpc.RpcError, address: str) -> RemoteError:
+    """What gRPC says of a call, for people."""
+    code, details = error.code(), error.details() or ""
+    if code is grpc.StatusCode.UNAVAILABLE:
+        return RemoteError(code, f"no controller answers at {address}: {details}")
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return RemoteError(code, f"the controller at {address} did not answer in time")
+    return RemoteError(code, details)

@@ -1,0 +1,588 @@
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Mapping, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Resources(_message.Message):
+    __slots__ = ("chips", "cpu_milli", "memory_bytes", "disk_bytes", "ports")
+    CHIPS_FIELD_NUMBER: _ClassVar[int]
+    CPU_MILLI_FIELD_NUMBER: _ClassVar[int]
+    MEMORY_BYTES_FIELD_NUMBER: _ClassVar[int]
+    DISK_BYTES_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    chips: int
+    cpu_milli: int
+    memory_bytes: int
+    disk_bytes: int
+    ports: int
+    def __init__(self, chips: _Optional[int] = ..., cpu_milli: _Optional[int] = ..., memory_bytes: _Optional[int] = ..., disk_bytes: _Optional[int] = ..., ports: _Optional[int] = ...) -> None: ...
+
+class Constraint(_message.Message):
+    __slots__ = ("key", "op", "values", "soft", "inherited")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    OP_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    SOFT_FIELD_NUMBER: _ClassVar[int]
+    INHERITED_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    op: str
+    values: _containers.RepeatedScalarFieldContainer[str]
+    soft: bool
+    inherited: bool
+    def __init__(self, key: _Optional[str] = ..., op: _Optional[str] = ..., values: _Optional[_Iterable[str]] = ..., soft: bool = ..., inherited: bool = ...) -> None: ...
+
+class Variable(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: str
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+
+class JobSpec(_message.Message):
+    __slots__ = ("user", "name", "parent", "replicas", "coscheduled", "resources", "accelerator", "band", "constraints", "max_retries_failure", "max_retries_preemption", "scheduling_timeout_ms", "timeout_ms", "checkpoint_every_ms", "ports", "environment", "payload")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PARENT_FIELD_NUMBER: _ClassVar[int]
+    REPLICAS_FIELD_NUMBER: _ClassVar[int]
+    COSCHEDULED_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_FIELD_NUMBER: _ClassVar[int]
+    BAND_FIELD_NUMBER: _ClassVar[int]
+    CONSTRAINTS_FIELD_NUMBER: _ClassVar[int]
+    MAX_RETRIES_FAILURE_FIELD_NUMBER: _ClassVar[int]
+    MAX_RETRIES_PREEMPTION_FIELD_NUMBER: _ClassVar[int]
+    SCHEDULING_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    CHECKPOINT_EVERY_MS_FIELD_NUMBER: _ClassVar[int]
+    PORTS_FIELD_NUMBER: _ClassVar[int]
+    ENVIRONMENT_FIELD_NUMBER: _ClassVar[int]
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    name: str
+    parent: str
+    replicas: int
+    coscheduled: bool
+    resources: Resources
+    accelerator: str
+    band: str
+    constraints: _containers.RepeatedCompositeFieldContainer[Constraint]
+    max_retries_failure: int
+    max_retries_preemption: int
+    scheduling_timeout_ms: int
+    timeout_ms: int
+    checkpoint_every_ms: int
+    ports: _containers.RepeatedScalarFieldContainer[str]
+    environment: _containers.RepeatedCompositeFieldContainer[Variable]
+    payload: str
+    def __init__(self, user: _Optional[str] = ..., name: _Optional[str] = ..., parent: _Optional[str] = ..., replicas: _Optional[int] = ..., coscheduled: bool = ..., resources: _Optional[_Union[Resources, _Mapping]] = ..., accelerator: _Optional[str] = ..., band: _Optional[str] = ..., constraints: _Optional[_Iterable[_Union[Constraint, _Mapping]]] = ..., max_retries_failure: _Optional[int] = ..., max_retries_preemption: _Optional[int] = ..., scheduling_timeout_ms: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., checkpoint_every_ms: _Optional[int] = ..., ports: _Optional[_Iterable[str]] = ..., environment: _Optional[_Iterable[_Union[Variable, _Mapping]]] = ..., payload: _Optional[str] = ...) -> None: ...
+
+class Launch(_message.Message):
+    __slots__ = ("command", "call", "bundle", "python_minor", "pip", "extras", "sync")
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    PYTHON_MINOR_FIELD_NUMBER: _ClassVar[int]
+    PIP_FIELD_NUMBER: _ClassVar[int]
+    EXTRAS_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
+    command: _containers.RepeatedScalarFieldContainer[str]
+    call: str
+    bundle: str
+    python_minor: str
+    pip: _containers.RepeatedScalarFieldContainer[str]
+    extras: _containers.RepeatedScalarFieldContainer[str]
+    sync: bool
+    def __init__(self, command: _Optional[_Iterable[str]] = ..., call: _Optional[str] = ..., bundle: _Optional[str] = ..., python_minor: _Optional[str] = ..., pip: _Optional[_Iterable[str]] = ..., extras: _Optional[_Iterable[str]] = ..., sync: bool = ...) -> None: ...
+
+class Blob(_message.Message):
+    __slots__ = ("content",)
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    content: bytes
+    def __init__(self, content: _Optional[bytes] = ...) -> None: ...
+
+class SubmitJobRequest(_message.Message):
+    __slots__ = ("request_id", "spec", "blobs")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    BLOBS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    spec: JobSpec
+    blobs: _containers.RepeatedCompositeFieldContainer[Blob]
+    def __init__(self, request_id: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., blobs: _Optional[_Iterable[_Union[Blob, _Mapping]]] = ...) -> None: ...
+
+class SubmitJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    def __init__(self, job: _Optional[str] = ...) -> None: ...
+
+class Count(_message.Message):
+    __slots__ = ("state", "number")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    number: int
+    def __init__(self, state: _Optional[str] = ..., number: _Optional[int] = ...) -> None: ...
+
+class Attempt(_message.Message):
+    __slots__ = ("number", "state", "worker", "slice", "assigned_at_ms", "started_at_ms", "ended_at_ms", "cause", "detail")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    ASSIGNED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    state: str
+    worker: str
+    slice: str
+    assigned_at_ms: int
+    started_at_ms: int
+    ended_at_ms: int
+    cause: str
+    detail: str
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[str] = ..., worker: _Optional[str] = ..., slice: _Optional[str] = ..., assigned_at_ms: _Optional[int] = ..., started_at_ms: _Optional[int] = ..., ended_at_ms: _Optional[int] = ..., cause: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class Task(_message.Message):
+    __slots__ = ("id", "state", "attempts", "why")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    state: str
+    attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
+    why: str
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., why: _Optional[str] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("id", "state", "user", "band", "submitted_at_ms", "ended_at_ms", "tasks", "why", "spec", "details", "children")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    BAND_FIELD_NUMBER: _ClassVar[int]
+    SUBMITTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ENDED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    CHILDREN_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    state: str
+    user: str
+    band: str
+    submitted_at_ms: int
+    ended_at_ms: int
+    tasks: _containers.RepeatedCompositeFieldContainer[Count]
+    why: str
+    spec: JobSpec
+    details: _containers.RepeatedCompositeFieldContainer[Task]
+    children: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., state: _Optional[str] = ..., user: _Optional[str] = ..., band: _Optional[str] = ..., submitted_at_ms: _Optional[int] = ..., ended_at_ms: _Optional[int] = ..., tasks: _Optional[_Iterable[_Union[Count, _Mapping]]] = ..., why: _Optional[str] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., details: _Optional[_Iterable[_Union[Task, _Mapping]]] = ..., children: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class GetJobRequest(_message.Message):
+    __slots__ = ("job", "wait_ms")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    wait_ms: int
+    def __init__(self, job: _Optional[str] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class GetJobResponse(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: Job
+    def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
+
+class ListJobsRequest(_message.Message):
+    __slots__ = ("user", "state", "limit")
+    USER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    user: str
+    state: str
+    limit: int
+    def __init__(self, user: _Optional[str] = ..., state: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+
+class ListJobsResponse(_message.Message):
+    __slots__ = ("jobs", "total")
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    jobs: _containers.RepeatedCompositeFieldContainer[Job]
+    total: int
+    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+
+class StopJobRequest(_message.Message):
+    __slots__ = ("request_id", "job")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    job: str
+    def __init__(self, request_id: _Optional[str] = ..., job: _Optional[str] = ...) -> None: ...
+
+class StopJobResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ExplainJobRequest(_message.Message):
+    __slots__ = ("job",)
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    def __init__(self, job: _Optional[str] = ...) -> None: ...
+
+class ExplainJobResponse(_message.Message):
+    __slots__ = ("sentences", "state")
+    SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    sentences: _containers.RepeatedScalarFieldContainer[str]
+    state: str
+    def __init__(self, sentences: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ...) -> None: ...
+
+class GetResultRequest(_message.Message):
+    __slots__ = ("task",)
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    def __init__(self, task: _Optional[str] = ...) -> None: ...
+
+class Worker(_message.Message):
+    __slots__ = ("id", "slice", "host", "address", "state", "cordoned", "offers", "committed", "tasks")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CORDONED_FIELD_NUMBER: _ClassVar[int]
+    OFFERS_FIELD_NUMBER: _ClassVar[int]
+    COMMITTED_FIELD_NUMBER: _ClassVar[int]
+    TASKS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    slice: str
+    host: int
+    address: str
+    state: str
+    cordoned: bool
+    offers: Resources
+    committed: Resources
+    tasks: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[str] = ..., slice: _Optional[str] = ..., host: _Optional[int] = ..., address: _Optional[str] = ..., state: _Optional[str] = ..., cordoned: bool = ..., offers: _Optional[_Union[Resources, _Mapping]] = ..., committed: _Optional[_Union[Resources, _Mapping]] = ..., tasks: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Slice(_message.Message):
+    __slots__ = ("id", "group", "zone", "state", "workers", "requested_at_ms", "ready_at_ms", "live", "why")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    REQUESTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    READY_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    LIVE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    group: str
+    zone: str
+    state: str
+    workers: _containers.RepeatedScalarFieldContainer[str]
+    requested_at_ms: int
+    ready_at_ms: int
+    live: int
+    why: str
+    def __init__(self, id: _Optional[str] = ..., group: _Optional[str] = ..., zone: _Optional[str] = ..., state: _Optional[str] = ..., workers: _Optional[_Iterable[str]] = ..., requested_at_ms: _Optional[int] = ..., ready_at_ms: _Optional[int] = ..., live: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+
+class Group(_message.Message):
+    __slots__ = ("name", "accelerator_type", "min_slices", "max_slices", "slices", "scaling")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ACCELERATOR_TYPE_FIELD_NUMBER: _ClassVar[int]
+    MIN_SLICES_FIELD_NUMBER: _ClassVar[int]
+    MAX_SLICES_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    SCALING_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    accelerator_type: str
+    min_slices: int
+    max_slices: int
+    slices: _containers.RepeatedCompositeFieldContainer[Count]
+    scaling: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., accelerator_type: _Optional[str] = ..., min_slices: _Optional[int] = ..., max_slices: _Optional[int] = ..., slices: _Optional[_Iterable[_Union[Count, _Mapping]]] = ..., scaling: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ListWorkersRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListWorkersResponse(_message.Message):
+    __slots__ = ("workers",)
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    workers: _containers.RepeatedCompositeFieldContainer[Worker]
+    def __init__(self, workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ...) -> None: ...
+
+class DrainWorkerRequest(_message.Message):
+    __slots__ = ("worker", "resume")
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    RESUME_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    resume: bool
+    def __init__(self, worker: _Optional[str] = ..., resume: bool = ...) -> None: ...
+
+class DrainWorkerResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListSlicesRequest(_message.Message):
+    __slots__ = ("group",)
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    def __init__(self, group: _Optional[str] = ...) -> None: ...
+
+class ListSlicesResponse(_message.Message):
+    __slots__ = ("slices",)
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    slices: _containers.RepeatedCompositeFieldContainer[Slice]
+    def __init__(self, slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ...) -> None: ...
+
+class TerminateSliceRequest(_message.Message):
+    __slots__ = ("request_id", "slice")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    slice: str
+    def __init__(self, request_id: _Optional[str] = ..., slice: _Optional[str] = ...) -> None: ...
+
+class TerminateSliceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class CreateSliceRequest(_message.Message):
+    __slots__ = ("request_id", "group", "keep_ms")
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    KEEP_MS_FIELD_NUMBER: _ClassVar[int]
+    request_id: str
+    group: str
+    keep_ms: int
+    def __init__(self, request_id: _Optional[str] = ..., group: _Optional[str] = ..., keep_ms: _Optional[int] = ...) -> None: ...
+
+class CreateSliceResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class GetStatusResponse(_message.Message):
+    __slots__ = ("version", "started_at_ms", "now_ms", "turns", "groups", "workers", "jobs", "recovered_turns", "recovery_ms")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    NOW_MS_FIELD_NUMBER: _ClassVar[int]
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    RECOVERED_TURNS_FIELD_NUMBER: _ClassVar[int]
+    RECOVERY_MS_FIELD_NUMBER: _ClassVar[int]
+    version: str
+    started_at_ms: int
+    now_ms: int
+    turns: int
+    groups: _containers.RepeatedCompositeFieldContainer[Group]
+    workers: int
+    jobs: int
+    recovered_turns: int
+    recovery_ms: int
+    def __init__(self, version: _Optional[str] = ..., started_at_ms: _Optional[int] = ..., now_ms: _Optional[int] = ..., turns: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., workers: _Optional[int] = ..., jobs: _Optional[int] = ..., recovered_turns: _Optional[int] = ..., recovery_ms: _Optional[int] = ...) -> None: ...
+
+class HasBlobRequest(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    def __init__(self, sha256: _Optional[str] = ...) -> None: ...
+
+class HasBlobResponse(_message.Message):
+    __slots__ = ("present",)
+    PRESENT_FIELD_NUMBER: _ClassVar[int]
+    present: bool
+    def __init__(self, present: bool = ...) -> None: ...
+
+class PutBlobRequest(_message.Message):
+    __slots__ = ("content",)
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    content: bytes
+    def __init__(self, content: _Optional[bytes] = ...) -> None: ...
+
+class PutBlobResponse(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    def __init__(self, sha256: _Optional[str] = ...) -> None: ...
+
+class GetBlobRequest(_message.Message):
+    __slots__ = ("sha256",)
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    def __init__(self, sha256: _Optional[str] = ...) -> None: ...
+
+class Chunk(_message.Message):
+    __slots__ = ("content",)
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    content: bytes
+    def __init__(self, content: _Optional[bytes] = ...) -> None: ...
+
+class RegisterRequest(_message.Message):
+    __slots__ = ("slice", "host", "incarnation", "address", "offers", "group", "zone")
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    OFFERS_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    slice: str
+    host: int
+    incarnation: str
+    address: str
+    offers: Resources
+    group: str
+    zone: str
+    def __init__(self, slice: _Optional[str] = ..., host: _Optional[int] = ..., incarnation: _Optional[str] = ..., address: _Optional[str] = ..., offers: _Optional[_Union[Resources, _Mapping]] = ..., group: _Optional[str] = ..., zone: _Optional[str] = ...) -> None: ...
+
+class RegisterResponse(_message.Message):
+    __slots__ = ("worker", "refusal", "orphan_timeout_ms")
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    REFUSAL_FIELD_NUMBER: _ClassVar[int]
+    ORPHAN_TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    refusal: str
+    orphan_timeout_ms: int
+    def __init__(self, worker: _Optional[str] = ..., refusal: _Optional[str] = ..., orphan_timeout_ms: _Optional[int] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("task", "attempt", "state", "cause", "detail")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    state: str
+    cause: str
+    detail: str
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[str] = ..., cause: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
+
+class ReconcileRequest(_message.Message):
+    __slots__ = ("worker", "incarnation", "reports", "acted_on", "known")
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    INCARNATION_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    ACTED_ON_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    worker: str
+    incarnation: str
+    reports: _containers.RepeatedCompositeFieldContainer[Report]
+    acted_on: int
+    known: int
+    def __init__(self, worker: _Optional[str] = ..., incarnation: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ..., acted_on: _Optional[int] = ..., known: _Optional[int] = ...) -> None: ...
+
+class Wanted(_message.Message):
+    __slots__ = ("task", "attempt", "rank", "stop", "grace_ms", "spec", "launch", "token", "coordinator", "hosts", "seen")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    STOP_FIELD_NUMBER: _ClassVar[int]
+    GRACE_MS_FIELD_NUMBER: _ClassVar[int]
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    LAUNCH_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COORDINATOR_FIELD_NUMBER: _ClassVar[int]
+    HOSTS_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    rank: int
+    stop: bool
+    grace_ms: int
+    spec: JobSpec
+    launch: bytes
+    token: str
+    coordinator: str
+    hosts: _containers.RepeatedScalarFieldContainer[str]
+    seen: bool
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., stop: bool = ..., grace_ms: _Optional[int] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., launch: _Optional[bytes] = ..., token: _Optional[str] = ..., coordinator: _Optional[str] = ..., hosts: _Optional[_Iterable[str]] = ..., seen: bool = ...) -> None: ...
+
+class ReconcileResponse(_message.Message):
+    __slots__ = ("version", "attempts", "unknown", "token")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    attempts: _containers.RepeatedCompositeFieldContainer[Wanted]
+    unknown: bool
+    token: int
+    def __init__(self, version: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., unknown: bool = ..., token: _Optional[int] = ...) -> None: ...
+
+class PutResultRequest(_message.Message):
+    __slots__ = ("task", "attempt", "content")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    content: bytes
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., content: _Optional[bytes] = ...) -> None: ...
+
+class PutResultResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class AppendLogRequest(_message.Message):
+    __slots__ = ("task", "attempt", "offset", "content", "lost")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    offset: int
+    content: bytes
+    lost: int
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., offset: _Optional[int] = ..., content: _Optional[bytes] = ..., lost: _Optional[int] = ...) -> None: ...
+
+class AppendLogResponse(_message.Message):
+    __slots__ = ("next",)
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    next: int
+    def __init__(self, next: _Optional[int] = ...) -> None: ...
+
+class ReadLogRequest(_message.Message):
+    __slots__ = ("task", "attempt", "offset", "follow", "tail_bytes")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    FOLLOW_FIELD_NUMBER: _ClassVar[int]
+    TAIL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    offset: int
+    follow: bool
+    tail_bytes: int
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., offset: _Optional[int] = ..., follow: bool = ..., tail_bytes: _Optional[int] = ...) -> None: ...
+
+class LogChunk(_message.Message):
+    __slots__ = ("attempt", "offset", "content", "end")
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    attempt: int
+    offset: int
+    content: bytes
+    end: bool
+    def __init__(self, attempt: _Optional[int] = ..., offset: _Optional[int] = ..., content: _Optional[bytes] = ..., end: bool = ...) -> None: ...

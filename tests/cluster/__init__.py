@@ -1,0 +1,1 @@
+"""The real processes: controller, workers, provider, and what befalls them."""

@@ -1,0 +1,140 @@
+"""Real clusters for tests: a controller process on a free port, which can be killed and started again."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from iris.client import IrisClient
+from iris.cluster.processes import is_running
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.methods import GET_STATUS, LIST_WORKERS
+
+UP_S = 30.0
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def until(true: Callable[[], bool], seconds: float = UP_S) -> None:
+    """Wait for something of the real world, looking often; it must come within a bound."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+class RunningCluster:
+    """A controller of `provider: local`, with its folder."""
+
+    def __init__(self, root: Path, **config: object) -> None:
+        self.root = root / "iris"
+        self.port = free_port()
+        self.config = root / "cluster.yaml"
+        group = {"accelerator_type": "cpu", "vm": {"cpu": 8, "memory": "8GB"}}
+        whole = {
+            "provider": {"type": "local"},
+            "storage": {"root": str(self.root)},
+            "controller": {"vm": {"port": self.port}},
+            "timeouts": {"worker_timeout": "5s", "retry_backoff": "100ms"},
+            "autoscaler": {"stockout_backoff": "500ms"},
+            "scale_groups": {"cpu": {**group, "min_slices": 1, "max_slices": 2}},
+        }
+        self.config.write_text(json.dumps({**whole, **config}))
+        self.process: subprocess.Popen[bytes] | None = None
+        self._log = root / "controller.log"
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "iris.cluster.controller.main", "serve"]
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, f"--config={self.config}"], stdout=log, stderr=log
+            )
+        until(self.answers)
+
+    def answers(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, self._log.read_text()
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), 0.2):
+                return True
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """As a machine does that loses its power."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def client(self, token: str = "", user: str = "alice") -> IrisClient:
+        return IrisClient.remote(self.url, token=token, user=user)
+
+    def status(self) -> pb.GetStatusResponse:
+        with self.client() as client:
+            return client.channel.call(GET_STATUS, pb.GetStatusRequest(), patience_s=10)
+
+    def workers(self) -> list[pb.Worker]:
+        with self.client() as client:
+            return list(client.channel.call(LIST_WORKERS, pb.ListWorkersRequest()).workers)
+
+    def worker_pids(self) -> list[int]:
+        """The processes of living workers."""
+        found = []
+        for path in (self.root / "vms").glob("*/*/worker.pid"):
+            pid = int(path.read_text())
+            if is_running(pid, mark=str(path.parent)):
+                found.append(pid)
+        return found
+
+    def task_pids(self) -> list[int]:
+        """Every living process that belongs to an attempt."""
+        mark = f"IRIS_ATTEMPT_FOLDER={self.root}".encode()
+        found = []
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdecimal():
+                try:
+                    words = (entry / "environ").read_bytes()
+                    state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+                except OSError:
+                    continue
+                if mark in words and state not in "ZX":
+                    found.append(int(entry.name))
+        return found
+
+    def end(self) -> None:
+        """Leave nothing running."""
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+        for pid in self.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+        for pid in self.task_pids():
+            os.kill(pid, signal.SIGKILL)
+        until(lambda: not self.worker_pids() and not self.task_pids())
+
+
+def running(root: Path, **config: object) -> Iterator[RunningCluster]:
+    """A running cluster, and its end."""
+    found = RunningCluster(root, **config)
+    found.start()
+    try:
+        yield found
+    finally:
+        found.end()

@@ -1,0 +1,88 @@
+"""What is kept by content, and logs: no piece lost, none twice, nothing outside the folder."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iris.cluster.controller.store import Incoming, Store, TooLarge, job_folder
+from iris.core.ids import TaskId
+
+TASK = TaskId("/alice/train:0")
+
+
+def test_a_blob_is_found_by_its_digest_and_no_other_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    digest = store.put(b"content")
+    assert digest == hashlib.sha256(b"content").hexdigest()
+    path = store.blob(digest)
+    assert path is not None
+    assert path.read_bytes() == b"content"
+    for name in ("", "../secret", digest[:-1], digest.upper(), f"{digest}/..", "0" * 64):
+        assert store.blob(name) is None
+
+
+def test_i_107_what_is_half_received_is_found_under_no_name(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    incoming = store.receive_blob()
+    incoming.write(b"half")
+    assert [p for p in (tmp_path / "blobs").iterdir() if not p.name.startswith(".incoming")] == []
+    incoming.drop()
+    stray = store.receive_blob()
+    stray.write(b"lost with its process")
+    Store(tmp_path)  # A new start removes what the last one left behind.
+    assert list((tmp_path / "blobs").iterdir()) == []
+    stray.drop()
+
+
+def test_more_than_the_limit_is_refused(tmp_path: Path) -> None:
+    incoming = Incoming(tmp_path, limit=10)
+    incoming.write(b"0123456789")
+    with pytest.raises(TooLarge):
+        incoming.write(b"x")
+    incoming.drop()
+
+
+def test_the_folder_of_a_child_lies_below_its_parents_and_is_never_taken_for_a_task() -> None:
+    assert job_folder(TASK) == "+alice/+train"
+    assert job_folder(TaskId("/alice/train/0:7")) == "+alice/+train/+0"
+
+
+@given(st.binary(min_size=1, max_size=60), st.data())
+def test_i_128_a_log_that_is_sent_in_pieces_again_and_again_arrives_once(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, data: st.DataObject
+) -> None:
+    store = Store(tmp_path_factory.mktemp("log"))
+    offset, steps = 0, 0
+    while store.log_size(TASK, 0) < len(content):
+        steps += 1
+        assert steps < 200
+        start = data.draw(st.integers(0, min(len(content), offset + 3)))
+        end = data.draw(st.integers(start, len(content)))
+        if steps > 50:  # Whoever was sent back goes on from there.
+            start, end = offset, len(content)
+        offset = store.append_log(TASK, 0, start, content[start:end])
+        assert store.log(TASK, 0).read_bytes() == content[:offset] if offset else True
+    assert store.log(TASK, 0).read_bytes() == content
+
+
+def test_each_attempt_has_a_log_of_its_own(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append_log(TASK, 0, 0, b"first")
+    store.append_log(TASK, 1, 0, b"second")
+    assert store.log(TASK, 0).read_bytes() == b"first"
+    assert store.log(TASK, 1).read_bytes() == b"second"
+
+
+def test_to_forget_a_job_leaves_its_children(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.append_log(TASK, 0, 0, b"parent")
+    child = TaskId("/alice/train/eval:0")
+    store.append_log(child, 0, 0, b"child")
+    store.forget(job_folder(TASK))
+    assert store.log_size(TASK, 0) == 0
+    assert store.log_size(child, 0) == 5
+    store.forget(job_folder(child))
+    assert store.log_size(child, 0) == 0

@@ -1,0 +1,1 @@
+"""The wire: its table, its codec, its errors."""
