@@ -18,16 +18,13 @@ _TURN_PRIORITY = EventPriority(2)
 class Clockwork:
     """The present, and what is to be done later."""
 
-    __slots__ = ("env",)
+    __slots__ = ("env", "now")
 
     def __init__(self) -> None:
         """Time starts at 0."""
         self.env = simpy.Environment(0)
-
-    @property
-    def now(self) -> Instant:
+        self.now = Instant(0)
         """The present instant."""
-        return Instant(int(self.env.now))
 
     def later(self, delay: Millis, action: Callable[[], None]) -> None:
         """Do something after a delay; things of one instant in the order of being asked for."""
@@ -43,12 +40,13 @@ class Clockwork:
         event.callbacks = [action]
         event._ok = True
         event._value = None
-        self.env.schedule(event, priority=_TURN_PRIORITY, delay=at - self.env.now)
+        self.env.schedule(event, priority=_TURN_PRIORITY, delay=at - self.now)
 
     def step(self) -> None:
         """Run the next action.
 
         Raises:
-            simpy.core.EmptySchedule: nothing is left to do.
+            OverflowError: nothing is left to do.
         """
+        self.now = Instant(int(self.env.peek()))
         self.env.step()

@@ -44,7 +44,7 @@ Progress = Callable[[Instant, int], None]
 """Called now and then with the simulated time and the number of jobs that have ended."""
 
 _STEPS_BETWEEN_LOOKS = 1_000
-_ALLOCATIONS_BETWEEN_COLLECTIONS = 70_000
+_ALLOCATIONS_BETWEEN_COLLECTIONS = 1_000_000
 PATIENCE = Millis(30 * DAY)
 """A run without a `duration` ends when nothing has run for so long and no job is still to come."""
 MOST_EXPLAINED = 5
@@ -304,8 +304,7 @@ class World:
         measures = self.measures
         measures.partial = partial
         measures.turns, measures.events = self.journal.turns, self.journal.events
-        measures.digest = self.journal.digest(self.controller.digest())
-        self.auditor.check_all()
+        measures.digest = self.journal.digest(self.auditor.check_all())
         measures.invariants_checked = self.auditor.checked
         measures.invariants_violated = self.auditor.violated
         measures.violations = list(self.auditor.sentences)
@@ -352,7 +351,7 @@ def waiting(state: ClusterState) -> tuple[int, int]:
 
 @contextmanager
 def rare_collections() -> Iterator[None]:
-    """Meanwhile, look for garbage in cycles a hundred times less often than Python does.
+    """Meanwhile, look for garbage in cycles a thousand times less often than Python does.
 
     A world makes hardly any, and looking costs an eighth of the time of a large one.
     """

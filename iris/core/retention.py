@@ -5,6 +5,7 @@ and with it each snapshot, would grow with the history of the cluster.
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 
 from iris.core import decisions as de
 from iris.core.deadlines import Due
@@ -36,8 +37,7 @@ def _old_jobs(state: ClusterState) -> dict[JobId, None]:
     forgotten: dict[JobId, None] = {}
     if surplus <= limit // 8:
         return forgotten
-    # The index holds those of one instant as they came; after a recovery that is forgotten.
-    for job in sorted(state.ended, key=lambda name: _age(state, name)):
+    for job in _oldest_first(state):
         if len(forgotten) >= surplus:
             break
         tree = _tree(state, job)
@@ -46,9 +46,10 @@ def _old_jobs(state: ClusterState) -> dict[JobId, None]:
     return forgotten
 
 
-def _age(state: ClusterState, job: JobId) -> tuple[int, int]:
-    row = state.jobs[job]
-    return row.ended_at or 0, row.number
+def _oldest_first(state: ClusterState) -> Iterator[JobId]:
+    # The index holds those of one instant as they came; after a recovery that is forgotten.
+    for _, together in groupby(state.ended, key=lambda job: state.jobs[job].ended_at):
+        yield from sorted(together, key=lambda job: state.jobs[job].number)
 
 
 def _tree(state: ClusterState, job: JobId) -> list[JobId]:

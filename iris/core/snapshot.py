@@ -3,15 +3,15 @@
 Only the tables are copied. The indexes are made anew from them, so that a twin can never share one.
 """
 
-from collections.abc import Iterable
-from copy import copy
-from dataclasses import dataclass
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Final, TypeVar
 
 from iris.core.ids import JobId, RequestId
 from iris.core.instant import Instant
 from iris.core.record import Json, from_json, to_json
-from iris.core.records import Books, Gate, Hold, Job, Slice, Task, Usage, Worker
+from iris.core.records import Attempt, Books, Gate, Hold, Job, Slice, Task, Usage, Worker
 from iris.core.spec import ClusterSpec
 from iris.core.state import ClusterState
 
@@ -46,7 +46,7 @@ def snapshot(state: ClusterState) -> Snapshot:
         gates=_copies(state.gates.values()),
         usage=_copies(state.usage.values()),
         requests=tuple(state.requests.items()),
-        books=copy(state.books),
+        books=_copy(state.books),
     )
 
 
@@ -89,11 +89,17 @@ def snapshot_from_json(data: Json) -> Snapshot:
 
 
 def _copies(rows: Iterable[_Row]) -> tuple[_Row, ...]:
-    return tuple(copy(row) for row in rows)
+    return tuple(_copy(row) for row in rows)
+
+
+def _copy(row: _Row) -> _Row:
+    """The same values in a new row; `copy.copy` takes several times as long for one with slots."""
+    kind = type(row)
+    return kind(*_VALUES[kind](row))
 
 
 def _copy_job(job: Job) -> Job:
-    twin = copy(job)
+    twin = _copy(job)
     twin.tasks = [_copy_task(task) for task in job.tasks]
     twin.children = list(job.children)
     twin.tally = dict(job.tally)
@@ -101,18 +107,25 @@ def _copy_job(job: Job) -> Job:
 
 
 def _copy_task(task: Task) -> Task:
-    twin = copy(task)
-    twin.attempts = [copy(attempt) for attempt in task.attempts]
+    twin = _copy(task)
+    twin.attempts = [_copy(attempt) for attempt in task.attempts]
     return twin
 
 
 def _copy_slice(slice_: Slice) -> Slice:
-    twin = copy(slice_)
+    twin = _copy(slice_)
     twin.workers = list(slice_.workers)
     return twin
 
 
 def _copy_worker(worker: Worker) -> Worker:
-    twin = copy(worker)
+    twin = _copy(worker)
     twin.attempts = dict(worker.attempts)
     return twin
+
+
+_VALUES: Final[dict[type, Callable[[Any], tuple[Any, ...]]]] = {
+    kind: attrgetter(*(field.name for field in fields(kind)))
+    for kind in (Attempt, Books, Gate, Hold, Job, Slice, Task, Usage, Worker)
+}
+"""The values of a row, in the order in which its class takes them."""

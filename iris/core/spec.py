@@ -1,7 +1,8 @@
 """What was asked for: jobs, groups and policies as frozen values. Nothing here changes or decides."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from enum import Enum, IntEnum
+from operator import attrgetter
 from typing import Final
 
 from iris.core.ids import GroupName, JobId, UserName, Zone
@@ -67,6 +68,17 @@ class JobSpec:
     environment: tuple[tuple[str, str], ...] = ()
     payload: str = ""
     """Names what the worker runs, by content; the core only carries it."""
+
+    def __repr__(self) -> str:
+        """What is not as it is by default: no two specs that differ look alike."""
+        values = zip(_NAMES, _VALUES(self), _DEFAULTS, strict=True)
+        said = [f"{name}={value!r}" for name, value, default in values if value != default]
+        return f"JobSpec({', '.join(said)})"
+
+
+_NAMES: Final = tuple(field.name for field in fields(JobSpec))
+_DEFAULTS: Final = tuple(field.default for field in fields(JobSpec))
+_VALUES: Final = attrgetter(*_NAMES)
 
 
 @dataclass(frozen=True, slots=True)

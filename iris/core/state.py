@@ -266,11 +266,12 @@ class ClusterState(IndexedTables):
     def digest(self) -> str:
         """A hash of everything in the tables; equal states have equal digests."""
         text = sha256()
-        for row in self._rows():
+        for row in self.rows():
             text.update(repr(row).encode())
         return text.hexdigest()
 
-    def _rows(self) -> list[object]:
+    def rows(self) -> list[object]:
+        """Everything in the tables, in an order that does not hang on how it came there."""
         books = (*(getattr(self.books, f) for f in _DIGESTED_BOOKS),)
         return [
             self.now,

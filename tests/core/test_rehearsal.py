@@ -19,7 +19,7 @@ from tests.harness import cpu_group, fleet
 
 def test_a_copy_must_be_equal() -> None:
     state = busy().controller.state
-    auditor = Auditor(state, every_turn=False)
+    auditor = Auditor(state, every_turn=True)
     state.slices[SliceId("alias")] = state.slices[MACHINE]
     auditor.check_all()
     assert any(s.startswith("V-17 a copy of the state is not equal") for s in auditor.sentences)
@@ -47,9 +47,11 @@ class NosyHolds(dict[HoldKey, Hold]):
 
 def test_whoever_asks_changes_nothing() -> None:
     state, _ = watched()
-    assert list(reads_are_free(state)) == []
+    digest = state.digest()
+    assert list(reads_are_free(state, digest)) == []
     state.holds = NosyHolds(state)
-    assert "V-18 the state at 0 has changed by being asked" in "".join(reads_are_free(state))
+    sentences = "".join(reads_are_free(state, digest))
+    assert "V-18 the state at 0 has changed by being asked" in sentences
 
 
 STRANGER: Final = ev.WorkerHeard(ONLY, "another")
