@@ -6,7 +6,7 @@ What needs the cluster or another file (zones, accelerators, traces) is checked 
 import re
 from typing import Annotated, Final, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from iris.config import ClusterModel
 from iris.core.ids import is_name
@@ -19,6 +19,14 @@ from sim.scenario_spread import Form, Probability, Spread, instantly, refuse
 
 LONGEST_ENTRY_NAME: Final = 48
 """A job is named after its entry and its number, and 63 characters are all that a name may have."""
+
+
+def _one_line(text: str) -> str:
+    """A name that every table and headline can hold."""
+    if not text.isprintable():
+        hint = "write it on one line, without control characters"
+        raise Unfit([Finding((), f"{shown(text)} is no name", hint)])
+    return text
 
 
 _RATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?|\.\d+)\s*/\s*(\w+)\s*", re.ASCII)
@@ -259,7 +267,9 @@ class FaultForm(Form):
 class ScenarioForm(Form):
     """The whole file."""
 
-    name: Annotated[str, Field(min_length=1, max_length=200)] | None = None
+    name: Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_one_line)] | None = (
+        None
+    )
     seed: Count = 0
     duration: PositiveDuration | None = None
     warm_up: Duration = Millis(0)

@@ -123,6 +123,7 @@ class _Rows:
         self.file = file
         self.line = 0
         self.left_out = 0
+        self._first_left_out: TraceProblem | None = None  # None: every row is known whole
         self._problems: list[TraceProblem] = []
 
     def wrong(self, message: str) -> None:
@@ -130,6 +131,16 @@ class _Rows:
         self._problems.append(TraceProblem(self.line, message))
         if len(self._problems) >= MOST_PROBLEMS:
             self.give_up()
+
+    def leave_out(self, run: float, width: float) -> None:
+        """Counts a row of which too little is known to run it."""
+        self.left_out += 1
+        if self._first_left_out is None:
+            message = (
+                f"has no jobs that are known whole: here the run time is {run:g} s on {width:g}"
+                " processors; a job needs 0 s or more, and more than 0 processors"
+            )
+            self._first_left_out = TraceProblem(self.line, message)
 
     def fail(self, message: str) -> BadTrace:
         """The error that this one thing makes of the file."""
@@ -163,8 +174,11 @@ class _Rows:
                 users.append(user)
         self.give_up()
         if not submits:
+            if self._first_left_out is not None:
+                self._problems.append(self._first_left_out)
+                self.give_up()
             self.line = 0
-            raise self.fail("has no jobs" + (" that are known whole" if self.left_out else ""))
+            raise self.fail("has no jobs")
         return _in_order(TraceJobs(submits, runs, widths, tuple(users), self.left_out))
 
 
@@ -206,7 +220,7 @@ def _swf_rows(lines: Iterator[str], reader: _Rows) -> Iterator[_Row]:
             continue
         width = requested if requested > 0 else width
         if run < 0 or width <= 0:
-            reader.left_out += 1
+            reader.leave_out(run, width)
         else:
             yield submit, run, width, f"user{user}" if user >= 0 else ""
 
@@ -345,7 +359,8 @@ def _step(
     if gap_s > 0 and _ROUNDED.search(text):
         at_s = round(at_s / gap_s) * gap_s
     if not 0.0 <= at_s <= LONGEST_S or not 0.0 <= capacity <= 1e9:
-        reader.wrong("a time and a capacity are not negative")
+        said = f"time {at_s:g} s, capacity {capacity:g}"
+        reader.wrong(f"{said}; a time and a capacity are finite and not negative")
         return None
     return int(at_s * 1000 + 0.5), capacity
 

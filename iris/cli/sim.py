@@ -55,6 +55,13 @@ class Request:
     jobs: int | None  # None: as many as there are processors
 
 
+def _named(_: click.Context, __: click.Parameter, folder: str | None) -> Path | None:
+    """The folder for the files; an empty name would mean the present one."""
+    if folder == "":
+        raise click.BadParameter("the folder's name is empty; `.` is the present folder")
+    return None if folder is None else Path(folder)
+
+
 @click.command(epilog=EXAMPLES)
 @click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--seed", type=click.IntRange(min=0), help="Take this seed, not the scenario's.")
@@ -64,7 +71,8 @@ class Request:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
+    callback=_named,
     metavar="DIR",
     help="Write tables, a trace and a report into this folder.",
 )
@@ -96,13 +104,17 @@ def _simulate(request: Request) -> ExitStatus:
     from sim.export import prepare_directory
     from sim.results import aggregate
     from sim.scenario import load_scenario
+    from sim.suspicions import suspicions
 
     scenario = load_scenario(request.path, seed=request.seed, overrides=request.overrides)
+    for sentence in suspicions(scenario):
+        click.echo(f"warning: {sentence}", err=True)
     if request.out is not None:
         prepare_directory(request.out)
     with Interrupt() as interrupt:
         runs = _runs(request, scenario, interrupt)
     if not runs:
+        click.echo("interrupted before a run had ended: there is no result", err=True)
         return ExitStatus.INTERRUPTED
     if request.replications is None:
         results = runs[0].results

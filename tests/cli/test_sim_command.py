@@ -197,6 +197,39 @@ def without_wall(results: dict[str, object]) -> dict[str, object]:
     return {key: value for key, value in results.items() if key != "wall_s"}
 
 
+def test_an_empty_name_for_the_folder_is_refused(
+    short: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(short.parent)
+    assert main(["sim", str(short), "--out", ""]) == ExitStatus.BAD_INPUT
+    assert "the folder's name is empty" in capsys.readouterr().err
+    assert [path.name for path in short.parent.iterdir()] == ["short.yaml"]
+
+
+def test_what_has_no_effect_is_told_on_stderr(
+    short: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["sim", str(short), "--json", "--set", "cloud.notice=30s"]) == ExitStatus.DONE
+    captured = capsys.readouterr()
+    assert captured.err.startswith("warning: cloud.notice has no effect")
+    results_of(captured.out)
+
+
+def test_a_name_of_two_lines_is_refused(short: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["sim", str(short), "--set", 'name="a\\nb"']) == ExitStatus.BAD_INPUT
+    assert "write it on one line" in capsys.readouterr().err
+
+
+def test_an_interrupt_before_any_run_has_ended_says_that_there_is_nothing(
+    short: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.study.run_study", lambda *_, **__: [])
+    assert main(["sim", str(short), "--replications", "4"]) == ExitStatus.INTERRUPTED
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "there is no result" in captured.err
+
+
 def test_replications_are_the_same_in_one_process_and_in_two(
     short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -185,8 +185,10 @@ def test_swf_rows_of_unknown_time_or_width_are_left_out_and_counted(shelf: Shelf
 
 
 def test_swf_without_one_known_job_is_refused(shelf: Shelf) -> None:
-    with pytest.raises(BadTrace, match="has no jobs that are known whole"):
-        shelf.swf("1 0 -1 -1 4 -1 -1 -1")
+    with pytest.raises(BadTrace, match="run time is -1 s on 4 processors") as refusal:
+        shelf.swf("1 0 -1 -1 4 -1 -1 -1", "2 0 -1 5 0 -1 -1 -1")
+    (problem,) = refusal.value.problems
+    assert (problem.line, problem.source) == (2, "1 0 -1 -1 4 -1 -1 -1")
 
 
 @pytest.mark.parametrize("row", ["1 0 -1", "1 zero -1 4 4 -1 -1 -1", "1 0 -1 4 4 -1 -1 x"])
@@ -232,7 +234,7 @@ def test_times_that_lost_digits_are_put_back_on_the_sampling_grid(shelf: Shelf) 
         ("t_s,capacity\n-5,1\n", 2, "not negative"),
         ("t_s,capacity\n5,many\n", 2, "no row of two numbers"),
         ("t_s,capacity\n5\n", 2, "no row of two numbers"),
-        ("t_s,capacity\n5,nan\n", 2, "not negative"),
+        ("t_s,capacity\n5,nan\n", 2, "time 5 s, capacity nan; a time and a capacity are finite"),
     ],
 )
 def test_a_wrong_capacity_trace_is_refused(shelf: Shelf, text: str, line: int, reason: str) -> None:
