@@ -372,6 +372,18 @@ def test_the_end_of_a_child_leaves_its_parent_alone() -> None:
     assert script.job(jobs[0]).state is JobState.RUNNING
 
 
+def test_i_36_a_child_that_is_ending_keeps_its_end_when_its_parent_is_stopped() -> None:
+    script = one_host()
+    parent = script.submit("root")
+    child = script.submit("child", parent=parent, replicas=2)
+    script.running(parent).running(child).ends(script.task(child).id, EndCause.EXIT_NONZERO)
+    assert script.job(child).ending is JobState.FAILED
+    script.stop(parent)
+    assert [end.job for end in script.decided(de.JobEnd)] == [parent]
+    script.stopped(child).stopped(parent)
+    assert script.job(child).state is JobState.FAILED
+
+
 def test_i_120_what_happens_to_one_job_ends_no_attempt_of_another() -> None:
     script = one_host()
     jobs = [script.submit(f"job-{n}", scheduling_timeout=Millis(SECOND)) for n in range(4)]
