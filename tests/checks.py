@@ -67,7 +67,9 @@ def indexes(state: ClusterState) -> dict[str, object]:
         "slices": {number: slice_.id for number, slice_ in state.slice_by_number.items()},
         "workers": {number: worker.id for number, worker in state.worker_by_number.items()},
         "shapes": state.shapes,
-        "ended": list(state.ended),
+        # Those of one instant stand as they came, which a recovery forgets.
+        "ended": sorted(state.ended),
+        "ended at": [state.jobs[job].ended_at for job in state.ended],
         "fleet": {
             (group, s): count
             for group, tally in state.fleet.items()

@@ -7,6 +7,7 @@ that has it.
 
 import gzip
 import json
+import shutil
 import subprocess
 from collections import deque
 from collections.abc import Generator
@@ -101,8 +102,10 @@ def by_accasim(python: Path, trace: Path, cores: int, *, plan: bool) -> tuple[Cl
         workload = Path(folder) / "trace.swf"
         raw = trace.read_bytes()
         workload.write_bytes(gzip.decompress(raw) if trace.suffix == ".gz" else raw)
+        # It writes its plan beside the script that runs it.
+        script = shutil.copy(_SCRIPT, folder)
         done = subprocess.run(
-            [str(python), str(_SCRIPT), str(workload), str(cores), "plan" if plan else "bare"],
+            [str(python), script, str(workload), str(cores), "plan" if plan else "bare"],
             cwd=folder,
             check=True,
             capture_output=True,
