@@ -5,10 +5,8 @@ facts of an instant reach the controller in one turn; its requests are carried o
 the cloud. Nothing here decides anything that the controller decides.
 """
 
-import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from hashlib import sha256
 from itertools import islice
 
@@ -29,6 +27,7 @@ from iris.core.resources import Resources
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
 from iris.drive import turn
+from iris.garbage import rare_collections
 from sim import faults
 from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
@@ -44,7 +43,6 @@ Progress = Callable[[Instant, int], None]
 """Called now and then with the simulated time and the number of jobs that have ended."""
 
 _STEPS_BETWEEN_LOOKS = 1_000
-_ALLOCATIONS_BETWEEN_COLLECTIONS = 1_000_000
 PATIENCE = Millis(30 * DAY)
 """A run without a `duration` ends when nothing has run for so long and no job is still to come."""
 MOST_EXPLAINED = 5
@@ -347,20 +345,6 @@ def waiting(state: ClusterState) -> tuple[int, int]:
         pending += tasks
         wanted += tasks * each
     return pending, wanted
-
-
-@contextmanager
-def rare_collections() -> Iterator[None]:
-    """Meanwhile, look for garbage in cycles a thousand times less often than Python does.
-
-    A world makes hardly any, and looking costs an eighth of the time of a large one.
-    """
-    usual = gc.get_threshold()
-    gc.set_threshold(_ALLOCATIONS_BETWEEN_COLLECTIONS, *usual[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*usual)
 
 
 def simulate(

@@ -6,6 +6,7 @@ trace beside the project, `needs ../shared/data/…`, and only where that folder
 
 import os
 import re
+import signal
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,12 @@ hypothesis.settings.register_profile(
     "night", max_examples=10_000, stateful_step_count=200, deadline=None, print_blob=True
 )
 hypothesis.settings.load_profile(os.environ.get("IRIS_TESTS", "dev"))
+
+
+# A shell without job control starts what runs in the background with Ctrl-C ignored, and children
+# inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -235,22 +235,17 @@ class _Planner:
         return [self.state.room.pools[group.name, zone] for zone in group.zones]
 
     def best_of(self, pools: list[Pool]) -> Pool | None:
-        """The pool to ask next: of those that may be asked, the best zone with the fewest slices."""
-        able = [pool for pool in pools if self.allowance(pool) > 0]
-        return min(able, key=self._zone_rank, default=None)
+        """The pool of a group to ask next: of those that may be asked, the best zone, then the emptiest."""
+        if not pools or self._room(pools[0].group) <= 0:
+            return None
+        tokens = self._tokens()
+        able = [pool for pool in pools if self._gate(pool) > 0]
+        return min(able, key=self._zone_rank, default=None) if tokens > 0 else None
 
-    def _zone_rank(self, pool: Pool) -> tuple[bool, int, int, int]:
-        blocked = gates.blocked_until(self.state, pool) is not None
+    def _zone_rank(self, pool: Pool) -> tuple[int, int, int]:
         window = gates.window_of(self.state, pool)
         present = self.state.present.get((pool.group.name, pool.zone), 0)
-        return blocked, -window, present, pool.rank  # Zones of equal record share a group evenly.
-
-    def allowance(self, pool: Pool) -> int:
-        """How many slices may be asked of a pool now, by every limit there is."""
-        room = self._room(pool.group)
-        if room <= 0:
-            return 0
-        return max(0, min(room, self._gate(pool), self._tokens()))
+        return -window, present, pool.rank  # Zones of equal record share a group evenly.
 
     def _room(self, group: GroupSpec) -> int:
         """How many slices a group may still get, whatever its zones say."""
@@ -266,12 +261,7 @@ class _Planner:
             if until < gates.FOREVER:
                 self._wait_until(until)
             return 0
-        same = [
-            (g.name, pool.zone)
-            for g in self.state.spec.groups
-            if g.accelerator_type == pool.group.accelerator_type
-        ]
-        coming = sum(self.state.coming.get(key, 0) for key in same)
+        coming = sum([self.state.coming.get(key, 0) for key in pool.kin])
         return gates.window_of(self.state, pool) - coming
 
     def _tokens(self) -> int:

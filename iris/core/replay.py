@@ -33,7 +33,6 @@ def recover(turns: Iterable[Turn], image: Snapshot | None = None) -> Controller:
     controller = Controller(restore(image) if image is not None else None)
     for turn in turns:
         controller.replay(turn)
-    controller.state.rebuild()
     return controller
 
 

@@ -24,15 +24,20 @@ class Resources(NamedTuple):
 
 NOTHING: Final = Resources()
 
+_tuple = tuple.__new__
+"""Makes an amount of five numbers in half the time that the class takes, which names its fields."""
+
 
 def plus(a: Resources, b: Resources) -> Resources:
     """The sum, dimension by dimension."""
-    return Resources(a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4])
+    five = (a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3], a[4] + b[4])
+    return _tuple(Resources, five)
 
 
 def minus(a: Resources, b: Resources) -> Resources:
     """The difference, dimension by dimension; it may be negative and is never clamped."""
-    return Resources(a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4])
+    five = (a[0] - b[0], a[1] - b[1], a[2] - b[2], a[3] - b[3], a[4] - b[4])
+    return _tuple(Resources, five)
 
 
 def times(a: Resources, count: int) -> Resources:

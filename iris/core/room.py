@@ -18,13 +18,15 @@ from iris.core.spec import GroupSpec
 class Pool:
     """One group in one zone: its hosts with room, by how much."""
 
-    __slots__ = ("amounts", "buckets", "group", "rank", "slices", "zone")
+    __slots__ = ("amounts", "buckets", "group", "kin", "rank", "slices", "zone")
 
     def __init__(self, group: GroupSpec, zone: Zone, rank: int) -> None:
         self.group = group
         self.zone = zone
         self.rank = rank
         """Its place in the configuration."""
+        self.kin: tuple[tuple[GroupName, Zone], ...] = ()
+        """The pools that draw on the same (zone, type), itself among them."""
         self.amounts: list[Resources] = []
         """The distinct open amounts, ascending."""
         self.buckets: dict[Resources, list[int]] = {}
@@ -77,6 +79,13 @@ class Room:
         for group in groups:
             for zone in group.zones:
                 self.pools[group.name, zone] = Pool(group, zone, len(self.pools))
+        for pool in self.pools.values():
+            pool.kin = tuple(
+                key
+                for key, other in self.pools.items()
+                if other.zone == pool.zone
+                and other.group.accelerator_type == pool.group.accelerator_type
+            )
 
     def list_worker(self, worker: int, pool: Pool, amount: Resources | None) -> bool:
         """List a worker anew, or (no amount) not at all; true when it has more room than before."""

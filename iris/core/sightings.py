@@ -139,6 +139,9 @@ def _sighted(state: ClusterState, sighting: ev.SliceSighting, asked_at: Instant)
         if sighting.state is ev.CloudState.DELETING:
             return
         slice_ = adopt(state, sighting.slice, sighting.group, sighting.zone or Zone(""))
+    elif sighting.state in _ALIVE and slice_.state not in GIVEN_UP:
+        slice_.missing_since = None
+        return
     if slice_.state in GIVEN_UP:
         lives = slice_.gone_at is not None and asked_at > slice_.gone_at
         if lives and sighting.state is not ev.CloudState.DELETING:

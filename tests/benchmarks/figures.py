@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias, TypeVar
 
+from iris.garbage import rare_collections
+
 _Result = TypeVar("_Result")
 
 LOOP_TURNS: Final = 1_000_000
@@ -59,9 +61,13 @@ def loop_ms() -> float:
 
 
 def run(benchmark: Benchmark) -> list[tuple[Figure, float]]:
-    """Its figures, each with the mean of the calibration loops before and after."""
+    """Its figures, each with the mean of the calibration loops before and after.
+
+    Garbage is collected as in a controller and a simulation, also for what is measured beside them.
+    """
     before = loop_ms()
-    figures = benchmark()
+    with rare_collections():
+        figures = benchmark()
     loop = (before + loop_ms()) / 2
     return [(figure, loop) for figure in figures]
 

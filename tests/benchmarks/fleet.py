@@ -13,7 +13,7 @@ from iris.core.instant import SECOND, Millis
 from sim.clockwork import Clockwork
 from sim.ledger import ledger_of
 from sim.scenario import load_scenario
-from sim.world import World, rare_collections
+from sim.world import World
 from tests.benchmarks.figures import Figure, clocked, timed
 
 SCENARIO: Final = Path(__file__).with_name("fleet.yaml")
@@ -32,13 +32,12 @@ class Month:
     def run(self) -> None:
         """To the end, as `sim.world.simulate` does."""
         world = self.world
-        with rare_collections():
-            while world.goes_on():
-                if self.steps % _LOOK_EVERY == 0:
-                    # SimPy tells nobody how long its agenda is.
-                    self._agenda_lengths.append(len(world.clock.env._queue))
-                world.clock.step()
-                self.steps += 1
+        while world.goes_on():
+            if self.steps % _LOOK_EVERY == 0:
+                # SimPy tells nobody how long its agenda is.
+                self._agenda_lengths.append(len(world.clock.env._queue))
+            world.clock.step()
+            self.steps += 1
 
     def simpy_s(self, empty_steps: int) -> float:
         """An estimate of SimPy's own share: so many steps that do nothing, on an agenda as long."""

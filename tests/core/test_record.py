@@ -103,6 +103,13 @@ def test_a_configuration_with_every_part_is_read_back() -> None:
     assert from_json(to_json(loaded), Event) == loaded
 
 
+def test_what_an_earlier_version_did_not_know_has_its_default() -> None:
+    written = to_json(ClusterSpec((tpu_group(),), reservations=(("r", 16),)))
+    assert isinstance(written, dict)
+    del written["reservations"]
+    assert from_json(written, ClusterSpec) == ClusterSpec((tpu_group(),))
+
+
 @dataclass(frozen=True, slots=True)
 class Odd:
     """A record with a field that no record has."""
@@ -122,6 +129,13 @@ class Odd:
         (3, tuple[int, ...], "3 is no tuple"),
         ("purple", EndCause, "'purple' is not a valid EndCause"),
         ([1], tuple[int, str], "longer than argument 1"),
+        (
+            {"is": "WorkerHeard", "worker": "w", "at": 5},
+            WorkerHeard,
+            "has not the fields of WorkerHeard: 'in",
+        ),
+        ({"is": "WorkerHeard", "worker": "w", "x": 1, "y": 2}, WorkerHeard, "WorkerHeard: 'x'"),
+        ({"is": "WorkerHeard"}, WorkerHeard, "WorkerHeard: .* missing 2 required"),
     ],
 )
 def test_what_is_no_record_is_refused_by_name(data: object, hint: object, message: str) -> None:

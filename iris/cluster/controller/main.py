@@ -23,6 +23,7 @@ from iris.cluster.controller.service import (
 )
 from iris.config import ClusterConfig, Local, load_cluster
 from iris.exit_status import ExitStatus
+from iris.garbage import rare_collections
 from iris.problems import BadInput
 
 _log = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ def provider_of(config: ClusterConfig) -> Callable[[Surroundings], Provider]:
 def run(config: ClusterConfig, options: Options, ready: Callable[[ControllerService], None]) -> int:
     """Serve until SIGTERM or SIGINT; the exit status, with what went wrong on the log."""
     try:
-        asyncio.run(_serve(config, options, ready))
+        with rare_collections():
+            asyncio.run(_serve(config, options, ready))
     except (JournalError, CannotServe, AddressInUse, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         conflict = isinstance(error, JournalError | AddressInUse)
