@@ -16,7 +16,7 @@ from iris.core.events import (
     WorkerReported,
     WorkerSilent,
 )
-from iris.core.ids import SliceId, TaskId, WorkerId, split_task_id, worker_id
+from iris.core.ids import JobId, SliceId, TaskId, WorkerId, split_task_id, worker_id
 from iris.core.instant import Instant, Millis
 from iris.core.lifecycle import AttemptState
 from iris.core.retry import EndCause
@@ -181,6 +181,11 @@ class Fleet:
         else:
             # Whoever asks to stop what is not there is told that it is not there.
             self._tell(host, AttemptReport(request.task, request.attempt, AttemptState.KILLED))
+
+    def forget(self, job: JobId) -> None:
+        """A job has ended: what still starts of it on a host that was cut off does not run."""
+        # A run and its work know each other: parted, they go without a search for cycles.
+        self.work.pop(job).last.clear()
 
     def _start(self, host: Host, start: StartAttempt) -> None:
         job, index = split_task_id(start.task)

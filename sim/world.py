@@ -240,7 +240,7 @@ class World:
                 self.recorder.job_ended(record)
                 self._note_end(record)
                 del self._unfinished[name]
-                self.fleet.work.pop(name, None)
+                self.fleet.forget(name)
                 self.ended_jobs += 1
         self._touched.clear()
         self._stop_if_done()
@@ -376,6 +376,6 @@ def simulate(
             if progress is not None:
                 progress(world.clock.now, world.ended_jobs)
             stopped = stop is not None and stop() and world.goes_on()
-    measures = world.finish(partial=stopped)
+        measures = world.finish(partial=stopped)
     measures.wall_s = time.perf_counter() - began
     return measures
