@@ -6,7 +6,7 @@ What `--help` prints of a command stands here, beside its import path; a test ho
 import importlib
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -53,6 +53,35 @@ class LazyGroup(click.Group):
             rows.append((name, command.get_short_help_str(formatter.width)))
         with formatter.section("Commands"):
             formatter.write_dl(rows)
+
+
+class CommandWithVerbs(click.Command):
+    """A command that is also a group: its first word may be a verb, and else is its argument.
+
+    A file that is called like a verb is reached as `./verb`.
+    """
+
+    verbs: Mapping[str, Lazy] = {}
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """The context of the verb that the words begin with, or of the command itself."""
+        verb = self.verbs.get(args[0]) if args else None
+        if verb is None:
+            return super().make_context(info_name, args, parent, **extra)
+        command = load_command(verb.path)
+        return command.make_context(f"{info_name} {args[0]}", args[1:], parent, **extra)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, and below them the verbs, without importing any."""
+        super().format_options(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, entry.help) for name, entry in self.verbs.items()])
 
 
 def load_command(path: str) -> click.Command:

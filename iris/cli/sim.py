@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from iris.cli.lazy import CommandWithVerbs, Lazy
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -37,6 +38,10 @@ Exit status: 0 all expectations hold, 8 one is false, 9 an invariant was
 violated (no number can be trusted), 2 the scenario is wrong, 130 interrupted.
 """
 
+
+VERBS: Final = {
+    "replay": Lazy("iris.cli.replay:replay", "Show what a journal holds, or verify it."),
+}
 
 SHOWN_AFTER_S: Final = 1.0
 SHOWN_EVERY_S: Final = 0.2
@@ -62,7 +67,13 @@ def _named(_: click.Context, __: click.Parameter, folder: str | None) -> Path | 
     return None if folder is None else Path(folder)
 
 
-@click.command(epilog=EXAMPLES)
+class Sim(CommandWithVerbs):
+    """A simulation, and what else can be asked of the past and the future."""
+
+    verbs = VERBS
+
+
+@click.command(cls=Sim, epilog=EXAMPLES)
 @click.argument("scenario", type=click.Path(path_type=Path))
 @click.option("--seed", type=click.IntRange(min=0), help="Take this seed, not the scenario's.")
 @click.option(

@@ -66,6 +66,7 @@ class SqliteJournal:
             JournalError: it is of a later format, or no journal.
         """
         self.path = path
+        self._readonly = readonly
         if readonly and not path.is_file():
             raise JournalError(f"{path}: there is no journal")
         try:
@@ -120,11 +121,21 @@ class SqliteJournal:
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def latest(self) -> tuple[Snapshot | None, Iterator[Turn]]:
-        """The last snapshot, and the turns after it."""
+        """The last snapshot, and the turns after it.
+
+        Raises:
+            JournalError: what is there cannot be read; of a turn, when it is its turn.
+        """
         return self._since("SELECT number, body FROM snapshots ORDER BY number DESC LIMIT 1")
 
     def whole(self) -> tuple[Snapshot | None, Iterator[Turn]]:
-        """The first snapshot that all later turns are kept of, if the first turns are gone, and those turns."""
+        """The first snapshot that all later turns are kept of, if the first turns are gone, and those turns.
+
+        Raises:
+            JournalError: what is there cannot be read; of a turn, when it is its turn.
+        """
+        if self._readonly:  # One view of it, though a controller is at work on it meanwhile.
+            self._db.execute("BEGIN")
         (first,) = self._db.execute("SELECT min(number) FROM turns").fetchone()
         if first is None or first == 1:
             return None, self._turns_after(0)
@@ -134,12 +145,24 @@ class SqliteJournal:
         row = self._db.execute(query).fetchone()
         if row is None:
             return None, self._turns_after(0)
-        return snapshot_from_json(json.loads(row[1])), self._turns_after(row[0])
+        try:
+            image = snapshot_from_json(json.loads(row[1]))
+        except ValueError as error:
+            raise self._damaged(f"snapshot {row[0]}", error) from error
+        return image, self._turns_after(row[0])
 
     def _turns_after(self, number: int) -> Iterator[Turn]:
-        query = "SELECT body FROM turns WHERE number > ? ORDER BY number"
-        for (body,) in self._db.execute(query, (number,)):
-            yield turn_from_json(json.loads(body))
+        query = "SELECT number, body FROM turns WHERE number > ? ORDER BY number"
+        reached = number
+        try:
+            for row in self._db.execute(query, (number,)):
+                reached = row[0]
+                yield turn_from_json(json.loads(row[1]))
+        except (ValueError, sqlite3.DatabaseError) as error:
+            raise self._damaged(f"turn {reached}", error) from error
+
+    def _damaged(self, where: str, error: Exception) -> JournalError:
+        return JournalError(f"{self.path}: {where} is damaged: {error}")
 
     def close(self) -> None:
         """Close the file."""
