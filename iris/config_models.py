@@ -229,6 +229,7 @@ class RetentionSection(Section):
     """How much of what has ended is remembered."""
 
     ended_jobs: Count = RetentionPolicy().ended_jobs
+    max_age: PositiveDuration = RetentionPolicy().max_age
 
 
 class ReservationSection(Section):

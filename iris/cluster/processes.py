@@ -62,6 +62,27 @@ def signal_group(folder: Path, number: int) -> None:
             os.killpg(pid, number)
 
 
+def terminate_unheard(pid: int) -> None:
+    """SIGTERM to those children of a process that have not got it yet.
+
+    A shell's child that is signalled between its fork and its program loses the signal. Such a one
+    lives on though it neither catches nor ignores SIGTERM; whoever does either is left alone.
+    """
+    with suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if not _minds_sigterm(int(child)):
+                os.kill(int(child), signal.SIGTERM)
+
+
+def _minds_sigterm(pid: int) -> bool:
+    bit = 1 << (signal.SIGTERM - 1)
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        name, _, mask = line.partition(":")
+        if name in ("SigIgn", "SigCgt") and int(mask, 16) & bit:
+            return True
+    return False
+
+
 def end_group(folder: Path) -> None:
     """Kill all processes of an attempt."""
     signal_group(folder, signal.SIGKILL)

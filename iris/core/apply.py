@@ -50,6 +50,8 @@ def apply(state: ClusterState, decision: de.Decision) -> list[ef.Effect]:
             return _evict(state, decision)
         case de.SliceAgain():
             return _again(state, decision)
+        case de.Oblivion():
+            return _forget(state, decision)
         case _:
             _apply_quietly(state, decision)
             return []
@@ -66,8 +68,7 @@ def _apply_quietly(
     | de.SliceGone
     | de.WorkerCordon
     | de.Throttle
-    | de.CreatePause
-    | de.Oblivion,
+    | de.CreatePause,
 ) -> None:
     """The decisions that change the state and ask nothing of the world."""
     match decision:
@@ -100,8 +101,6 @@ def _apply_quietly(
             _throttle(state, decision)
         case de.CreatePause():
             state.books.creates_paused_until = decision.until
-        case de.Oblivion():
-            _forget(state, decision)
         case _:
             assert_never(decision)
 
@@ -373,9 +372,10 @@ def _new_gate(state: ClusterState, zone: Zone, accelerator_type: str) -> Gate:
     return Gate(zone, accelerator_type, group.family, group.chips, 0)
 
 
-def _forget(state: ClusterState, oblivion: de.Oblivion) -> None:
+def _forget(state: ClusterState, oblivion: de.Oblivion) -> list[ef.Effect]:
     for job in oblivion.jobs:
         state.drop_job(state.jobs[job])
     for slice_ in oblivion.slices:
         state.drop_slice(state.slices[slice_])
     state.room.forget_shapes(state.waiting.by_shape)
+    return [ef.ForgetJobs(oblivion.jobs)] if oblivion.jobs else []

@@ -84,6 +84,13 @@ class RefuseWorker:
 
 
 @dataclass(frozen=True, slots=True)
+class ForgetJobs:
+    """Remove what these jobs left behind, before one of the same name may begin."""
+
+    jobs: tuple[JobId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The answer to a request that was granted."""
 
@@ -125,5 +132,6 @@ Effect: TypeAlias = (
     | StopAttempt
     | Acknowledge
     | RefuseWorker
+    | ForgetJobs
     | Reply
 )

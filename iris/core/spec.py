@@ -198,6 +198,8 @@ class RetentionPolicy:
     """How much of what has ended is remembered."""
 
     ended_jobs: int = 10_000
+    max_age: Millis = Millis(30 * DAY)
+    """Since its end; jobs that are older are forgotten at the next listing."""
 
 
 @dataclass(frozen=True, slots=True)

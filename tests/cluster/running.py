@@ -56,11 +56,14 @@ class RunningCluster:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> None:
+    def start(self, **variables: str) -> None:
         command = [sys.executable, "-m", "iris.cluster.controller.main", "serve"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, f"--config={self.config}"], stdout=log, stderr=log
+                [*command, f"--config={self.config}"],
+                stdout=log,
+                stderr=log,
+                env={**os.environ, **variables},
             )
         until(self.answers)
 

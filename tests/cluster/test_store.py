@@ -1,14 +1,15 @@
 """What is kept by content, and logs: no piece lost, none twice, nothing outside the folder."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris.cluster.controller.store import Incoming, Store, TooLarge, job_folder
-from iris.core.ids import TaskId
+from iris.cluster.controller.store import Incoming, Store, TooLarge
+from iris.core.ids import JobId, TaskId
 
 TASK = TaskId("/alice/train:0")
 
@@ -45,9 +46,12 @@ def test_more_than_the_limit_is_refused(tmp_path: Path) -> None:
     incoming.drop()
 
 
-def test_the_folder_of_a_child_lies_below_its_parents_and_is_never_taken_for_a_task() -> None:
-    assert job_folder(TASK) == "+alice/+train"
-    assert job_folder(TaskId("/alice/train/0:7")) == "+alice/+train/+0"
+def test_the_folder_of_a_child_lies_below_its_parents_and_is_never_taken_for_a_task(
+    tmp_path: Path,
+) -> None:
+    store = Store(tmp_path)
+    assert store.log(TASK, 3) == tmp_path / "logs/+alice/+train/0/3.log"
+    assert store.log(TaskId("/alice/train/0:7"), 3) == tmp_path / "logs/+alice/+train/+0/7/3.log"
 
 
 @given(st.binary(min_size=1, max_size=60), st.data())
@@ -81,8 +85,37 @@ def test_to_forget_a_job_leaves_its_children(tmp_path: Path) -> None:
     store.append_log(TASK, 0, 0, b"parent")
     child = TaskId("/alice/train/eval:0")
     store.append_log(child, 0, 0, b"child")
-    store.forget(job_folder(TASK))
+    assert store.jobs() == {"/alice/train", "/alice/train/eval"}
+    store.forget(JobId("/alice/train"))
     assert store.log_size(TASK, 0) == 0
     assert store.log_size(child, 0) == 5
-    store.forget(job_folder(child))
+    assert store.jobs() == {"/alice/train/eval"}
+    store.forget(JobId("/alice/train/eval"))
     assert store.log_size(child, 0) == 0
+    assert store.jobs() == set()
+
+
+def test_results_alone_are_found_too(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    incoming = store.receive_result()
+    incoming.write(b"7")
+    incoming.keep(store.result(TASK, 0))
+    assert store.jobs() == {"/alice/train"}
+
+
+def aged(store: Store, content: bytes) -> str:
+    digest = store.put(content)
+    os.utime(store.blobs / digest, (1.0, 1.0))
+    return digest
+
+
+def test_a_blob_goes_when_it_is_unused_and_old(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    used, old, wanted, sent_again = (aged(store, word) for word in (b"1", b"2", b"3", b"4"))
+    young = store.put(b"5")
+    assert store.want_blob(wanted)
+    assert not store.want_blob("0" * 64)
+    store.put(b"4")
+    assert store.drop_blobs({used}, unused_since=2.0) == 1
+    assert store.blob(old) is None
+    assert all(store.blob(kept) for kept in (used, wanted, sent_again, young))

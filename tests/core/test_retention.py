@@ -3,7 +3,7 @@
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core.ids import JobId, SliceId
-from iris.core.instant import HOUR, MINUTE
+from iris.core.instant import HOUR, MINUTE, Millis
 from iris.core.lifecycle import JobState
 from iris.core.spec import RetentionPolicy
 from tests.harness import Script, cpu_group, fleet
@@ -30,6 +30,20 @@ def test_i_96_ended_jobs_beyond_the_limit_go_in_bulk_oldest_first() -> None:
     assert script.the(de.Oblivion).jobs == ("/alice/job-0", "/alice/job-1")
     assert names(script) == [f"job-{n}" for n in range(2, 10)]
     assert not script.controller.state.tasks.keys() & {"/alice/job-0:0", "/alice/job-1:0"}
+
+
+def test_i_96_ended_jobs_beyond_an_age_go_at_the_next_listing() -> None:
+    script = fleet(cpu_group(min_slices=1), retention=RetentionPolicy(max_age=Millis(6 * HOUR)))
+    parent = script.submit("parent")
+    child = script.submit("child", parent=parent)
+    script.running(child).running(parent).finish(child)
+    old = run(script, "old")
+    script.advance(3 * HOUR)
+    young = run(script, "young")
+    script.advance(4 * HOUR)
+    assert script.the(de.Oblivion).jobs == (child, old)
+    assert list(script.controller.state.jobs) == [parent, young]
+    assert script.the(ef.ForgetJobs).jobs == (child, old)
 
 
 def test_i_137_a_name_is_free_again_when_its_job_is_forgotten() -> None:

@@ -119,6 +119,8 @@ class World:
                 self.listings.append((effect, now))
             case ef.StartAttempt() | ef.StopAttempt() | ef.Acknowledge():
                 self.mail.append(effect)
+            case ef.ForgetJobs():
+                pass
             case ef.Reply(request, answer):
                 self.replies[request] = answer
             case ef.RefuseWorker(slice, host, incarnation):

@@ -286,7 +286,7 @@ class Handlers:
 
     async def has_blob(self, request: pb.HasBlobRequest, _: Caller) -> pb.HasBlobResponse:
         """Whether a blob need not be sent."""
-        return pb.HasBlobResponse(present=self._store.blob(request.sha256) is not None)
+        return pb.HasBlobResponse(present=self._store.want_blob(request.sha256))
 
     async def put_blob(
         self, requests: AsyncIterator[pb.PutBlobRequest], _: Caller

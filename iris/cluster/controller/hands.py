@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 
 from iris.cluster.controller.links import Links
+from iris.cluster.controller.store import Store
 from iris.core import effects as ef
 from iris.core.events import Event
 from iris.core.ids import SliceId
@@ -19,10 +20,11 @@ _log = logging.getLogger(__name__)
 class Hands:
     """The provider and the workers, as the turn sees them."""
 
-    def __init__(self, links: Links, deliver: Callable[[Event], None]) -> None:
+    def __init__(self, links: Links, store: Store, deliver: Callable[[Event], None]) -> None:
         """Hands without a provider, which `attach` gives them before anything is performed."""
         self._vms: VmManager | None = None
         self._links = links
+        self._store = store
         self._deliver = deliver
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[tuple[SliceId, int, str], str] = {}
@@ -47,6 +49,9 @@ class Hands:
             case ef.RefuseWorker():
                 key = (effect.slice, effect.host, effect.incarnation)
                 self._refusals[key] = effect.why
+            case ef.ForgetJobs():
+                for job in effect.jobs:
+                    self._store.forget(job)
             case ef.Reply():
                 _log.warning("nobody waits for the answer to %s", effect.request)
 

@@ -10,6 +10,7 @@ import grpc.aio
 
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
 from iris.cluster.controller.handlers import Refused
+from iris.cluster.controller.standard import Health, OnlyKnownCallers, token_of
 from iris.config import Tls
 from iris.rpc.codec import Malformed
 from iris.rpc.methods import MAX_MESSAGE_BYTES, METHODS, Kind, Method, Stream
@@ -45,7 +46,7 @@ class Server:
             door: who knows the callers.
         """
         self._door = door
-        self._server = grpc.aio.server(options=OPTIONS)
+        self._server = grpc.aio.server(options=OPTIONS, interceptors=(OnlyKnownCallers(door),))
         for service in dict.fromkeys(method.service for method in METHODS):
             table = {
                 method.name: self._handler(method, getattr(handlers[service], _snake(method.name)))
@@ -54,6 +55,7 @@ class Server:
             }
             generic = grpc.method_handlers_generic_handler(f"iris.v1.{service}", table)
             self._server.add_generic_rpc_handlers((generic,))
+        self._health = Health(self._server)
 
     async def listen(self, host: str, port: int, tls: Tls | None) -> int:
         """Listen, and return the port.
@@ -73,10 +75,12 @@ class Server:
         except RuntimeError as error:
             raise AddressInUse(f"cannot listen on {address}: it is in use, or not ours") from error
         await self._server.start()
+        await self._health.say(serving=True)
         return int(bound)
 
     async def stop(self, grace_s: float) -> None:
         """Take no new calls, and end those under way after a while."""
+        await self._health.say(serving=False)
         await self._server.stop(grace_s)
 
     # ---- one call ------------------------------------------------------------------------------
@@ -112,7 +116,7 @@ class Server:
         return call
 
     def _caller(self, method: Method[Any, Any], context: _Context) -> Caller:
-        caller = self._door.caller(_token(context))
+        caller = self._door.caller(token_of(context.invocation_metadata()))
         if caller.kind in method.kinds:
             return caller
         if self._door.is_open and caller.kind is Kind.ADMIN:
@@ -120,13 +124,6 @@ class Server:
         if caller.kind is Kind.ADMIN and Kind.USER in method.kinds:
             return caller
         raise NotPermitted(f"a token of a {caller.kind.value} is not good for {method.name}")
-
-
-def _token(context: _Context) -> str:
-    for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str):
-            return value.removeprefix("Bearer ")
-    return ""
 
 
 async def _abort(method: Method[Any, Any], error: Exception, context: _Context) -> None:

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from iris.cluster.controller.auth import Doorkeeper, signing_key
 from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
+from iris.cluster.controller.janitor import sweep, sweep_daily
 from iris.cluster.controller.links import Links
 from iris.cluster.controller.recovery import begin, open_folder
 from iris.cluster.controller.server import Server
@@ -117,8 +118,9 @@ class ControllerService:
         """
         loop, state = self._loop, self._recovered.controller.state
         effects = begin(self._recovered, self._config.spec)
+        sweep(self._store, state)
         links = Links(self._clock, loop.deliver)
-        hands = Hands(links, loop.deliver)
+        hands = Hands(links, self._store, loop.deliver)
         server = self._server(links, hands)
         host = LOOPBACK if self.door.is_open else "0.0.0.0"
         self.port = await server.listen(host, self._options.port, self._config.controller.tls)
@@ -129,6 +131,7 @@ class ControllerService:
         ready(self)
         turning = asyncio.create_task(loop.run(hands.perform))
         others = [
+            asyncio.create_task(sweep_daily(self._store, state)),
             asyncio.create_task(links.watch(lambda: state.workers)),
             asyncio.create_task(provider.watch()),
             asyncio.create_task(self._until_closed()),

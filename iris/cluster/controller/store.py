@@ -8,11 +8,11 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Final
 
-from iris.core.ids import TaskId, split_task_id
+from iris.core.ids import JobId, TaskId, split_task_id
 
 MAX_BLOB_BYTES: Final = 1 << 30
 MAX_RESULT_BYTES: Final = 1 << 30
@@ -86,6 +86,13 @@ class Store:
 
     # ---- blobs ---------------------------------------------------------------------------------
 
+    def want_blob(self, digest: str) -> bool:
+        """Whether a blob is here; from now on it is as young as if it had just come."""
+        path = self.blob(digest)
+        if path is not None:
+            os.utime(path)
+        return path is not None
+
     def blob(self, digest: str) -> Path | None:
         """Where a blob is; nothing when it is not here, or the digest is none."""
         if not _DIGEST.fullmatch(digest):
@@ -96,7 +103,7 @@ class Store:
     def put(self, content: bytes) -> str:
         """Keep a small blob, and return its digest."""
         digest = hashlib.sha256(content).hexdigest()
-        if not (self.blobs / digest).exists():
+        if not self.want_blob(digest):
             incoming = Incoming(self.blobs, MAX_BLOB_BYTES)
             incoming.write(content)
             incoming.keep()
@@ -145,21 +152,41 @@ class Store:
             file.write(fresh)
         return size + len(fresh)
 
-    def forget(self, job_folder: str) -> None:
-        """Remove logs and results of a job that is forgotten."""
+    # ---- forgetting ----------------------------------------------------------------------------
+
+    def forget(self, job: JobId) -> None:
+        """Remove logs and results of a job that is forgotten; those of jobs below it stay."""
         for root in (self.logs, self.results):
-            _remove_tree(root / job_folder)
+            _remove_tree(root / _job_folder(job))
+
+    def jobs(self) -> set[JobId]:
+        """Every job that something is kept of."""
+        found: set[JobId] = set()
+        for root in (self.logs, self.results):
+            for folder, below, _ in os.walk(root):
+                if any(not name.startswith("+") for name in below):
+                    parts = Path(folder).relative_to(root).parts
+                    found.add(JobId("".join(f"/{part.removeprefix('+')}" for part in parts)))
+        return found
+
+    def drop_blobs(self, used: Container[str], unused_since: float) -> int:
+        """Remove blobs that nobody uses or asked for since a time (of the system's clock); how many."""
+        count = 0
+        for path in self.blobs.iterdir():
+            if path.name not in used and path.stat().st_mtime < unused_since:
+                path.unlink()
+                count += 1
+        return count
 
 
-def job_folder(task: TaskId) -> str:
-    """The folder of a task's job, relative: its path with the slashes kept and nothing else of meaning."""
-    job, _ = split_task_id(task)
+def _job_folder(job: JobId) -> str:
+    """The folder of a job, relative: its path with the slashes kept and nothing else of meaning."""
     return "/".join(f"+{part}" for part in job.strip("/").split("/"))
 
 
 def _place(task: TaskId) -> str:
-    _, index = split_task_id(task)
-    return f"{job_folder(task)}/{index}"
+    job, index = split_task_id(task)
+    return f"{_job_folder(job)}/{index}"
 
 
 def read_pieces(path: Path, offset: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:

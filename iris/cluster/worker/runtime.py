@@ -12,7 +12,7 @@ import subprocess
 from pathlib import Path
 from typing import Final, Protocol
 
-from iris.cluster.processes import PID_FILE, end_group, leader, signal_group
+from iris.cluster.processes import PID_FILE, end_group, leader, signal_group, terminate_unheard
 from iris.cluster.worker.plan import Plan
 from iris.core.agent import Ended
 from iris.core.ids import TaskId
@@ -38,6 +38,10 @@ echo $code > {EXIT_FILE}.new && mv {EXIT_FILE}.new {EXIT_FILE}
 _LOOK_EVERY_S: Final = 0.1
 _START_S: Final = 2.0
 """A leader that has not noted its id by then was never started."""
+
+
+_UNHEARD_S: Final = (0.2, 1.0, 5.0)
+"""After a SIGTERM: when to look whether the command lives on because it lost the signal."""
 
 
 class TaskRuntime(Protocol):
@@ -113,12 +117,14 @@ class ProcessRuntime:
             await asyncio.sleep(_LOOK_EVERY_S)
 
     def terminate(self, folder: Path) -> None:
-        """SIGTERM to the attempt's group."""
+        """SIGTERM to the attempt's group; again to its command, if that was too young to get it."""
         child = self._children.get(folder)
         if child is not None and child.poll() is None:
             os.killpg(child.pid, signal.SIGTERM)  # It leads a group from its first moment on.
         else:
             signal_group(folder, signal.SIGTERM)
+        for delay_s in _UNHEARD_S:
+            asyncio.get_running_loop().call_later(delay_s, _terminate_unheard, folder)
 
     def kill(self, folder: Path) -> None:
         """SIGKILL to the attempt's group."""
@@ -126,6 +132,12 @@ class ProcessRuntime:
         if child is not None and child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
         end_group(folder)
+
+
+def _terminate_unheard(folder: Path) -> None:
+    pid = leader(folder)
+    if pid is not None:
+        terminate_unheard(pid)
 
 
 async def _ended(child: subprocess.Popen[bytes]) -> None:
