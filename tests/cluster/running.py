@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from iris.client import IrisClient
@@ -50,20 +50,22 @@ class RunningCluster:
         }
         self.config.write_text(json.dumps({**whole, **config}))
         self.process: subprocess.Popen[bytes] | None = None
+        self.variables: dict[str, str] = {}
+        """Of the controller's environment, beside those of the tests."""
         self._log = root / "controller.log"
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self, **variables: str) -> None:
+    def start(self) -> None:
         command = [sys.executable, "-m", "iris.cluster.controller.main", "serve"]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 [*command, f"--config={self.config}"],
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **variables},
+                env={**os.environ, **self.variables},
             )
         until(self.answers)
 
@@ -133,9 +135,12 @@ class RunningCluster:
         until(lambda: not self.worker_pids() and not self.task_pids())
 
 
-def running(root: Path, **config: object) -> Iterator[RunningCluster]:
+def running(
+    root: Path, *, variables: Mapping[str, str] | None = None, **config: object
+) -> Iterator[RunningCluster]:
     """A running cluster, and its end."""
     found = RunningCluster(root, **config)
+    found.variables.update(variables or {})
     found.start()
     try:
         yield found

@@ -81,7 +81,8 @@ def test_a_controller_serves_without_the_extra(tmp_path: Path) -> None:
         (hidden / package / "__init__.py").write_text("raise ImportError('not installed')")
     cluster = RunningCluster(tmp_path)
     try:
-        cluster.start(PYTHONPATH=str(hidden))
+        cluster.variables["PYTHONPATH"] = str(hidden)
+        cluster.start()
         assert cluster.status().version
         with pytest.raises(grpc.RpcError) as caught:
             check(cluster, "")

@@ -21,7 +21,7 @@ from iris.cluster.controller.service import (
     Provider,
     Surroundings,
 )
-from iris.config import ClusterConfig, Local, load_cluster
+from iris.config import ClusterConfig, Local, Runtime, load_cluster
 from iris.exit_status import ExitStatus
 from iris.garbage import rare_collections
 from iris.problems import BadInput
@@ -39,11 +39,16 @@ def provider_of(config: ClusterConfig) -> Callable[[Surroundings], Provider]:
         raise CannotServe("provider: this version serves `provider: {type: local}` only")
     tls = config.controller.tls
     authority = tls.cert if tls is not None else None
+    image: str | None = None
+    if config.provider.runtime is Runtime.DOCKER:
+        if config.docker is None:
+            raise CannotServe("docker.image: `runtime: docker` needs the image that tasks run in")
+        image = config.docker.image
 
     def provide(around: Surroundings) -> Provider:
         from iris.cluster.vm.local import LocalSettings, LocalVmManager
 
-        settings = LocalSettings(around.root / "vms", around.url, authority)
+        settings = LocalSettings(around.root / "vms", around.url, authority, image)
         return LocalVmManager(
             settings, around.groups, around.worker_token, around.clock, around.deliver
         )

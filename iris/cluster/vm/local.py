@@ -5,6 +5,7 @@ that was killed takes up where it was. A slice whose process is gone is seen as 
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import shutil
@@ -45,6 +46,7 @@ class LocalSettings:
     root: Path
     controller_url: str
     authority: Path | None  # None: no TLS, or a certificate of a public authority
+    image: str | None = None  # None: tasks are plain processes, not containers
     stop_grace_s: float = _STOP_GRACE_S
 
 
@@ -121,6 +123,8 @@ class LocalVmManager:
         command += ["--slice", request.slice, "--host", str(host)]
         command += ["--group", request.group, "--zone", request.zone]
         command += ["--offers", json.dumps(group.host._asdict())]
+        if self._settings.image is not None:
+            command += ["--runtime", "docker", "--image", self._settings.image]
         if self._settings.authority is not None:
             command += ["--authority", str(self._settings.authority)]
         environment = {**os.environ, "IRIS_WORKER_TOKEN": self._token(name)}
@@ -178,6 +182,8 @@ class LocalVmManager:
         for host in hosts:
             for attempt in (folder / str(host) / "attempts").glob("*"):
                 end_group(attempt)
+            if self._settings.image is not None:
+                await asyncio.to_thread(_remove_containers, folder / str(host))
         # The description goes first: a folder without one is no slice.
         (folder / _DESCRIPTION).unlink(missing_ok=True)
         shutil.rmtree(folder, ignore_errors=True)
@@ -201,6 +207,13 @@ class LocalVmManager:
                 if sighting.state is CloudState.STOPPED and name not in self._told_dead:
                     self._told_dead.add(name)
                     self._deliver(SlicesObserved((sighting,), asked_at, complete=False))
+
+
+def _remove_containers(folder: Path) -> None:
+    from iris.cluster.engine import connect, remove_containers
+
+    with contextlib.closing(connect()) as client:
+        remove_containers(client, folder)
 
 
 def _write(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from iris.cluster.worker.archive import BadArchive, unpack
-from iris.cluster.worker.environments import Environments
+from iris.cluster.worker.environments import Environments, say
 from iris.cluster.worker.plan import CALL_FILE, RESULT_FILE, WORK_FOLDER, Host, plan_of
 from iris.cluster.worker.runtime import LOG_FILE, LaunchError, TaskRuntime
 from iris.cluster.worker.shipping import Shipper
@@ -62,12 +62,21 @@ class Attempts:
 
     # ---- what the agent asks for -----------------------------------------------------------------
 
-    def adopt(self) -> Iterator[Found]:
-        """What a former run of this worker has left, running or ended."""
+    async def adopt(self) -> list[Found]:
+        """What a former run of this worker has left, running or ended.
+
+        Raises:
+            LaunchError: nothing can be run here.
+        """
         for folder in self._root.iterdir():
             if not (folder / _DESCRIPTION).exists():
                 shutil.rmtree(folder, ignore_errors=True)
-        for path in sorted(self._root.glob(f"*/{_DESCRIPTION}")):
+        described = sorted(self._root.glob(f"*/{_DESCRIPTION}"))
+        await self._runtime.adopt([path.parent for path in described])
+        return list(self._taken_up(described))
+
+    def _taken_up(self, paths: Iterable[Path]) -> Iterator[Found]:
+        for path in paths:
             described = json.loads(path.read_text(encoding="utf-8"))
             task, attempt = TaskId(described["task"]), int(described["attempt"])
             yield Found(task, attempt)
@@ -130,7 +139,7 @@ class Attempts:
             self._deliver(Ended(task, attempt, EndCause.REQUESTED, "stopped while it was set up"))
             return
         except (LaunchError, BadArchive, RemoteError, OSError) as error:
-            self._say(folder, f"iris: cannot launch: {error}")
+            say(folder / LOG_FILE, f"cannot launch: {error}")
             await self._ship(folder, task, attempt)
             self._deliver(Ended(task, attempt, EndCause.LAUNCH, str(error)))
             return
@@ -167,7 +176,7 @@ class Attempts:
                 await self._channel.send(PUT_RESULT, _pieces(path, task, attempt))
             except RemoteError as error:
                 if not error.is_passing:
-                    self._say(folder, f"iris: the result was not taken: {error}")
+                    say(folder / LOG_FILE, f"the result was not taken: {error}")
                     await self._ship(folder, task, attempt)
                     return
                 await asyncio.sleep(_RETRY_S)
@@ -194,7 +203,8 @@ class Attempts:
             archive.unlink()
         python = await self._environments.python(launch, folder / WORK_FOLDER, folder / LOG_FILE)
         ports = free_ports(wanted.spec.ports)
-        plan = plan_of(wanted, folder, host, ports, python)
+        layout = self._runtime.layout(folder)
+        plan = plan_of(wanted, folder, layout, host=host, ports=ports, python=python)
         beside.replace(folder / _DESCRIPTION)
         await self._runtime.run(plan)
 
@@ -216,10 +226,6 @@ class Attempts:
                 if found.hexdigest() == digest:
                     return
         raise LaunchError(f"blob {digest} arrived damaged")
-
-    def _say(self, folder: Path, line: str) -> None:
-        with (folder / LOG_FILE).open("ab") as file:
-            file.write(f"{line}\n".encode())
 
 
 def free_ports(names: Iterable[str]) -> dict[str, int]:

@@ -56,10 +56,14 @@ class Driver:
         self._known = 0
         self._wanted: dict[tuple[str, int], pb.Wanted] = {}
 
-    def attach(self, attempts: Attempts) -> None:
-        """Take up what is there already, and run attempts from now on."""
+    async def attach(self, attempts: Attempts) -> None:
+        """Take up what is there already, and run attempts from now on.
+
+        Raises:
+            LaunchError: nothing can be run here.
+        """
         self._attempts = attempts
-        self._inbox.extend(attempts.adopt())
+        self._inbox.extend(await attempts.adopt())
         self._step()
 
     def deliver(self, fact: Fact) -> None:

@@ -11,10 +11,11 @@ import socket
 import sys
 from pathlib import Path
 
+from iris.cluster.engine import EngineError
 from iris.cluster.worker.attempts import Attempts
 from iris.cluster.worker.driver import Driver, NotWelcome
-from iris.cluster.worker.environments import Environments
-from iris.cluster.worker.runtime import ProcessRuntime
+from iris.cluster.worker.environments import Builder, Environments, HostBuilder
+from iris.cluster.worker.runtime import LaunchError, ProcessRuntime, TaskRuntime
 from iris.core.resources import Resources
 from iris.exit_status import ExitStatus
 from iris.rpc import codec
@@ -36,7 +37,12 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--offers", required=True, help="resources of the host, as JSON")
     parser.add_argument("--address", default="127.0.0.1", help="how other hosts reach this one")
     parser.add_argument("--authority", type=Path, help="certificate that signed the controller's")
-    return parser.parse_args(words)
+    parser.add_argument("--runtime", choices=("process", "docker"), default="process")
+    parser.add_argument("--image", help="what tasks run in, with --runtime docker")
+    arguments = parser.parse_args(words)
+    if arguments.runtime == "docker" and arguments.image is None:
+        parser.error("--runtime docker needs --image")
+    return arguments
 
 
 async def work(arguments: argparse.Namespace) -> int:
@@ -57,10 +63,11 @@ async def work(arguments: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, closing.set)
     driver = Driver(registration, channel)
-    environments = Environments(arguments.root)
-    attempts = Attempts(arguments.root, channel, ProcessRuntime(), environments, driver.deliver)
-    driver.attach(attempts)
+    runtime, builder = _runtime(arguments)
+    environments = Environments(arguments.root, builder)
+    attempts = Attempts(arguments.root, channel, runtime, environments, driver.deliver)
     try:
+        await driver.attach(attempts)
         await driver.run(closing)
     except NotWelcome as error:
         _log.error("this worker is refused: %s", error)
@@ -71,10 +78,25 @@ async def work(arguments: argparse.Namespace) -> int:
     return ExitStatus.DONE
 
 
+def _runtime(arguments: argparse.Namespace) -> tuple[TaskRuntime, Builder]:
+    """What runs attempts, and what makes their environments."""
+    if arguments.runtime == "process":
+        return ProcessRuntime(), HostBuilder()
+    from iris.cluster.worker.container_builder import ContainerBuilder
+    from iris.cluster.worker.docker_runtime import DockerRuntime
+
+    runtime = DockerRuntime(arguments.image, arguments.root.absolute())
+    return runtime, ContainerBuilder(runtime)
+
+
 def main(words: list[str] | None = None) -> int:
     """Run a worker; the exit status."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    return asyncio.run(work(_arguments(words)))
+    try:
+        return asyncio.run(work(_arguments(words)))
+    except (LaunchError, EngineError) as error:
+        _log.error("%s", error)
+        return ExitStatus.FAILED
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from iris.core.ids import TaskId, attempt_name, split_task_id
+from iris.core.topology import tpu_type
 from iris.rpc import iris_pb2 as pb
 
 CALL_MODULE: Final = "iris.cluster.worker.call"
@@ -22,6 +23,22 @@ _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PA
 
 
 @dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a task finds its things, by the paths that it sees itself, and what it inherits."""
+
+    work: str
+    """The workspace, in which it starts."""
+    call: str
+    """The pickled call."""
+    result: str
+    """Where the call's result goes."""
+    script: str
+    """What makes the call."""
+    variables: Mapping[str, str]
+    """What is there without being asked for."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Everything that a runtime needs to run an attempt."""
 
@@ -33,6 +50,9 @@ class Plan:
     variables: Mapping[str, str]
     cpu_milli: int
     memory_bytes: int
+    chips: int = 0
+    """TPU chips or GPUs."""
+    on_tpu: bool = False
 
     @property
     def work(self) -> Path:
@@ -50,14 +70,35 @@ class Host:
     controller: str
 
 
-def plan_of(
-    wanted: pb.Wanted, folder: Path, host: Host, ports: Mapping[str, int], python: str
+def process_layout(folder: Path) -> Layout:
+    """Of a plain process, which sees what its worker sees."""
+    script = find_spec(CALL_MODULE)
+    assert script is not None, CALL_MODULE
+    assert script.origin is not None, CALL_MODULE
+    return Layout(
+        work=str(folder / WORK_FOLDER),
+        call=str(folder / CALL_FILE),
+        result=str(folder / RESULT_FILE),
+        script=script.origin,
+        variables={name: os.environ[name] for name in _KEPT if name in os.environ},
+    )
+
+
+def plan_of(  # noqa: PLR0913
+    wanted: pb.Wanted,
+    folder: Path,
+    layout: Layout,
+    *,
+    host: Host,
+    ports: Mapping[str, int],
+    python: str,
 ) -> Plan:
     """The plan of an attempt.
 
     Args:
         wanted: what the controller asked for.
         folder: the attempt's own.
+        layout: where the task will find its things.
         host: who runs it.
         ports: the numbers that were found for the names that it asked for.
         python: what runs a pickled call.
@@ -65,14 +106,10 @@ def plan_of(
     launch = pb.Launch.FromString(wanted.launch)
     command = tuple(launch.command)
     if not command:
-        script = find_spec(CALL_MODULE)
-        assert script is not None, CALL_MODULE
-        paths = (script.origin, folder / CALL_FILE, folder / RESULT_FILE)
-        command = (python, "-P", *(str(path) for path in paths), launch.python_minor)
+        paths = (layout.script, layout.call, layout.result)
+        command = (python, "-P", *paths, launch.python_minor)
     spec = wanted.spec
-    variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
-    variables["PYTHONUNBUFFERED"] = "1"
-    variables["PYTHONPATH"] = str(folder / WORK_FOLDER)
+    variables = {**layout.variables, "PYTHONUNBUFFERED": "1", "PYTHONPATH": layout.work}
     variables.update((variable.name, variable.value) for variable in spec.environment)
     variables.update(_identity(wanted, host))
     variables.update((f"IRIS_PORT_{name.upper()}", str(port)) for name, port in ports.items())
@@ -83,6 +120,8 @@ def plan_of(
         variables=variables,
         cpu_milli=spec.resources.cpu_milli,
         memory_bytes=spec.resources.memory_bytes,
+        chips=spec.resources.chips,
+        on_tpu=tpu_type(spec.accelerator) is not None,
     )
 
 

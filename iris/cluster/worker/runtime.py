@@ -9,11 +9,12 @@ import asyncio
 import os
 import signal
 import subprocess
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.processes import PID_FILE, end_group, leader, signal_group, terminate_unheard
-from iris.cluster.worker.plan import Plan
+from iris.cluster.worker.plan import Layout, Plan, process_layout
 from iris.core.agent import Ended
 from iris.core.ids import TaskId
 from iris.core.retry import EndCause
@@ -47,6 +48,18 @@ _UNHEARD_S: Final = (0.2, 1.0, 5.0)
 class TaskRuntime(Protocol):
     """What runs attempts on a host."""
 
+    def layout(self, folder: Path) -> Layout:
+        """Where an attempt of this folder finds its things."""
+        ...
+
+    async def adopt(self, folders: Collection[Path]) -> None:
+        """At a start: these attempts go on; what else was left here by an earlier run is ended.
+
+        Raises:
+            LaunchError: nothing can be run here.
+        """
+        ...
+
     async def run(self, plan: Plan) -> None:
         """Start an attempt; it runs when this returns.
 
@@ -78,6 +91,13 @@ class ProcessRuntime:
     def __init__(self) -> None:
         """Nothing runs yet."""
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def layout(self, folder: Path) -> Layout:
+        """The real paths."""
+        return process_layout(folder)
+
+    async def adopt(self, folders: Collection[Path]) -> None:
+        """Processes are found again by their folders; those without one were ended with it."""
 
     async def run(self, plan: Plan) -> None:
         """Start an attempt."""

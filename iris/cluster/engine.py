@@ -1,0 +1,74 @@
+"""The Docker engine, as the provider and the workers of a machine reach it. Its library is imported when it is used."""
+
+import asyncio
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    import docker
+
+HOST_LABEL: Final = "iris.host"
+"""The folder of the worker that a container belongs to."""
+FOLDER_LABEL: Final = "iris.folder"
+"""That of the attempt."""
+CALL_TIMEOUT_S: Final = 60
+
+_T = TypeVar("_T")
+
+
+class EngineError(Exception):
+    """There is no engine that could be used; says what is lacking."""
+
+
+def connect() -> "docker.DockerClient":
+    """A connection to the engine that the surroundings name.
+
+    Raises:
+        EngineError: no engine answers, or its library is not installed.
+    """
+    try:
+        import docker
+    except ImportError as error:
+        message = "the docker runtime needs a library: pip install 'iris-orchestrator[docker]'"
+        raise EngineError(message) from error
+    try:
+        client = docker.from_env(timeout=CALL_TIMEOUT_S, max_pool_size=64)
+        client.ping()
+    except engine_errors() as error:
+        raise EngineError(f"no Docker engine answers: {words(error)}") from error
+    return client
+
+
+def remove_containers(
+    client: "docker.DockerClient", root: Path, kept: Collection[str] = ()
+) -> None:
+    """Remove all containers of the worker of a folder but those of some attempts' folders."""
+    import docker.errors
+
+    own = [f"{HOST_LABEL}={root}"]
+    for container in client.containers.list(all=True, filters={"label": own}, ignore_removed=True):
+        if container.labels.get(FOLDER_LABEL) not in kept:
+            try:
+                container.remove(force=True, v=True)
+            except docker.errors.NotFound:
+                continue
+
+
+def engine_errors() -> tuple[type[Exception], ...]:
+    """What a call of the engine may raise; the library is imported by then."""
+    import docker.errors
+    import requests
+
+    return (docker.errors.DockerException, requests.RequestException, OSError)
+
+
+def words(error: Exception) -> str:
+    """The engine's own explanation, without the address of the call."""
+    explanation = getattr(error, "explanation", None)
+    return str(explanation or error)
+
+
+async def in_thread(work: Callable[[], _T]) -> _T:
+    """What a call of the engine gives, with the event loop free meanwhile."""
+    return await asyncio.to_thread(work)
