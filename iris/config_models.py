@@ -198,6 +198,7 @@ class TimeoutsSection(Section):
     stop_timeout: PositiveDuration = _TIMEOUTS.stop_timeout
     launch_timeout: PositiveDuration = _TIMEOUTS.launch_timeout
     notice_timeout: PositiveDuration = _TIMEOUTS.notice_timeout
+    orphan_timeout: PositiveDuration = _TIMEOUTS.orphan_timeout
     retry_backoff: Duration = _TIMEOUTS.retry_backoff
     max_retry_backoff: Duration = _TIMEOUTS.max_retry_backoff
     launch_failures_per_host: PositiveCount = _TIMEOUTS.launch_failures_per_host

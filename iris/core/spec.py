@@ -188,6 +188,8 @@ class TimeoutPolicy:
     """From the assignment of an attempt to its first sign of running."""
     notice_timeout: Millis = Millis(5 * MINUTE)
     """How long a preemption notice keeps work off a slice that then lives on."""
+    orphan_timeout: Millis = Millis(10 * MINUTE)
+    """A worker that cannot reach its controller for so long stops its tasks."""
     retry_backoff: Millis = Millis(10 * SECOND)
     max_retry_backoff: Millis = Millis(5 * MINUTE)
     launch_failures_per_host: int = 3

@@ -50,6 +50,8 @@ class RunningCluster:
         }
         self.config.write_text(json.dumps({**whole, **config}))
         self.process: subprocess.Popen[bytes] | None = None
+        self.advertise = ""
+        """What workers call, if not the controller itself."""
         self.variables: dict[str, str] = {}
         """Of the controller's environment, beside those of the tests."""
         self._log = root / "controller.log"
@@ -60,9 +62,11 @@ class RunningCluster:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "iris.cluster.controller.main", "serve"]
+        command += [f"--config={self.config}"]
+        command += ["--advertise", self.advertise] if self.advertise else []
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, f"--config={self.config}"],
+                command,
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.variables},
@@ -108,6 +112,10 @@ class RunningCluster:
             if is_running(pid, mark=str(path.parent)):
                 found.append(pid)
         return found
+
+    def end_worker(self, pid: int) -> None:
+        """As a machine does that is gone for good."""
+        os.kill(pid, signal.SIGKILL)
 
     def task_pids(self) -> list[int]:
         """Every living process that belongs to an attempt."""

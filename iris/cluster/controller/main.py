@@ -88,6 +88,9 @@ def main(words: list[str] | None = None) -> int:
     serve.add_argument("--config", type=Path, required=True, help="cluster.yaml")
     serve.add_argument("--root", type=Path, help="instead of storage.root")
     serve.add_argument("--port", type=int, help="instead of controller.vm.port")
+    serve.add_argument(
+        "--advertise", metavar="URL", help="what workers call, if not where it listens"
+    )
     arguments = parser.parse_args(words)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
@@ -97,7 +100,7 @@ def main(words: list[str] | None = None) -> int:
         return ExitStatus.BAD_INPUT
     root = arguments.root if arguments.root is not None else Path(config.storage.root)
     port = arguments.port if arguments.port is not None else config.controller.port
-    options = Options(root, port, end_workers=False)
+    options = Options(root, port, end_workers=False, advertise=arguments.advertise)
     return run(config, options, lambda service: _log.info("serving at %s", service.url))
 
 

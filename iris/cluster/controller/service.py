@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
+from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.janitor import sweep, sweep_daily
@@ -61,6 +62,8 @@ class Options:
     """0: any that is free."""
     end_workers: bool
     """Whether machines are given back when the controller ends; a restarted one takes up those that are not."""
+    advertise: str | None = None  # None: where it listens
+    """The URL that workers call, if a proxy or a forwarded port lies between."""
 
 
 class ControllerService:
@@ -161,7 +164,7 @@ class ControllerService:
         state = self._recovered.controller.state
         return Surroundings(
             self._root,
-            self.url,
+            self._options.advertise or self.url,
             lambda: state.groups,
             self.door.worker_token,
             self._clock,
@@ -178,7 +181,7 @@ class ControllerService:
         services = {
             "ControllerService": handlers,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door),
-            "LogService": LogHandlers(handlers, store),
+            "LogService": LogHandlers(handlers, store, Followers(loop)),
         }
         return Server(services, self.door)
 

@@ -20,7 +20,8 @@ MAX_LOG_BYTES: Final = 4 << 30
 """Of one attempt; what comes after is dropped, and a line says so."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_READ_BYTES: Final = 1 << 20
+_READ_BYTES: Final = 64 << 10
+"""Of a piece that is read at once: each of many slow readers holds a few of them."""
 
 
 class TooLarge(Exception):
@@ -190,7 +191,7 @@ def _place(task: TaskId) -> str:
 
 
 def read_pieces(path: Path, offset: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:
-    """A file's content from an offset on, a MiB at a time, each with its offset."""
+    """A file's content from an offset on, a piece at a time, each with its offset."""
     with path.open("rb") as file:
         file.seek(offset)
         while True:

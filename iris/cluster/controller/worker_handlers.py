@@ -3,11 +3,13 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 import grpc
 
 from iris.cluster.controller.auth import Caller, Doorkeeper
+from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers, Refused, unknown
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.links import Links
@@ -23,10 +25,8 @@ from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import LONG_POLL_MS
 
-ORPHAN_TIMEOUT_MS: Final = 600_000
 _FIRST_COORDINATOR_PORT: Final = 20_000
 _COORDINATOR_PORTS: Final = 10_000
-_FOLLOW_EVERY_S: Final = 0.1
 
 
 class WorkerHandlers:
@@ -60,7 +60,9 @@ class WorkerHandlers:
         if not refusal:
             self._links.heard(worker, event.incarnation)
         return pb.RegisterResponse(
-            worker=worker, refusal=refusal, orphan_timeout_ms=ORPHAN_TIMEOUT_MS
+            worker=worker,
+            refusal=refusal,
+            orphan_timeout_ms=self._state.spec.timeouts.orphan_timeout,
         )
 
     async def reconcile(self, request: pb.ReconcileRequest, caller: Caller) -> pb.ReconcileResponse:
@@ -79,9 +81,10 @@ class WorkerHandlers:
             await self._turned(event)
         answer = self._answer(name, incarnation)
         if answer.token == request.known:
-            await self._links.wait(name, incarnation, LONG_POLL_MS / 1_000)
+            # An agent that hears nothing for its orphan timeout stops its tasks.
+            span = min(LONG_POLL_MS, self._state.spec.timeouts.orphan_timeout // 3)
+            await self._links.wait(name, incarnation, span / 1_000)
             answer = self._answer(name, incarnation)
-        self._links.heard(name, incarnation)
         return answer
 
     async def _turned(self, event: WorkerReported) -> None:
@@ -137,14 +140,16 @@ class WorkerHandlers:
         return [worker.address for worker in workers]
 
     async def put_result(
-        self, requests: AsyncIterator[pb.PutResultRequest], _: Caller
+        self, requests: AsyncIterator[pb.PutResultRequest], caller: Caller
     ) -> pb.PutResultResponse:
         """Keep what an attempt has returned or raised; nobody here looks inside."""
         incoming = self._store.receive_result()
         place: tuple[TaskId, int] | None = None
         try:
             async for request in requests:
-                place = place or (codec.task_from_wire(request.task), request.attempt)
+                if place is None:
+                    place = codec.task_from_wire(request.task), request.attempt
+                    _check_attempt(self._state, *place, caller)
                 incoming.write(request.content)
             if place is None:
                 raise codec.Malformed("task: a result of nothing")
@@ -156,6 +161,14 @@ class WorkerHandlers:
         return pb.PutResultResponse()
 
 
+def _check_attempt(state: ClusterState, name: TaskId, attempt: int, caller: Caller) -> None:
+    """A worker writes of attempts that it runs or ran; what others write is not its business."""
+    task = state.tasks.get(name)
+    if task is None or not 0 <= attempt < len(task.attempts):
+        unknown(f"attempt {attempt} of task {name}")
+    caller.check_worker(task.attempts[attempt].worker)
+
+
 def _mark(desired: DesiredSet) -> int:
     """A number that another desired set does not have: what a worker shows of what it was told."""
     return zlib.crc32(repr(desired).encode()) | 1 << 33
@@ -164,14 +177,18 @@ def _mark(desired: DesiredSet) -> int:
 class LogHandlers:
     """The calls of `LogService`."""
 
-    def __init__(self, handlers: Handlers, store: Store) -> None:
+    def __init__(self, handlers: Handlers, store: Store, followers: Followers) -> None:
         """Logs of jobs that `handlers` knows."""
         self._handlers = handlers
         self._store = store
+        self._followers = followers
 
-    async def append_log(self, request: pb.AppendLogRequest, _: Caller) -> pb.AppendLogResponse:
-        """Take a piece of an attempt's log."""
+    async def append_log(
+        self, request: pb.AppendLogRequest, caller: Caller
+    ) -> pb.AppendLogResponse:
+        """Take a piece of an attempt's log, of the worker that runs or ran it."""
         task = codec.task_from_wire(request.task)
+        _check_attempt(self._handlers.state, task, request.attempt, caller)
         offset = request.offset
         if request.lost:
             gap = f"\n[iris: {request.lost} bytes of output were lost here]\n".encode()
@@ -180,6 +197,7 @@ class LogHandlers:
             )
             return pb.AppendLogResponse(next=offset)
         size = self._store.append_log(task, request.attempt, offset, request.content)
+        self._followers.told(task)
         return pb.AppendLogResponse(next=size)
 
     async def read_log(
@@ -206,7 +224,8 @@ class LogHandlers:
             if number != last and attempt is None:
                 number, offset = last, 0  # Its task was tried again: go on with that.
                 continue
-            await asyncio.sleep(_FOLLOW_EVERY_S)
+            standing = partial(self._standing, name, attempt, caller)
+            await self._followers.wait(name, standing, (last, over))
         yield pb.LogChunk(attempt=number, offset=offset, end=True)
 
     def _standing(self, name: TaskId, attempt: int | None, caller: Caller) -> tuple[int, bool]:
