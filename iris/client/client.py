@@ -49,7 +49,7 @@ class IrisClient:
         self.channel = channel
         self._workspace = workspace
         self._bundle: str | None = None
-        self._user = user if user is not None else _login()
+        self._user = user
         self._local = local
 
     @staticmethod
@@ -69,7 +69,7 @@ class IrisClient:
             token: who you are; `IRIS_TOKEN` if not given.
             authority: the certificate that signed the controller's, if no public authority did;
                 `IRIS_AUTHORITY` if not given.
-            user: in whose name, on a controller that asks for no token; your login if not given.
+            user: in whose name; if not given, the token says it, or on a controller without tokens your login.
 
         Raises:
             BadAddress: the address is none.
@@ -150,14 +150,10 @@ class IrisClient:
             BadRequest: a value cannot be, said in a sentence; so does `BadQuantity` of a unit.
             RemoteError: the controller refused, or was away for `PATIENCE_S`.
         """
-        for what, text in (("name", name), ("user", self._user)):
-            if not is_name(text):
-                raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
-        if replicas < 1:
-            raise BadRequest(f"replicas: {replicas} is less than 1")
+        _check(name, self._user, replicas)
         request = JobRequest(
             name=name,
-            user=self._user,
+            user=self._user or "",
             resources=resources,
             environment=environment,
             replicas=replicas,
@@ -199,6 +195,7 @@ class IrisClient:
             request_id=request_id,
             spec=codec.spec_to_wire(spec),
             blobs=[pb.Blob(content=content) for content in inline],
+            login=_login(),
         )
         answer = self.channel.call(SUBMIT_JOB, message, patience_s=PATIENCE_S)
         return Job(self.channel, answer.job)
@@ -226,6 +223,14 @@ class IrisClient:
         """The newest jobs, in short."""
         request = pb.ListJobsRequest(user=user or "", state=state or "", limit=limit)
         return list(self.channel.call(LIST_JOBS, request).jobs)
+
+
+def _check(name: str, user: str | None, replicas: int) -> None:
+    for what, text in (("name", name), ("user", user)):
+        if text is not None and not is_name(text):
+            raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
+    if replicas < 1:
+        raise BadRequest(f"replicas: {replicas} is less than 1")
 
 
 def pickled(call: tuple[Any, ...]) -> bytes:

@@ -168,11 +168,11 @@ def _judge_task(state: ClusterState, job: Job, task: Task) -> Iterator[de.Decisi
     if job.ending is not None:
         yield de.TaskVerdict(task.id, _verdict_when_ending(attempt), job.why)
     elif charge is None:
-        yield from _fail(state, job, [task], f"attempt {attempt.number}: {attempt.detail}")
+        yield from _fail(state, job, [task], _unrepeatable(attempt))
     else:
         spent = sum(1 for a in task.attempts if a.cause and MEANING[a.cause].charges is charge)
         if spent > _budget(job, charge):
-            yield from _fail(state, job, [task], _spent(charge, spent, attempt))
+            yield from _fail(state, job, [task], _spent(job, charge, attempt))
         else:
             pause = _pause(state, [task])
             yield de.Retry(job.id, (task.id,), charge, pause, attempt.cause.value)
@@ -207,13 +207,13 @@ def _judge_round(
     guilty = [t for t in bad if _charges(t.attempts[-1], charge)]
     worst = guilty[0].attempts[-1]
     if charge is None:
-        yield from _fail(state, job, guilty, f"attempt {worst.number}: {worst.detail}")
+        yield from _fail(state, job, guilty, _unrepeatable(worst))
         return
     rounds = zip(*(t.attempts for t in job.tasks), strict=True)
     charges = [charge_of(a.cause for a in attempts if a.cause is not None) for attempts in rounds]
     spent = charges.count(charge)
     if spent > _budget(job, charge):
-        yield from _fail(state, job, guilty, _spent(charge, spent, worst))
+        yield from _fail(state, job, guilty, _spent(job, charge, worst))
         return
     assert worst.cause is not None, worst
     tasks = tuple(t.id for t in job.tasks)
@@ -241,11 +241,22 @@ def _budget(job: Job, charge: Budget) -> int:
     return job.spec.max_retries_preemption
 
 
-def _spent(charge: Budget, spent: int, attempt: Attempt) -> str:
-    cause = attempt.cause.value if attempt.cause else "unknown"
-    return (
-        f"{cause}: {spent} times is more than max_retries_{charge.value} allows; {attempt.detail}"
-    )
+def _spent(job: Job, charge: Budget, attempt: Attempt) -> str:
+    """Why there is no further attempt."""
+    budget = f"max_retries_{charge.value} is {_budget(job, charge)}"
+    return f"attempt {attempt.number} ended: {_end_of(attempt)}; {budget}"
+
+
+def _unrepeatable(attempt: Attempt) -> str:
+    return f"attempt {attempt.number} ended: {_end_of(attempt)}"
+
+
+def _end_of(attempt: Attempt) -> str:
+    """Its cause, with what its worker said of it unless that only says how it was stopped."""
+    cause = attempt.cause.value if attempt.cause is not None else EndCause.UNKNOWN.value
+    if attempt.cause is EndCause.TIMEOUT or not attempt.detail:
+        return cause
+    return f"{cause}, {attempt.detail}"
 
 
 def _fail(state: ClusterState, job: Job, tasks: list[Task], why: str) -> Iterator[de.Decision]:

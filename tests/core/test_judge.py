@@ -181,6 +181,7 @@ def test_an_attempt_that_runs_over_its_timeout_fails_its_job_without_another_try
     script.stopped(job)
     assert script.job(job).state is JobState.FAILED
     assert script.attempt(script.task(job).id).cause is EndCause.TIMEOUT
+    assert script.job(job).why == "attempt 0 ended: timeout"
 
 
 def test_a_timeout_in_a_job_that_is_ending_still_counts_as_failed() -> None:
@@ -274,7 +275,8 @@ def test_a_gang_is_charged_once_a_round_however_many_members_failed() -> None:
     script.running(job).advance(MINUTE)
     script.finish(job, EndCause.EXIT_NONZERO)
     verdicts = script.decided(de.TaskVerdict)
-    assert [v.why.partition(" is")[0] for v in verdicts] == ["exit_nonzero: 2 times"] * 2
+    why = "attempt 1 ended: exit_nonzero; max_retries_failure is 1"
+    assert [v.why for v in verdicts] == [why] * 2
     assert script.job(job).state is JobState.FAILED
 
 

@@ -61,7 +61,9 @@ def test_i_115_running_out_of_memory_is_the_users_failure_and_ends_the_job() -> 
     assert script.the(de.Retry).charge is Budget.FAILURE
     script.advance(10 * SECOND)
     script.running(job).ends(script.task(job).id, EndCause.OUT_OF_MEMORY)
-    assert "out_of_memory: 2 times" in script.the(de.TaskVerdict).why
+    assert (
+        script.the(de.TaskVerdict).why == "attempt 1 ended: out_of_memory; max_retries_failure is 1"
+    )
     assert script.job(job).state is JobState.FAILED
 
 
@@ -81,7 +83,9 @@ def test_i_140_a_budget_of_zero_means_that_the_first_preemption_is_the_end() -> 
     script = fleet(tpu_group(min_slices=1))
     job = script.submit(tpu="v5litepod-16", replicas=2, gang=True, max_retries_preemption=0)
     script.running(job).preempted(script.slices_in(SliceState.READY)[0])
-    assert "preemption: 1 times" in script.the(de.TaskVerdict, task=f"{job}:0").why
+    why = script.the(de.TaskVerdict, task=f"{job}:0").why
+    assert why.startswith("attempt 0 ended: preemption, the cloud says that it was preempted; ")
+    assert why.endswith("max_retries_preemption is 0")
     assert script.job(job).state is JobState.FAILED
 
 

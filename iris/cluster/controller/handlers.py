@@ -77,6 +77,7 @@ class Handlers:
         """Admit a job; the same request id twice is the same job."""
         if not request.request_id:
             raise codec.Malformed("request_id: a submission needs one, so that it can be repeated")
+        request.spec.user = request.spec.user or caller.user or request.login
         spec = self._owned(codec.spec_from_wire(request.spec), caller)
         for blob in request.blobs:
             self._store.put(blob.content)
