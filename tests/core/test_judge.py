@@ -181,7 +181,7 @@ def test_an_attempt_that_runs_over_its_timeout_fails_its_job_without_another_try
     script.stopped(job)
     assert script.job(job).state is JobState.FAILED
     assert script.attempt(script.task(job).id).cause is EndCause.TIMEOUT
-    assert script.job(job).why == "attempt 0 ended: timeout"
+    assert script.task(job).why == "attempt 0 ended: timeout"
 
 
 def test_a_timeout_in_a_job_that_is_ending_still_counts_as_failed() -> None:
