@@ -1,5 +1,6 @@
 """Where the controller is, and who asks: the options that every command has which calls one."""
 
+import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ import click
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from iris.client import IrisClient
+    from iris.client import IrisClient, Job
     from iris.rpc.channel import Channel
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -85,3 +86,38 @@ def client(url: str | None, config: Path | None, workspace: Path | None = None) 
 
     address = controller_url(url, config)
     return IrisClient.remote(address, workspace=workspace, token=token())
+
+
+def job_argument(*names: str, many: bool = False) -> Callable[[_F], _F]:
+    """The argument that names a job, or several; a shell completes it."""
+    metavar = "ID..." if many else "ID"
+    return click.argument(
+        *names,
+        nargs=-1 if many else 1,
+        required=True,
+        metavar=metavar,
+        shell_complete=_complete_job,
+    )
+
+
+def named(iris: "IrisClient", text: str) -> "Job":
+    """The job of a path, or of the beginning of one, or of a name, if only one job is meant by it."""
+    return iris.job(iris.job(text).status().id)
+
+
+COMPLETION_S = 0.3
+"""A shell waits no longer than that for the controller; without an answer it completes nothing."""
+
+
+def _complete_job(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    from iris.problems import Failure
+    from iris.rpc import iris_pb2 as pb
+    from iris.rpc.errors import RemoteError
+    from iris.rpc.methods import LIST_JOBS
+
+    try:
+        with contextlib.closing(channel(None, None)) as link:
+            answer = link.call(LIST_JOBS, pb.ListJobsRequest(limit=1_000), deadline_s=COMPLETION_S)
+    except (RemoteError, Failure, OSError):
+        return []
+    return [job.id for job in answer.jobs if job.id.startswith(incomplete)]

@@ -18,9 +18,21 @@ class Printer:
         self._prefixes = prefixes
         self._out = sys.stderr.buffer if to_stderr else sys.stdout.buffer
         self._lock = threading.Lock()
+        self._detached = False
+
+    def detach(self) -> None:
+        """What breaks off from now on is nobody's business."""
+        self._detached = True
 
     def follow(self, task: "Task") -> None:
-        """Print all that a task writes, to its end."""
+        """Print all that a task writes, to its end, or say that it broke off."""
+        try:
+            self._print_all(task)
+        except Exception as error:  # noqa: BLE001
+            if not self._detached:
+                click.echo(f"the log of {task.id} broke off: {error}", err=True)
+
+    def _print_all(self, task: "Task") -> None:
         prefix = f"[{task.id.rpartition(':')[2]}] ".encode() if self._prefixes else b""
         rest = b""
         for piece in task.stream_logs():
@@ -49,7 +61,11 @@ def follow(job: "Job", *, to_stderr: bool) -> "pb.Job":
     threads = [threading.Thread(target=printer.follow, args=(task,), daemon=True) for task in tasks]
     for thread in threads:
         thread.start()
-    ended = job.wait()
+    try:
+        ended = job.wait()
+    except KeyboardInterrupt:
+        printer.detach()
+        raise
     for thread in threads:
         thread.join()
     return ended

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iris.cli.connect import channel, client, controller_options
+from iris.cli.connect import channel, client, controller_options, job_argument, named
 from iris.cli.tables import age, print_list, print_object, print_table, timestamp
+from iris.cli.watching import watchable
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def _device(tpu: str | None, gpu: str | None) -> "Device | None":
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
 @click.option("-q", "quiet", is_flag=True, help="Ids only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@watchable
 def list_(
     controller_url: str | None,
     config: Path | None,
@@ -208,14 +210,18 @@ def _progress(job: "pb.Job") -> str:
     epilog="\b\nExamples:\n  iris job status /alice/train\n  iris job status /alice/train --json\n"
 )
 @controller_options
-@click.argument("id")
+@job_argument("id")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def status(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> None:
+@watchable
+def status(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> bool:
     """Show a job with its tasks and their attempts."""
+    from iris.client.errors import END_STATUS
+
     found = client(controller_url, config).job(id).status()
+    over = found.state in END_STATUS
     if as_json:
         print_object("Job", as_object(found))
-        return
+        return over
     why = reason(found)
     click.echo(f"{found.id}  {found.state}" + (f": {why}" if why else ""))
     rows = [
@@ -234,13 +240,14 @@ def status(id: str, controller_url: str | None, config: Path | None, as_json: bo
     ]
     if rows:
         print_table(("ATTEMPT", "STATE", "WORKER", "FOR", "WHY"), rows)
+    return over
 
 
 @job.command(
     epilog="\b\nExamples:\n  iris job logs /alice/train -f\n  iris job logs /alice/train --task 3\n"
 )
 @controller_options
-@click.argument("id")
+@job_argument("id")
 @click.option("--task", "index", type=click.IntRange(0), help="Only this task; all if not given.")
 @click.option("--attempt", type=click.IntRange(0), help="This attempt; the last if not given.")
 @click.option("-f", "--follow", "follow_", is_flag=True, help="To the end of the job.")
@@ -258,7 +265,7 @@ def logs(
     from iris.cli.follow import follow
     from iris.problems import Failure
 
-    found = client(controller_url, config).job(id)
+    found = named(client(controller_url, config), id)
     if follow_ and index is None:
         follow(found, to_stderr=False)
         return
@@ -276,13 +283,14 @@ def logs(
 
 @job.command(epilog="\b\nExamples:\n  iris job why /alice/train\n")
 @controller_options
-@click.argument("id")
+@job_argument("id")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def why(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> None:
     """Say why a job waits, or how it ended."""
-    said = client(controller_url, config).job(id).why()
+    found = named(client(controller_url, config), id)
+    said = found.why()
     if as_json:
-        print_object("Explanation", {"job": id, "why": said})
+        print_object("Explanation", {"job": found.id, "why": said})
         return
     for sentence in said:
         click.echo(sentence)
@@ -290,18 +298,19 @@ def why(id: str, controller_url: str | None, config: Path | None, as_json: bool)
 
 @job.command(epilog="\b\nExamples:\n  iris job stop /alice/train\n")
 @controller_options
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@job_argument("ids", many=True)
 def stop(ids: tuple[str, ...], controller_url: str | None, config: Path | None) -> None:
     """Stop jobs, each with everything below it."""
     iris = client(controller_url, config)
     for id in ids:
-        iris.job(id).terminate()
-        click.echo(f"stopping {id}", err=True)
+        found = named(iris, id)
+        found.terminate()
+        click.echo(f"stopping {found.id}", err=True)
 
 
 @job.command(epilog="\b\nExamples:\n  iris job wait /alice/train --timeout 2h\n")
 @controller_options
-@click.argument("ids", nargs=-1, required=True, metavar="ID...")
+@job_argument("ids", many=True)
 @click.option("--timeout", help="For all of them together, as 2h; no limit if not given.")
 def wait(
     ids: tuple[str, ...], controller_url: str | None, config: Path | None, timeout: str | None
@@ -315,7 +324,7 @@ def wait(
     worst = ExitStatus.DONE
     for id in ids:
         left = None if end is None else max(0.0, end - time.monotonic())
-        ended = iris.job(id).wait(left)
+        ended = named(iris, id).wait(left)
         _say_end(ended)
         worst = max(worst, END_STATUS[ended.state])
     return worst

@@ -26,6 +26,10 @@ COMMANDS: Final = {
     "job": Lazy("iris.cli.job:job", "Run jobs, follow them, and say why they wait."),
     "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
+    "completion": Lazy(
+        "iris.cli.completion:completion",
+        "Print a script that makes a shell complete iris commands.",
+    ),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
 }
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import click
 
-from iris.cli.connect import client, controller_options
+from iris.cli.connect import client, controller_options, job_argument
 from iris.cli.tables import print_list, print_table
+from iris.cli.watching import watchable
 
 
 @click.group()
@@ -16,8 +17,9 @@ def task() -> None:
 
 @task.command("list", epilog="\b\nExamples:\n  iris task list /alice/train\n")
 @controller_options
-@click.argument("job")
+@job_argument("job")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@watchable
 def list_(job: str, controller_url: str | None, config: Path | None, as_json: bool) -> None:
     """Show the tasks of a job, with where the last attempt of each is."""
     found = client(controller_url, config).job(job).status()

@@ -65,7 +65,8 @@ class Task:
                         return
                     give_up = time.monotonic() + PATIENCE_S
                     yield LogPiece(self.id, chunk.attempt, chunk.content)
-                    request.offset, request.attempt = chunk.offset, chunk.attempt
+                    request.offset = chunk.offset + len(chunk.content)
+                    request.attempt = chunk.attempt
                     request.tail_bytes = 0
                     if attempt is None:
                         request.ClearField("attempt")

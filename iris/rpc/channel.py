@@ -59,7 +59,14 @@ class Channel:
         """End the connection."""
         self._channel.close()
 
-    def call(self, method: Method[_Q, _A], request: _Q, *, patience_s: float = 0.0) -> _A:
+    def call(
+        self,
+        method: Method[_Q, _A],
+        request: _Q,
+        *,
+        patience_s: float = 0.0,
+        deadline_s: float | None = None,
+    ) -> _A:
         """The answer to one request.
 
         Args:
@@ -67,6 +74,7 @@ class Channel:
             request: what to ask.
             patience_s: for so long, a call that may be repeated is repeated while nobody answers; a
                 controller that has never answered here gets none, for its address may be wrong.
+            deadline_s: of one try; the method's own if not given.
 
         Raises:
             RemoteError: it was refused, or nobody answered.
@@ -76,11 +84,12 @@ class Channel:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.answer.FromString,
         )
+        span = method.deadline_s if deadline_s is None else deadline_s
         give_up = time.monotonic() + patience_s
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                answer: _A = stub(request, timeout=method.deadline_s, metadata=self._metadata)
+                answer: _A = stub(request, timeout=span, metadata=self._metadata)
             except grpc.RpcError as error:
                 failure = remote_error(error, self.address.url)
                 if failure.code is not grpc.StatusCode.UNAVAILABLE:

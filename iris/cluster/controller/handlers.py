@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from iris import __version__
 from iris.cluster.controller.auth import Caller, NotPermitted
+from iris.cluster.controller.names import Ambiguous, job_meant
 from iris.cluster.controller.store import Store, TooLarge, read_pieces
 from iris.cluster.controller.turns import TurnLoop
 from iris.core import effects as ef
@@ -117,7 +118,7 @@ class Handlers:
 
     async def get_job(self, request: pb.GetJobRequest, caller: Caller) -> pb.GetJobResponse:
         """A job with everything on record, at once or when it has ended."""
-        job = JobId(request.job)
+        job = self._meant(request.job, caller)
         view = self._job(job, caller)
         end = asyncio.get_running_loop().time() + min(request.wait_ms, LONG_POLL_MS) / 1_000
         changed = self._loop.watch()
@@ -137,6 +138,12 @@ class Handlers:
         finally:
             self._loop.unwatch(changed)
         return pb.GetJobResponse(job=codec.job_to_wire(self._job(job, caller)))
+
+    def _meant(self, text: str, caller: Caller) -> JobId:
+        try:
+            return job_meant(self.state, text, caller.user) or JobId(text)
+        except Ambiguous as error:
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
     def check_tree(self, job: JobId, caller: Caller) -> None:
         """Refuse a caller that is limited to another tree of jobs."""
