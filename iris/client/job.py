@@ -94,9 +94,11 @@ class Job:
         """
         return self._ask(0)
 
-    def _ask(self, wait_ms: int) -> pb.Job:
+    def _ask(self, wait_ms: int, end: float | None = None) -> pb.Job:
+        """The job now, or after its end or so long, asked for until then (by the monotonic clock)."""
+        left = PATIENCE_S if end is None else min(PATIENCE_S, max(0.0, end - time.monotonic()))
         request = pb.GetJobRequest(job=self.id, wait_ms=wait_ms)
-        return self._channel.call(GET_JOB, request, patience_s=PATIENCE_S).job
+        return self._channel.call(GET_JOB, request, patience_s=left).job
 
     def tasks(self) -> list[Task]:
         """Its tasks, by index."""
@@ -120,7 +122,13 @@ class Job:
                 sys.stdout.flush()
         while True:
             left = LONG_POLL_MS if end is None else int(1_000 * (end - time.monotonic()))
-            job = self._ask(max(0, min(LONG_POLL_MS, left)))
+            try:
+                job = self._ask(max(0, min(LONG_POLL_MS, left)), end)
+            except RemoteError as error:
+                if end is None or not error.is_passing:
+                    raise
+                message = f"job {self.id} had not ended after {timeout} s when last seen; {error}"
+                raise NotFinished(message) from error
             if job.state in END_STATUS:
                 return job
             if end is not None and time.monotonic() >= end:

@@ -13,9 +13,9 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, lacks, refusal
 from iris.core.lifecycle import SliceState
 from iris.core.placing import gang_fits, spare_is_wanted
-from iris.core.reasons import Blocker, Limit, amount
+from iris.core.reasons import Blocker, Limit
 from iris.core.records import Slice, Worker
-from iris.core.resources import Resources, fits, minus
+from iris.core.resources import Resources, amount, fits, minus
 from iris.core.room import Pool
 from iris.core.state import ClusterState
 

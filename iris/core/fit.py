@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from iris.core.ids import WorkerId, Zone
-from iris.core.resources import Resources, fits
+from iris.core.resources import Resources, amount, fits
 from iris.core.spec import Constraint, ConstraintOp, GroupSpec, JobSpec
 
 CORES_PER_CHIP: Final = 24
@@ -123,7 +123,8 @@ def refusal(shape: Shape, group: GroupSpec, zone: Zone) -> Refusal | None:
             return Refusal("constraint", want.strip(), have)
     if not fits(shape.need, group.host):
         short = lacks(shape.need, group.host)[0]
-        return Refusal("host", f"{short.dimension} {short.need}", f"{short.have}")
+        need, have = (amount(short.dimension, number) for number in (short.need, short.have))
+        return Refusal("host", need, have)
     return None
 
 

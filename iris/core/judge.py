@@ -13,6 +13,7 @@ from iris.core.deadlines import Due
 from iris.core.due import is_due
 from iris.core.effects import Accepted, Refusal, Rejected
 from iris.core.events import JobSubmitted
+from iris.core.fit import refusal
 from iris.core.ids import JobId, RequestId, TaskId, is_name, job_id
 from iris.core.instant import MINUTE, Instant, Millis, after, since
 from iris.core.lifecycle import AttemptState, JobState, TaskState
@@ -23,6 +24,8 @@ from iris.core.state import ClusterState
 
 QUICK: Final = MINUTE
 """An attempt that failed sooner than this was quick; quick failures in a row are spaced out."""
+
+_GROUPS_TOLD: Final = 4
 
 _SPACED: Final = frozenset(
     {EndCause.EXIT_NONZERO, EndCause.OUT_OF_MEMORY, EndCause.LAUNCH, EndCause.UNKNOWN}
@@ -36,7 +39,7 @@ def plan_jobs(state: ClusterState) -> Iterator[de.Decision]:
         yield _answer_submission(state, submission)
         if _never_fits(state, submission):
             job = job_id(submission.spec.parent, submission.spec.user, submission.spec.name)
-            why = "no group can ever hold one of its tasks"
+            why = _why_never(state, state.jobs[job])
             yield de.JobEnd(job, JobState.UNSCHEDULABLE, EndCause.JOB_ENDED, why)
     for stop in news.stops:
         yield from _stop_job(state, stop.job, stop.request)
@@ -117,6 +120,19 @@ def _never_fits(state: ClusterState, submission: JobSubmitted) -> bool:
     if job.ending is not None or job.ended_at is not None:
         return False
     return not state.room.ranking(state.shapes[job.id])
+
+
+def _why_never(state: ClusterState, job: Job) -> str:
+    """What each group lacks, of the first few."""
+    shape = state.shapes[job.id]
+    told = []
+    for group in state.spec.groups[:_GROUPS_TOLD]:
+        why = refusal(shape, group, group.zones[0])
+        assert why is not None, group.name
+        told.append(f"{group.name} has {why.have} ({why.check}), it needs {why.need}")
+    left = len(state.spec.groups) - len(told)
+    more = [f"and {left} more groups"] if left else []
+    return "; ".join(["no group can ever hold one of its tasks", *told, *more])
 
 
 # ---- ends that were asked for ------------------------------------------------------------------

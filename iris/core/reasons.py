@@ -193,20 +193,6 @@ _VERDICTS: Final = {
     Verdict.UNSUPPLIED: "nothing that could serve it is there, or may be asked for on its account",
 }
 
-_UNITS: Final = {
-    "chips": ((1, "chips"),),
-    "cpu": ((1_000, "cores"), (1, "millicores")),
-    "memory": ((1 << 30, "GiB"), (1 << 20, "MiB"), (1, "bytes")),
-    "disk": ((1 << 30, "GiB"), (1 << 20, "MiB"), (1, "bytes")),
-    "ports": ((1, "ports"),),
-}
-
-
-def amount(dimension: str, number: int) -> str:
-    """An amount with the largest unit in which it is whole."""
-    size, unit = next((s, u) for s, u in _UNITS[dimension] if number % s == 0)
-    return f"{number // size} {unit}"
-
 
 def _of_pool(pool: PoolReason, at: Instant) -> str:
     where = f"{pool.group} in {pool.zone} ({_count(pool.looked_at, 'worker')} looked at)"

@@ -1,5 +1,6 @@
 """Exact amounts of what a task needs and a host has: integers only, compared dimension by dimension."""
 
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 
@@ -59,3 +60,20 @@ def fits(need: Resources, free: Resources) -> bool:
 def copies(need: Resources, free: Resources) -> int:
     """How many tasks of `need` the amount `free` covers together; `need` is not nothing."""
     return min(have // want for want, have in zip(need, free, strict=True) if want > 0)
+
+
+_BYTES: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1, "bytes"))
+_UNITS: Final[Mapping[str, Sequence[tuple[int, str, str]]]] = {
+    "chips": ((1, "chip", "chips"),),
+    "cpu": ((1_000, "core", "cores"), (1, "millicore", "millicores")),
+    "memory": [(size, f"{unit} of memory", f"{unit} of memory") for size, unit in _BYTES],
+    "disk": [(size, f"{unit} of disk", f"{unit} of disk") for size, unit in _BYTES],
+    "ports": ((1, "port", "ports"),),
+}
+
+
+def amount(dimension: str, number: int) -> str:
+    """An amount with the largest unit in which it is whole."""
+    size, one, many = next(unit for unit in _UNITS[dimension] if number % unit[0] == 0)
+    count = number // size
+    return f"{count} {one if count == 1 else many}"

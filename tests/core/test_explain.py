@@ -10,7 +10,8 @@ from iris.core.fit import Lack
 from iris.core.ids import JobId, WorkerId
 from iris.core.instant import HOUR, MINUTE, Instant, Millis
 from iris.core.learn import learn
-from iris.core.reasons import Blocker, Reason, Verdict, amount, sentences
+from iris.core.reasons import Blocker, Reason, Verdict, sentences
+from iris.core.resources import amount
 from iris.core.retry import EndCause
 from iris.core.spec import (
     AutoscalerPolicy,
@@ -59,7 +60,7 @@ def test_i_135_what_the_nearest_host_lacks_is_told_in_numbers() -> None:
     assert reason.pools[0].looked_at == 1
     host = WorkerId("iris-cpu-1-w0")
     assert blocker(reason) == Blocker(
-        "room", "2 cores", "1 cores", host, (Lack("cpu", 2_000, 1_000),)
+        "room", "2 cores", "1 core", host, (Lack("cpu", 2_000, 1_000),)
     )
 
 
@@ -210,7 +211,7 @@ def test_work_that_no_group_can_hold_any_more_waits_for_another_configuration() 
     script.config(cpu_group(cores=2, max_slices=1))
     reason = why(script, job)
     assert reason.verdict is Verdict.NEVER_FITS
-    assert blocker(reason) == Blocker("host", "cpu 4000", "2000")
+    assert blocker(reason) == Blocker("host", "4 cores", "2 cores")
     assert reason.gives_up_at == Instant(HOUR)
 
 
@@ -293,7 +294,7 @@ def test_i_135_the_sentences_say_it_all_in_plain_words() -> None:
     assert sentences(why(script, job)) == (
         "/alice/wide is pending: it waits for running work to end.",
         "1 unit of work is before it.",
-        "cpu in us-a (1 worker looked at): room: needs 2 cores, has 1 cores on iris-cpu-1-w0; "
+        "cpu in us-a (1 worker looked at): room: needs 2 cores, has 1 core on iris-cpu-1-w0; "
         "no new slice: 1 of max_slices 1 exist.",
         "Next: somebody who runs there ends in 1 h 30 min.",
         "It is given up in 2 h.",
@@ -334,10 +335,11 @@ def test_a_time_is_told_as_a_span_from_now(span: int, told: str) -> None:
     [
         ("chips", 4, "4 chips"),
         ("cpu", 1_500, "1500 millicores"),
-        ("memory", 3 * GIB, "3 GiB"),
-        ("memory", 3 << 20, "3 MiB"),
-        ("disk", 3, "3 bytes"),
+        ("memory", 3 * GIB, "3 GiB of memory"),
+        ("memory", 3 << 20, "3 MiB of memory"),
+        ("disk", 3, "3 bytes of disk"),
         ("ports", 2, "2 ports"),
+        ("chips", 1, "1 chip"),
     ],
 )
 def test_an_amount_is_told_in_the_largest_unit_in_which_it_is_whole(

@@ -90,7 +90,7 @@ def test_cpu_work_may_go_to_a_host_of_a_pod() -> None:
 
 def test_what_no_empty_host_holds_is_refused_with_the_first_amount_that_lacks() -> None:
     big = CPU._replace(need=Resources(cpu=9_000, memory=65 * GIB))
-    assert refusal(big, cpu_group(cores=4), ZONE) == Refusal("host", "cpu 9000", "4000")
+    assert refusal(big, cpu_group(cores=4), ZONE) == Refusal("host", "9 cores", "4 cores")
 
 
 @pytest.mark.parametrize(

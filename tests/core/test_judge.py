@@ -92,7 +92,8 @@ def test_a_job_that_no_group_can_ever_hold_is_unschedulable_at_once() -> None:
     script = one_host()
     job = script.submit("huge", cpu=1_000)
     assert script.job(job).state is JobState.UNSCHEDULABLE
-    assert script.job(job).why == "no group can ever hold one of its tasks"
+    why = "no group can ever hold one of its tasks; cpu has 4 cores (host), it needs 1000 cores"
+    assert script.job(job).why == why
     assert isinstance(script.the(ef.Reply).answer, ef.Accepted)
 
 

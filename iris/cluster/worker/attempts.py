@@ -201,10 +201,10 @@ class Attempts:
             await self._fetch(launch.bundle, archive)
             await asyncio.to_thread(unpack, archive, folder / WORK_FOLDER)
             archive.unlink()
-        python = await self._environments.python(launch, folder / WORK_FOLDER, folder / LOG_FILE)
+        prepared = await self._environments.prepare(launch, folder / WORK_FOLDER, folder / LOG_FILE)
         ports = free_ports(wanted.spec.ports)
         layout = self._runtime.layout(folder)
-        plan = plan_of(wanted, folder, layout, host=host, ports=ports, python=python)
+        plan = plan_of(wanted, folder, layout, host=host, ports=ports, prepared=prepared)
         beside.replace(folder / _DESCRIPTION)
         await self._runtime.run(plan)
 

@@ -21,7 +21,10 @@ PIDS: Final = 4_096
 """Processes and threads of one task."""
 
 # The shell makes way for the command, so that signals and the exit status are the command's own.
-_LEADER: Final = f'exec "$@" >>{INSIDE}/{LOG_NAME} 2>&1'
+_LEADER: Final = (
+    '[ -z "$VIRTUAL_ENV" ] || export PATH="$VIRTUAL_ENV/bin:$PATH";'
+    f' exec "$@" >>{INSIDE}/{LOG_NAME} 2>&1'
+)
 
 
 def container_layout() -> Layout:

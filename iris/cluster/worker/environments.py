@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from iris.cluster.worker.plan import Prepared
 from iris.cluster.worker.runtime import LaunchError
 from iris.rpc import iris_pb2 as pb
 
@@ -69,8 +70,8 @@ class Environments:
         self._making: dict[str, asyncio.Lock] = {}
         self._turnstile = asyncio.Semaphore(BUILDS_AT_ONCE)
 
-    async def python(self, launch: pb.Launch, work: Path, log: Path) -> str:
-        """The interpreter for a launch, as the task sees it.
+    async def prepare(self, launch: pb.Launch, work: Path, log: Path) -> Prepared:
+        """The environment of a launch, made if it is not there.
 
         Args:
             launch: what is asked for.
@@ -83,14 +84,15 @@ class Environments:
         project = work / "pyproject.toml"
         sync = launch.sync and project.is_file()
         if not launch.pip and not sync:
-            return self._builder.python
+            return Prepared(self._builder.python, "")
         name = _digest(await self._builder.identity(log), launch, sync=sync)
         async with self._making.setdefault(name, asyncio.Lock()):
             place = self._root / name
             if not (place / _WHOLE).exists():
                 async with self._turnstile:
                     await self._make(place, launch, work if sync else None, log)
-            return f"{self._builder.seen(place)}/bin/python"
+            there = self._builder.seen(place)
+            return Prepared(f"{there}/bin/python", there)
 
     async def _make(self, place: Path, launch: pb.Launch, work: Path | None, log: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from iris.core.ids import TaskId, attempt_name, split_task_id
 from iris.core.topology import tpu_type
@@ -20,6 +20,14 @@ WORK_FOLDER: Final = "work"
 
 _KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 """What a task inherits of its worker's own variables, and nothing else: no token, no secret."""
+
+
+class Prepared(NamedTuple):
+    """What a task runs in, by the paths that it sees."""
+
+    python: str
+    folder: str
+    """Of its environment; empty when it has none of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +99,7 @@ def plan_of(  # noqa: PLR0913
     *,
     host: Host,
     ports: Mapping[str, int],
-    python: str,
+    prepared: Prepared,
 ) -> Plan:
     """The plan of an attempt.
 
@@ -101,15 +109,17 @@ def plan_of(  # noqa: PLR0913
         layout: where the task will find its things.
         host: who runs it.
         ports: the numbers that were found for the names that it asked for.
-        python: what runs a pickled call.
+        prepared: what it runs in.
     """
     launch = pb.Launch.FromString(wanted.launch)
     command = tuple(launch.command)
     if not command:
         paths = (layout.script, layout.call, layout.result)
-        command = (python, "-P", *paths, launch.python_minor)
+        command = (prepared.python, "-P", *paths, launch.python_minor)
     spec = wanted.spec
     variables = {**layout.variables, "PYTHONUNBUFFERED": "1", "PYTHONPATH": layout.work}
+    if prepared.folder:
+        variables["VIRTUAL_ENV"] = prepared.folder  # Whoever starts it puts it on the path.
     variables.update((variable.name, variable.value) for variable in spec.environment)
     variables.update(_identity(wanted, host))
     variables.update((f"IRIS_PORT_{name.upper()}", str(port)) for name, port in ports.items())

@@ -28,6 +28,7 @@ _SCRIPT: Final = f"""
 trap stopped=1 TERM INT HUP
 echo $$ > {PID_FILE}.new && mv {PID_FILE}.new {PID_FILE}
 code=143
+[ -z "$VIRTUAL_ENV" ] || PATH=$VIRTUAL_ENV/bin:$PATH
 if [ -z "$stopped" ] && cd work; then
     "$@"
     code=$?
