@@ -212,8 +212,9 @@ def _judge_round(
     rounds = zip(*(t.attempts for t in job.tasks), strict=True)
     charges = [charge_of(a.cause for a in attempts if a.cause is not None) for attempts in rounds]
     spent = charges.count(charge)
-    if spent > _budget(job, charge):
-        yield from _fail(state, job, guilty, _spent(charge, spent, worst))
+    budget = _budget(job, charge)
+    if spent > budget:
+        yield from _fail(state, job, guilty, _spent(charge, budget, worst))
         return
     assert worst.cause is not None, worst
     tasks = tuple(t.id for t in job.tasks)
@@ -241,11 +242,9 @@ def _budget(job: Job, charge: Budget) -> int:
     return job.spec.max_retries_preemption
 
 
-def _spent(charge: Budget, spent: int, attempt: Attempt) -> str:
+def _spent(charge: Budget, budget: int, attempt: Attempt) -> str:
     cause = attempt.cause.value if attempt.cause else "unknown"
-    return (
-        f"{cause}: {spent} times is more than max_retries_{charge.value} allows; {attempt.detail}"
-    )
+    return f"{cause}: no retry is left (max_retries_{charge.value} is {budget}); {attempt.detail}"
 
 
 def _fail(state: ClusterState, job: Job, tasks: list[Task], why: str) -> Iterator[de.Decision]:

@@ -562,18 +562,20 @@ class AppendLogResponse(_message.Message):
     def __init__(self, next: _Optional[int] = ...) -> None: ...
 
 class ReadLogRequest(_message.Message):
-    __slots__ = ("task", "attempt", "offset", "follow", "tail_bytes")
+    __slots__ = ("task", "attempt", "offset", "follow", "tail_bytes", "from_attempt")
     TASK_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FROM_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     task: str
     attempt: int
     offset: int
     follow: bool
     tail_bytes: int
-    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., offset: _Optional[int] = ..., follow: bool = ..., tail_bytes: _Optional[int] = ...) -> None: ...
+    from_attempt: int
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., offset: _Optional[int] = ..., follow: bool = ..., tail_bytes: _Optional[int] = ..., from_attempt: _Optional[int] = ...) -> None: ...
 
 class LogChunk(_message.Message):
     __slots__ = ("attempt", "offset", "content", "end")

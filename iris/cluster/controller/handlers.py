@@ -17,7 +17,6 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.explain import why_not_scaling, why_waiting
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
-from iris.core.instant import Millis
 from iris.core.lifecycle import ENDED_JOB, JobState
 from iris.core.reasons import sentences
 from iris.core.spec import JobSpec
@@ -111,6 +110,7 @@ class Handlers:
         for digest in (launch.call, launch.bundle):
             if digest and self._store.blob(digest) is None:
                 raise codec.Malformed(f"payload: there is no blob {digest!r}; send it first")
+        codec.check_words(launch.command, "command")
         if not launch.command and not launch.call:
             raise codec.Malformed("payload: neither a command nor a call is to be run")
 
@@ -155,7 +155,7 @@ class Handlers:
             self.state,
             user=UserName(request.user) if request.user else None,
             job_state=codec.word(JobState, request.state, "state") if request.state else None,
-            limit=min(request.limit or MAX_PAGE, MAX_PAGE),
+            limit=codec.limit_from_wire(request.limit, MAX_PAGE),
         )
         lines = [line for line in page.jobs if caller.may_see(line.id)]
         total = page.total if caller.tree is None else len(lines)
@@ -257,7 +257,7 @@ class Handlers:
     ) -> pb.CreateSliceResponse:
         """Ask for one more slice of a group."""
         asked = RequestId(f"create/{request.request_id}")
-        keep = Millis(max(0, request.keep_ms))
+        keep = codec.keep_from_wire(request.keep_ms)
         event = ev.SliceCreateRequested(asked, GroupName(request.group), keep)
         _granted(await self._loop.ask(asked, event))
         return pb.CreateSliceResponse()

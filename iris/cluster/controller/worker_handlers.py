@@ -137,14 +137,16 @@ class WorkerHandlers:
         return [worker.address for worker in workers]
 
     async def put_result(
-        self, requests: AsyncIterator[pb.PutResultRequest], _: Caller
+        self, requests: AsyncIterator[pb.PutResultRequest], caller: Caller
     ) -> pb.PutResultResponse:
         """Keep what an attempt has returned or raised; nobody here looks inside."""
         incoming = self._store.receive_result()
         place: tuple[TaskId, int] | None = None
         try:
             async for request in requests:
-                place = place or (codec.task_from_wire(request.task), request.attempt)
+                if place is None:
+                    place = codec.task_from_wire(request.task), request.attempt
+                    check_runs(self._state, *place, caller)
                 incoming.write(request.content)
             if place is None:
                 raise codec.Malformed("task: a result of nothing")
@@ -154,6 +156,19 @@ class WorkerHandlers:
         finally:
             incoming.drop()
         return pb.PutResultResponse()
+
+
+def check_runs(state: ClusterState, name: TaskId, attempt: int, caller: Caller) -> None:
+    """Refuse a worker that speaks of an attempt which is not its own.
+
+    Raises:
+        Refused: there is no such attempt.
+        NotPermitted: another worker has it.
+    """
+    task = state.tasks.get(name)
+    if task is None or not 0 <= attempt < len(task.attempts):
+        unknown(f"attempt {attempt} of task {name}")
+    caller.check_worker(task.attempts[attempt].worker)
 
 
 def _mark(desired: DesiredSet) -> int:
@@ -169,10 +184,13 @@ class LogHandlers:
         self._handlers = handlers
         self._store = store
 
-    async def append_log(self, request: pb.AppendLogRequest, _: Caller) -> pb.AppendLogResponse:
+    async def append_log(
+        self, request: pb.AppendLogRequest, caller: Caller
+    ) -> pb.AppendLogResponse:
         """Take a piece of an attempt's log."""
         task = codec.task_from_wire(request.task)
-        offset = request.offset
+        check_runs(self._handlers.state, task, request.attempt, caller)
+        offset = codec.offset_from_wire(request.offset)
         if request.lost:
             gap = f"\n[iris: {request.lost} bytes of output were lost here]\n".encode()
             offset = self._store.append_log(
@@ -185,13 +203,19 @@ class LogHandlers:
     async def read_log(
         self, request: pb.ReadLogRequest, caller: Caller
     ) -> AsyncIterator[pb.LogChunk]:
-        """A log from an offset on, to its end, or as long as the attempt goes on."""
+        """A log from an offset on, to its end, or as long as the attempt goes on.
+
+        Whoever names no attempt is told those that follow, too, each from its first byte.
+        """
         name = codec.task_from_wire(request.task)
         attempt = request.attempt if request.HasField("attempt") else None
         number, _ = self._standing(name, attempt, caller)
-        offset = request.offset
+        if attempt is None and request.HasField("from_attempt"):
+            number, _ = self._standing(name, request.from_attempt, caller)
+        offset = codec.offset_from_wire(request.offset)
         if request.tail_bytes:
-            offset = max(offset, self._store.log_size(name, number) - request.tail_bytes)
+            tail = codec.offset_from_wire(request.tail_bytes)
+            offset = max(offset, self._store.log_size(name, number) - tail)
         while True:
             last, over = self._standing(name, attempt, caller)
             path = self._store.log(name, number)
@@ -200,12 +224,11 @@ class LogHandlers:
                     offset = at + len(piece)
                     yield pb.LogChunk(attempt=number, offset=at, content=piece)
                     await asyncio.sleep(0)
-            if over or not request.follow:
-                if number == last or attempt is not None or not request.follow:
-                    break
-            if number != last and attempt is None:
-                number, offset = last, 0  # Its task was tried again: go on with that.
+            if number < last and attempt is None:
+                number, offset = number + 1, 0  # Its task was tried again: go on with that.
                 continue
+            if over or not request.follow:
+                break
             await asyncio.sleep(_FOLLOW_EVERY_S)
         yield pb.LogChunk(attempt=number, offset=offset, end=True)
 
