@@ -4,7 +4,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,14 +22,10 @@ def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Authority, Au
     return Authority(folder, "ours"), Authority(folder, "theirs")
 
 
-def tls(pair: tuple[Path, Path]) -> dict[str, Any]:
-    """A controller that shows this certificate; its own workers see it, too, so none is kept up."""
-    cert, key = pair
+def showing(root: Path, pair: tuple[Path, Path]) -> Iterator[RunningCluster]:
+    """A controller that shows a certificate which its own workers would refuse: so it has none."""
     group = {"accelerator_type": "cpu", "vm": {"cpu": 1, "memory": "1GB"}, "max_slices": 1}
-    return {
-        "controller": {"tls": {"cert": str(cert), "key": str(key)}},
-        "scale_groups": {"cpu": group},
-    }
+    yield from running(root, tls=pair, scale_groups={"cpu": group})
 
 
 def ask(cluster: RunningCluster, authority: Path | None, scheme: str = "https") -> RemoteError:
@@ -52,8 +47,7 @@ def ask(cluster: RunningCluster, authority: Path | None, scheme: str = "https") 
 def good(
     tmp_path_factory: pytest.TempPathFactory, authorities: tuple[Authority, Authority]
 ) -> Iterator[RunningCluster]:
-    config = tls(authorities[0].sign("good"))
-    yield from running(tmp_path_factory.mktemp("good"), **config)
+    yield from showing(tmp_path_factory.mktemp("good"), authorities[0].sign("good"))
 
 
 def test_jobs_run_over_tls_with_workers_that_verify(tmp_path: Path) -> None:
@@ -61,7 +55,7 @@ def test_jobs_run_over_tls_with_workers_that_verify(tmp_path: Path) -> None:
     cert, key = own.sign("here")
     whole = cert.read_text() + own.cert.read_text()
     cert.write_text(whole)  # The chain: what the workers are given to believe in.
-    for cluster in running(tmp_path, controller={"tls": {"cert": str(cert), "key": str(key)}}):
+    for cluster in running(tmp_path, tls=(cert, key)):
         url = f"https://127.0.0.1:{cluster.port}"
         with IrisClient.remote(url, authority=own.cert, user="alice") as client:
             job = client.submit(Entrypoint.from_callable(sum, [1, 2]), "over-tls")
@@ -81,8 +75,7 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
 def test_a_certificate_of_another_host_is_refused(
     tmp_path: Path, authorities: tuple[Authority, Authority]
 ) -> None:
-    config = tls(authorities[0].sign("elsewhere", ELSEWHERE))
-    for cluster in running(tmp_path, **config):
+    for cluster in showing(tmp_path, authorities[0].sign("elsewhere", ELSEWHERE)):
         said = str(ask(cluster, authorities[0].cert))
         assert re.search("its certificate is refused: ip address mismatch", said), said
         assert "127.0.0.1" in said
@@ -91,8 +84,7 @@ def test_a_certificate_of_another_host_is_refused(
 def test_an_expired_certificate_is_refused(
     tmp_path: Path, authorities: tuple[Authority, Authority]
 ) -> None:
-    config = tls(authorities[0].sign("expired", expired=True))
-    for cluster in running(tmp_path, **config):
+    for cluster in showing(tmp_path, authorities[0].sign("expired", expired=True)):
         said = str(ask(cluster, authorities[0].cert))
         assert "its certificate is refused: certificate has expired" in said
 
