@@ -172,7 +172,7 @@ def _judge_task(state: ClusterState, job: Job, task: Task) -> Iterator[de.Decisi
     else:
         spent = sum(1 for a in task.attempts if a.cause and MEANING[a.cause].charges is charge)
         if spent > _budget(job, charge):
-            yield from _fail(state, job, [task], _spent(charge, spent, attempt))
+            yield from _fail(state, job, [task], _spent(job, charge, attempt))
         else:
             pause = _pause(state, [task])
             yield de.Retry(job.id, (task.id,), charge, pause, attempt.cause.value)
@@ -212,9 +212,8 @@ def _judge_round(
     rounds = zip(*(t.attempts for t in job.tasks), strict=True)
     charges = [charge_of(a.cause for a in attempts if a.cause is not None) for attempts in rounds]
     spent = charges.count(charge)
-    budget = _budget(job, charge)
-    if spent > budget:
-        yield from _fail(state, job, guilty, _spent(charge, budget, worst))
+    if spent > _budget(job, charge):
+        yield from _fail(state, job, guilty, _spent(job, charge, worst))
         return
     assert worst.cause is not None, worst
     tasks = tuple(t.id for t in job.tasks)
@@ -242,9 +241,10 @@ def _budget(job: Job, charge: Budget) -> int:
     return job.spec.max_retries_preemption
 
 
-def _spent(charge: Budget, budget: int, attempt: Attempt) -> str:
+def _spent(job: Job, charge: Budget, attempt: Attempt) -> str:
     cause = attempt.cause.value if attempt.cause else "unknown"
-    return f"{cause}: no retry is left (max_retries_{charge.value} is {budget}); {attempt.detail}"
+    limit = f"max_retries_{charge.value} is {_budget(job, charge)}"
+    return f"{cause}: no retry is left ({limit}); {attempt.detail}"
 
 
 def _fail(state: ClusterState, job: Job, tasks: list[Task], why: str) -> Iterator[de.Decision]:

@@ -1,8 +1,11 @@
 """The Python of a task: the worker's own, or one made for what the task asks for, kept by content.
 
-An environment is named by a digest of all that goes into it and renamed into place when it is
-whole, so that two tasks that want the same share one and a broken build is never used again. What
-the build prints is part of the task's log; when it fails, that is no failure of the user's code.
+An environment is named by a digest of all that goes into it. A file in it says that it is whole, so
+that a build which broke off is never used; two tasks that want the same share one. What the build
+prints is part of the task's log; when it fails, that is no failure of the user's code.
+
+Packages come by pip, with the configuration of the machine; a workspace's own project by `uv sync`,
+which holds to its lock.
 """
 
 import asyncio
@@ -10,7 +13,11 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +29,7 @@ BUILDS_AT_ONCE: Final = 2
 """More at a time would take the machine from the tasks that run."""
 
 _CALL_NEEDS: Final = "cloudpickle>=3"
+_WHOLE: Final = "iris-whole"
 
 
 class Environments:
@@ -44,60 +52,72 @@ class Environments:
         Raises:
             LaunchError: the environment could not be made.
         """
-        project = work / "pyproject.toml"
-        sync = launch.sync and project.is_file()
-        if not launch.pip and not sync:
+        if not launch.pip and not launch.sync:
             return sys.executable
-        name = _digest(launch, work if sync else None)
-        async with self._making.setdefault(name, asyncio.Lock()):
-            place = self._root / name
-            if not (place / "bin" / "python").exists():
+        place = self._root / _digest(launch)
+        async with self._making.setdefault(place.name, asyncio.Lock()):
+            if not (place / _WHOLE).exists():
                 async with self._turnstile:
-                    await self._make(place, launch, work if sync else None, log)
-            return str(place / "bin" / "python")
+                    await self._make(place, launch, work, log)
+        return str(place / "bin" / "python")
 
-    async def _make(self, place: Path, launch: pb.Launch, work: Path | None, log: Path) -> None:
+    async def _make(self, place: Path, launch: pb.Launch, work: Path, log: Path) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(place, ignore_errors=True)
+        sync = _sync(launch, work) if launch.sync else []
+        wants = [*([_CALL_NEEDS] if launch.call else []), *launch.pip]
+        own_pip = [] if find_spec("pip") is None else ["--without-pip"]
         python = str(place / "bin" / "python")
-        uv = shutil.which("uv")
-        wants = [_CALL_NEEDS, *launch.pip]
-        if work is not None:
-            extras = f"[{','.join(launch.extras)}]" if launch.extras else ""
-            wants.append(f"{work}{extras}")
-        if uv is not None:
-            steps = [
-                [uv, "venv", "--quiet", "--python", sys.executable, str(place)],
-                [uv, "pip", "install", "--quiet", "--python", python, *wants],
-            ]
-        else:
-            steps = [
-                [sys.executable, "-m", "venv", str(place)],
-                [python, "-m", "pip", "install", "--quiet", *wants],
-            ]
+        pip = (
+            [sys.executable, "-m", "pip", "--python", python] if own_pip else [python, "-m", "pip"]
+        )
+        steps = [[sys.executable, "-m", "venv", *own_pip, str(place)]]
+        steps += [sync] if sync else []
+        steps += [[*pip, "install", "--quiet", "--no-input", *wants]] if wants else []
         try:
             for step in steps:
-                await _run(step, log)
+                await _run(step, log, {"UV_PROJECT_ENVIRONMENT": str(place)})
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
+        (place / _WHOLE).touch()
 
 
-def _digest(launch: pb.Launch, work: Path | None) -> str:
-    """Of all that goes into an environment; a workspace by its project file and lock."""
-    parts: list[object] = [sys.version, sorted(launch.pip), sorted(launch.extras)]
-    if work is not None:
-        parts.append(launch.bundle)
+def _sync(launch: pb.Launch, work: Path) -> list[str]:
+    """The command that installs the workspace's own project; not editable, for the folder goes away."""
+    if not (work / "pyproject.toml").is_file():
+        raise LaunchError("sync: the workspace has no pyproject.toml")
+    uv = shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
+    if uv is None:
+        raise LaunchError("sync: this worker has no `uv`; install it beside Iris: pip install uv")
+    extras = [word for extra in launch.extras for word in ("--extra", extra)]
+    lock = ["--locked"] if (work / "uv.lock").is_file() else []
+    command = [uv, "sync", "--quiet", "--no-progress", "--inexact", "--no-editable"]
+    return [*command, "--python", sys.executable, "--project", str(work), *lock, *extras]
+
+
+def _digest(launch: pb.Launch) -> str:
+    """Of all that goes into an environment; the order of packages is no part of it."""
+    parts: list[object] = [sys.version, sys.executable, bool(launch.call), sorted(launch.pip)]
+    if launch.sync:
+        parts += [sorted(launch.extras), launch.bundle]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-async def _run(command: list[str], log: Path) -> None:
-    variables = {k: v for k, v in os.environ.items() if k != "IRIS_WORKER_TOKEN"}
+async def _run(command: list[str], log: Path, variables: Mapping[str, str]) -> None:
+    inherited = {
+        k: v for k, v in os.environ.items() if k not in ("IRIS_WORKER_TOKEN", "PYTHONPATH")
+    }
     with log.open("ab") as file:
         file.write(f"iris: {' '.join(command)}\n".encode())
         file.flush()
         process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.DEVNULL, stdout=file, stderr=file, env=variables
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            env={**inherited, **variables},
+            start_new_session=True,
         )
         try:
             async with asyncio.timeout(BUILD_TIMEOUT_S):
@@ -108,6 +128,8 @@ async def _run(command: list[str], log: Path) -> None:
             ) from error
         finally:
             if process.returncode is None:
-                process.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
     if code:
-        raise LaunchError(f"the environment could not be made: {command[0]} ended with {code}")
+        what = " ".join(command[:4])
+        raise LaunchError(f"the environment could not be made: `{what} ...` ended with {code}")

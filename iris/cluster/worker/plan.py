@@ -60,7 +60,7 @@ def plan_of(
         folder: the attempt's own.
         host: who runs it.
         ports: the numbers that were found for the names that it asked for.
-        python: what runs a pickled call.
+        python: what runs a pickled call, and what a command finds as `python`.
     """
     launch = pb.Launch.FromString(wanted.launch)
     command = tuple(launch.command)
@@ -72,6 +72,9 @@ def plan_of(
     spec = wanted.spec
     variables = {name: os.environ[name] for name in _KEPT if name in os.environ}
     variables["PYTHONUNBUFFERED"] = "1"
+    # What a command calls `python` is what a call would run under.
+    own = [str(Path(python).parent), variables.get("PATH", os.defpath)]
+    variables["PATH"] = os.pathsep.join(own)
     variables["PYTHONPATH"] = str(folder / WORK_FOLDER)
     variables.update((variable.name, variable.value) for variable in spec.environment)
     variables.update(_identity(wanted, host))
