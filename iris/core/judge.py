@@ -172,7 +172,7 @@ def _judge_task(state: ClusterState, job: Job, task: Task) -> Iterator[de.Decisi
     else:
         spent = sum(1 for a in task.attempts if a.cause and MEANING[a.cause].charges is charge)
         if spent > _budget(job, charge):
-            yield from _fail(state, job, [task], _spent(job, charge, attempt))
+            yield from _fail(state, job, [task], _spent(job, charge, spent, attempt))
         else:
             pause = _pause(state, [task])
             yield de.Retry(job.id, (task.id,), charge, pause, attempt.cause.value)
@@ -213,7 +213,7 @@ def _judge_round(
     charges = [charge_of(a.cause for a in attempts if a.cause is not None) for attempts in rounds]
     spent = charges.count(charge)
     if spent > _budget(job, charge):
-        yield from _fail(state, job, guilty, _spent(job, charge, worst))
+        yield from _fail(state, job, guilty, _spent(job, charge, spent, worst))
         return
     assert worst.cause is not None, worst
     tasks = tuple(t.id for t in job.tasks)
@@ -241,10 +241,11 @@ def _budget(job: Job, charge: Budget) -> int:
     return job.spec.max_retries_preemption
 
 
-def _spent(job: Job, charge: Budget, attempt: Attempt) -> str:
+def _spent(job: Job, charge: Budget, spent: int, attempt: Attempt) -> str:
     cause = attempt.cause.value if attempt.cause else "unknown"
+    often = "once" if spent == 1 else f"{spent} times"
     limit = f"max_retries_{charge.value} is {_budget(job, charge)}"
-    return f"{cause}: no retry is left ({limit}); {attempt.detail}"
+    return f"{cause}: {often}, and {limit}; {attempt.detail}"
 
 
 def _fail(state: ClusterState, job: Job, tasks: list[Task], why: str) -> Iterator[de.Decision]:

@@ -274,7 +274,7 @@ def test_a_gang_is_charged_once_a_round_however_many_members_failed() -> None:
     script.running(job).advance(MINUTE)
     script.finish(job, EndCause.EXIT_NONZERO)
     verdicts = script.decided(de.TaskVerdict)
-    assert [v.why.partition(" is")[0] for v in verdicts] == ["exit_nonzero: 2 times"] * 2
+    assert [v.why.partition(",")[0] for v in verdicts] == ["exit_nonzero: 2 times"] * 2
     assert script.job(job).state is JobState.FAILED
 
 
