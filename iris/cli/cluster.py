@@ -10,6 +10,7 @@ import click
 
 from iris.cli.connect import channel
 from iris.cli.tables import age, print_list, print_object, print_table, timestamp
+from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def cluster(context: click.Context, config: Path | None, controller_url: str | N
 
 @cluster.command(epilog="\b\nExamples:\n  iris cluster --config=cluster.yaml status\n")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@watchable
 @click.pass_obj
 def status(place: Place, as_json: bool) -> None:
     """Show the controller and its scale groups."""
@@ -53,6 +55,7 @@ def controller() -> None:
 
 @controller.command("status", epilog="\b\nExamples:\n  iris cluster controller status\n")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@watchable
 @click.pass_obj
 def controller_status(place: Place, as_json: bool) -> None:
     """Show whether the controller answers, and what it has."""
@@ -150,6 +153,7 @@ def slice(place: Place, controller_url: str | None) -> None:
 @slice.command("list", epilog="\b\nExamples:\n  iris cluster slice list\n")
 @click.option("--group", default="", help="Only of this scale group.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@watchable
 @click.pass_obj
 def list_slices(place: Place, group: str, as_json: bool) -> None:
     """Show all slices."""
@@ -187,6 +191,7 @@ def _slice(row: "pb.Slice") -> dict[str, object]:
 
 @slice.command("get", epilog="\b\nExamples:\n  iris cluster slice get iris-cpu-1\n")
 @click.argument("id")
+@click.option("--json", is_flag=True, expose_value=False, help="As without.")
 @click.pass_obj
 def get_slice(place: Place, id: str) -> None:
     """Show one slice as a JSON object."""

@@ -27,8 +27,11 @@ def controller_options(command: _F) -> _F:
     return url(config(command))
 
 
-def controller_url(url: str | None, config: Path | None) -> str:
+def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
     """The controller's address: the option, else IRIS_CONTROLLER_URL, else that of the cluster.
+
+    With it comes the certificate to believe in: IRIS_AUTHORITY, else that of the cluster; nothing
+    for those that the system knows.
 
     Raises:
         Failure: nobody says where it is.
@@ -36,9 +39,11 @@ def controller_url(url: str | None, config: Path | None) -> str:
     """
     from iris.problems import Failure
 
+    told = os.environ.get("IRIS_AUTHORITY")
+    authority = Path(told) if told else None
     found = url or os.environ.get("IRIS_CONTROLLER_URL")
     if found:
-        return found
+        return found, authority
     named = config or (Path(os.environ["IRIS_CONFIG"]) if os.environ.get("IRIS_CONFIG") else None)
     if named is None:
         raise Failure(
@@ -52,8 +57,10 @@ def controller_url(url: str | None, config: Path | None) -> str:
     if not isinstance(cluster.provider, Local):
         message = f"{named}: where the controller of this provider is, nobody can tell from here"
         raise Failure(message, ExitStatus.BAD_INPUT, "give --controller-url")
-    scheme = "https" if cluster.controller.tls is not None else "http"
-    return f"{scheme}://127.0.0.1:{cluster.controller.port}"
+    tls, port = cluster.controller.tls, cluster.controller.port
+    if tls is None:
+        return f"http://127.0.0.1:{port}", authority
+    return f"https://127.0.0.1:{port}", authority or tls.cert
 
 
 def token() -> str:
@@ -71,17 +78,13 @@ def channel(url: str | None, config: Path | None) -> "Channel":
     from iris.rpc.addresses import parse_address
     from iris.rpc.channel import Channel
 
-    authority = os.environ.get("IRIS_AUTHORITY")
-    return Channel(
-        parse_address(controller_url(url, config)),
-        token=token(),
-        authority=Path(authority) if authority else None,
-    )
+    address, authority = _where(url, config)
+    return Channel(parse_address(address), token=token(), authority=authority)
 
 
 def client(url: str | None, config: Path | None, workspace: Path | None = None) -> "IrisClient":
     """A client of the controller that is meant."""
     from iris.client import IrisClient
 
-    address = controller_url(url, config)
-    return IrisClient.remote(address, workspace=workspace, token=token())
+    address, authority = _where(url, config)
+    return IrisClient.remote(address, workspace=workspace, token=token(), authority=authority)

@@ -27,12 +27,17 @@ COMMANDS: Final = {
     "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
+    "completion": Lazy(
+        "iris.cli.completion:completion",
+        "Print the script that completes commands and options in a shell.",
+    ),
 }
 
 EXAMPLES: Final = """\b
 Examples:
   iris config check cluster.yaml
   iris sim scenario.yaml --seed 7
+  iris job run -- python train.py
   iris sim -h
 """
 

@@ -6,6 +6,7 @@ import click
 
 from iris.cli.connect import channel, controller_options
 from iris.cli.tables import print_list, print_table
+from iris.cli.watch import watchable
 
 
 @click.group()
@@ -16,6 +17,7 @@ def worker() -> None:
 @worker.command("list", epilog="\b\nExamples:\n  iris worker list\n")
 @controller_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@watchable
 def list_(controller_url: str | None, config: Path | None, as_json: bool) -> None:
     """Show all workers."""
     from iris.rpc import iris_pb2 as pb

@@ -45,7 +45,8 @@ class IrisClient:
         self.channel = channel
         self._workspace = workspace
         self._bundle: str | None = None
-        self._user = user if user is not None else _login()
+        self._login = _login()
+        self._user = user  # None: whose token it is, and without one the login's
         self._local = local
 
     @staticmethod
@@ -65,7 +66,7 @@ class IrisClient:
             token: who you are; `IRIS_TOKEN` if not given.
             authority: the certificate that signed the controller's, if no public authority did;
                 `IRIS_AUTHORITY` if not given.
-            user: in whose name, on a controller that asks for no token; your login if not given.
+            user: in whose name; if not given, that of the token, and without one your login.
 
         Raises:
             BadAddress: the address is none.
@@ -148,7 +149,7 @@ class IrisClient:
         """
         request = JobRequest(
             name=name,
-            user=self._user,
+            user=self._user or "",
             resources=resources,
             environment=environment,
             replicas=replicas,
@@ -180,6 +181,7 @@ class IrisClient:
                 self._upload(blob)
         message = pb.SubmitJobRequest(
             request_id=request_id,
+            login=self._login,
             spec=spec,
             blobs=[pb.Blob(content=content) for content in inline],
         )
@@ -204,10 +206,17 @@ class IrisClient:
         return Job(self.channel, id)
 
     def jobs(
-        self, *, user: str | None = None, state: str | None = None, limit: int = 100
+        self,
+        *,
+        user: str | None = None,
+        state: str | None = None,
+        name: str | None = None,
+        limit: int = 100,
     ) -> list[pb.Job]:
-        """The newest jobs, in short."""
-        request = pb.ListJobsRequest(user=user or "", state=state or "", limit=limit)
+        """The newest jobs, in short: of a user, in a state, with `name` in their path."""
+        request = pb.ListJobsRequest(
+            user=user or "", state=state or "", name=name or "", limit=limit
+        )
         return list(self.channel.call(LIST_JOBS, request).jobs)
 
 

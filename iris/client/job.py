@@ -48,17 +48,32 @@ class Task:
         return b"".join(piece.content for piece in pieces).decode(errors="replace")
 
     def stream_logs(
-        self, *, attempt: int | None = None, follow: bool = True, tail_bytes: int = 0
+        self,
+        *,
+        attempt: int | None = None,
+        follow: bool = True,
+        tail_bytes: int = 0,
+        tail_lines: int = 0,
     ) -> Iterator[LogPiece]:
         """What is written, as it comes, without loss or repetition, to the end of the task.
 
         A broken connection is taken up at the byte where it broke.
 
+        Args:
+            attempt: this one only; without, the last one and those that follow it.
+            follow: go on until the end, and not only to what there is now.
+            tail_bytes: begin so many bytes before the end of what there is; 0 for all.
+            tail_lines: likewise, in lines.
+
         Raises:
             RemoteError: the controller refused, or has never answered.
         """
         request = pb.ReadLogRequest(
-            task=self.id, attempt=attempt, follow=follow, tail_bytes=tail_bytes
+            task=self.id,
+            attempt=attempt,
+            follow=follow,
+            tail_bytes=tail_bytes,
+            tail_lines=tail_lines,
         )
         while True:
             try:
@@ -66,7 +81,7 @@ class Task:
                     if chunk.end:
                         return
                     request.offset = chunk.offset + len(chunk.content)
-                    request.tail_bytes = 0
+                    request.tail_bytes = request.tail_lines = 0
                     if attempt is None:
                         request.from_attempt = chunk.attempt
                     yield LogPiece(self.id, chunk.attempt, chunk.content)

@@ -21,7 +21,7 @@ def check(request: JobRequest, workspace: Path | None) -> None:
         BadRequest: a value cannot be; says which, and what would be right.
     """
     for what, text in (("name", request.name), ("user", request.user)):
-        if not is_name(text):
+        if not is_name(text) and (what == "name" or text):
             raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
     if request.replicas < 1:
         raise BadRequest(f"replicas: {request.replicas} is less than 1")

@@ -73,11 +73,14 @@ def test_whoever_follows_a_task_is_told_all_of_its_attempts(client: IrisClient) 
     assert job.tasks()[0].logs(attempt=1) == "attempt 1 begins\nit ends\n"
 
 
-def test_the_end_of_a_log_is_told_by_bytes(client: IrisClient) -> None:
+def test_the_end_of_a_log_is_told_by_bytes_or_lines(client: IrisClient) -> None:
     job = client.submit(shell("echo one; echo two"), "tail")
     job.wait()
     pieces = job.tasks()[0].stream_logs(follow=False, tail_bytes=4)
     assert b"".join(piece.content for piece in pieces) == b"two\n"
+    for lines, expected in ((1, b"two\n"), (2, b"one\ntwo\n"), (9, b"one\ntwo\n")):
+        pieces = job.tasks()[0].stream_logs(follow=False, tail_lines=lines)
+        assert b"".join(piece.content for piece in pieces) == expected
 
 
 def test_a_wait_lasts_as_long_as_the_controller_is_away_and_says_so_once(

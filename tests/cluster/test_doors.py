@@ -168,6 +168,8 @@ def test_one_user_cannot_act_for_another(guarded: RunningCluster, secret_job: st
         assert refused.value.status is ExitStatus.NOT_PERMITTED
         with pytest.raises(RemoteError, match="bob cannot submit in the name of alice"):
             liar.submit(shell("true"), "x")
+    with IrisClient.remote(guarded.url, token=BOB) as whoever_the_token_says:
+        assert whoever_the_token_says.submit(shell("true"), "by-token").id == "/bob/by-token"
 
 
 def test_a_tasks_token_reaches_its_own_tree_and_no_other(

@@ -81,7 +81,10 @@ def test_i_140_a_budget_of_zero_means_that_the_first_preemption_is_the_end() -> 
     script = fleet(tpu_group(min_slices=1))
     job = script.submit(tpu="v5litepod-16", replicas=2, gang=True, max_retries_preemption=0)
     script.running(job).preempted(script.slices_in(SliceState.READY)[0])
-    assert "preemption: once, and max_retries_preemption is 0; " in script.the(de.TaskVerdict, task=f"{job}:0").why
+    assert (
+        "preemption: once, and max_retries_preemption is 0; "
+        in script.the(de.TaskVerdict, task=f"{job}:0").why
+    )
     assert script.job(job).state is JobState.FAILED
 
 

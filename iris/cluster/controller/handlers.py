@@ -77,6 +77,8 @@ class Handlers:
         if not request.request_id:
             raise codec.Malformed("request_id: a submission needs one, so that it can be repeated")
         spec = self._owned(codec.spec_from_wire(request.spec), caller)
+        if not spec.user:
+            spec = replace(spec, user=UserName(request.login))
         for blob in request.blobs:
             self._store.put(blob.content)
         self._check_launch(spec.payload)
@@ -155,13 +157,15 @@ class Handlers:
             self.state,
             user=UserName(request.user) if request.user else None,
             job_state=codec.word(JobState, request.state, "state") if request.state else None,
+            only=lambda job: (
+                caller.may_see(job.id)
+                and request.name in job.id
+                and job.submitted_at >= request.since_ms
+            ),
             limit=codec.limit_from_wire(request.limit, MAX_PAGE),
         )
-        lines = [line for line in page.jobs if caller.may_see(line.id)]
-        total = page.total if caller.tree is None else len(lines)
-        return pb.ListJobsResponse(
-            jobs=[codec.job_line_to_wire(line) for line in lines], total=total
-        )
+        lines = [codec.job_line_to_wire(line) for line in page.jobs]
+        return pb.ListJobsResponse(jobs=lines, total=page.total)
 
     async def stop_job(self, request: pb.StopJobRequest, caller: Caller) -> pb.StopJobResponse:
         """Stop a job and its whole tree."""

@@ -11,7 +11,7 @@ from iris.cluster.controller.auth import Caller, Doorkeeper
 from iris.cluster.controller.handlers import Handlers, Refused, unknown
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.links import Links
-from iris.cluster.controller.store import Store, TooLarge, read_pieces
+from iris.cluster.controller.store import Store, TooLarge, read_pieces, tail_of
 from iris.cluster.controller.turns import TurnLoop
 from iris.core.desired import DesiredSet, WantedAttempt, desired_set, is_known, is_news
 from iris.core.events import WorkerReported
@@ -216,6 +216,9 @@ class LogHandlers:
         if request.tail_bytes:
             tail = codec.offset_from_wire(request.tail_bytes)
             offset = max(offset, self._store.log_size(name, number) - tail)
+        if request.tail_lines:
+            lines = codec.offset_from_wire(request.tail_lines)
+            offset = max(offset, tail_of(self._store.log(name, number), lines))
         while True:
             last, over = self._standing(name, attempt, caller)
             path = self._store.log(name, number)
