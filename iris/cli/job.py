@@ -94,10 +94,14 @@ def run(
         )
         if not no_wait:
             return _follow(submitted, stop_on_exit=stop_on_exit, as_json=as_json)
+    return _say_submitted(submitted.id, as_json=as_json)
+
+
+def _say_submitted(id: str, *, as_json: bool) -> int:
     if as_json:
-        print_object("Job", {"id": submitted.id})
+        print_object("Job", {"id": id})
     else:
-        click.echo(submitted.id)
+        click.echo(id)
     return ExitStatus.DONE
 
 

@@ -14,7 +14,7 @@ from iris.core.instant import Millis
 from iris.core.lifecycle import AttemptState
 from iris.core.resources import Resources
 from iris.core.retry import EndCause
-from iris.core.spec import Band, Constraint, ConstraintOp, JobSpec
+from iris.core.spec import MAX_REPLICAS, Band, Constraint, ConstraintOp, JobSpec
 from iris.core.views import (
     AttemptView,
     GroupView,
@@ -30,7 +30,6 @@ _E = TypeVar("_E", bound=Enum)
 _INDEX = re.compile("[0-9]{1,9}")
 
 MAX_RETRIES = 1_000_000
-MAX_REPLICAS = 100_000
 MAX_KEEP_MS = 366 * 86_400_000
 MAX_WORD_BYTES = 131_071
 """Of one word of a command, or one variable with its name: what Linux lets a process be started with."""

@@ -135,8 +135,9 @@ greet = ["greeting"]
 
 [tool.uv]
 package = false
-no-index = true
-find-links = ["{wheels}"]
+
+[tool.uv.sources]
+greeting = {path = "../wheels/greeting-1.0-py3-none-any.whl"}
 """
 
 
@@ -144,7 +145,8 @@ find-links = ["{wheels}"]
 def project(tmp_path: Path, wheels: Path) -> Path:
     work = tmp_path / "project"
     work.mkdir()
-    (work / "pyproject.toml").write_text(PROJECT.format(wheels=wheels))
+    (work / "pyproject.toml").write_text(PROJECT)
+    assert wheels.is_dir()
     return work
 
 
