@@ -73,6 +73,21 @@ def test_whoever_follows_a_task_is_told_all_of_its_attempts(client: IrisClient) 
     assert job.tasks()[0].logs(attempt=1) == "attempt 1 begins\nit ends\n"
 
 
+def test_attempts_that_came_and_went_while_the_reader_was_away_are_told_too(
+    own: RunningCluster,
+) -> None:
+    script = "echo $IRIS_ATTEMPT_ID begins; sleep 1; echo it ends; exit 1"
+    with own.client() as client:
+        job = client.submit(shell(script), "missed", max_retries_failure=2)
+        pieces = job.tasks()[0].stream_logs()
+        heard = [next(pieces).content]
+        own.kill()
+        own.start()
+        assert job.wait(60).state == "failed"
+        heard += [piece.content for piece in pieces]
+    assert b"".join(heard).decode() == "".join(f"{n} begins\nit ends\n" for n in range(3))
+
+
 def test_the_end_of_a_log_is_told_by_bytes_or_lines(client: IrisClient) -> None:
     job = client.submit(shell("echo one; echo two"), "tail")
     job.wait()
