@@ -77,6 +77,8 @@ def remote_error(error: grpc.RpcError, address: str) -> RemoteError:
     """What gRPC says of a call, for people."""
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
+        if details.startswith("failed to connect to all addresses"):
+            details = details.rpartition(": ")[2].lower()
         return RemoteError(code, f"no controller answers at {address}: {details}")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return RemoteError(code, f"the controller at {address} did not answer in time")

@@ -147,7 +147,7 @@ def test_a_wrong_port_is_told_at_once_and_not_tried_for_minutes(
     ask: Callable[[IrisClient], object],
 ) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    said = f"no controller answers at {url}"
+    said = f"no controller answers at {url}: connection refused"
     with (
         IrisClient.remote(url, user="alice") as client,
         pytest.raises(RemoteError, match=said) as refused,

@@ -1,6 +1,9 @@
 """TLS: what goes over it works, and what is wrong with a certificate is said in words."""
 
+import os
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -87,6 +90,25 @@ def test_an_expired_certificate_is_refused(
     for cluster in showing(tmp_path, authorities[0].sign("expired", expired=True)):
         said = str(ask(cluster, authorities[0].cert))
         assert "its certificate is refused: certificate has expired" in said
+
+
+def test_a_command_says_it_once_and_grpc_does_not_add_to_it(
+    good: RunningCluster, authorities: tuple[Authority, Authority]
+) -> None:
+    program = "import sys; from iris.cli.main import main; sys.exit(main())"
+    url = f"https://127.0.0.1:{good.port}"
+    variables = {k: v for k, v in os.environ.items() if k != "GRPC_VERBOSITY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "job", "list", "--controller-url", url],
+        env={**variables, "IRIS_AUTHORITY": str(authorities[1].cert)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (ExitStatus.UNREACHABLE, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"error: {url}: its certificate is signed by somebody whom ")
+    assert second.startswith("help: ")
 
 
 def test_tls_and_plain_are_told_apart(good: RunningCluster, tmp_path: Path) -> None:
