@@ -141,8 +141,8 @@ def running(
 ) -> Iterator[RunningCluster]:
     """A running cluster, and its end; with TLS if a certificate and its key are given."""
     found = RunningCluster(root, tls=tls, **config)
-    found.start()
     try:
+        found.start()
         yield found
     finally:
         found.end()
