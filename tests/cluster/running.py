@@ -35,7 +35,9 @@ def until(true: Callable[[], bool], seconds: float = UP_S) -> None:
 class RunningCluster:
     """A controller of `provider: local`, with its folder."""
 
-    def __init__(self, root: Path, **config: object) -> None:
+    def __init__(
+        self, root: Path, *, tls: tuple[Path, Path] | None = None, **config: object
+    ) -> None:
         self.root = root / "iris"
         self.port = free_port()
         self.config = root / "cluster.yaml"
@@ -43,7 +45,7 @@ class RunningCluster:
         whole = {
             "provider": {"type": "local"},
             "storage": {"root": str(self.root)},
-            "controller": {"vm": {"port": self.port}},
+            "controller": {"vm": {"port": self.port}, **_tls(tls)},
             "timeouts": {"worker_timeout": "5s", "retry_backoff": "100ms"},
             "autoscaler": {"stockout_backoff": "500ms"},
             "scale_groups": {"cpu": {**group, "min_slices": 1, "max_slices": 2}},
@@ -143,14 +145,22 @@ class RunningCluster:
         until(lambda: not self.worker_pids() and not self.task_pids())
 
 
+def _tls(pair: tuple[Path, Path] | None) -> dict[str, object]:
+    return {} if pair is None else {"tls": {"cert": str(pair[0]), "key": str(pair[1])}}
+
+
 def running(
-    root: Path, *, variables: Mapping[str, str] | None = None, **config: object
+    root: Path,
+    *,
+    tls: tuple[Path, Path] | None = None,
+    variables: Mapping[str, str] | None = None,
+    **config: object,
 ) -> Iterator[RunningCluster]:
-    """A running cluster, and its end."""
-    found = RunningCluster(root, **config)
+    """A running cluster, and its end; with TLS if a certificate and its key are given."""
+    found = RunningCluster(root, tls=tls, **config)
     found.variables.update(variables or {})
-    found.start()
     try:
+        found.start()
         yield found
     finally:
         found.end()

@@ -18,6 +18,7 @@ from tests.cluster.running import RunningCluster, running, until
 
 IMAGE = "iris-worker:test"
 PATIENCE_S = 120.0
+QUICK = {"worker_timeout": "5s", "retry_backoff": "100ms"}
 
 
 def docker(*words: str) -> str:
@@ -54,11 +55,19 @@ def containers(cluster: RunningCluster) -> list[str]:
 
 
 def docked(
-    root: Path, variables: Mapping[str, str] | None = None, **config: object
+    root: Path,
+    variables: Mapping[str, str] | None = None,
+    image: str = IMAGE,
+    timeouts: Mapping[str, str] = QUICK,
 ) -> Iterator[RunningCluster]:
-    provider = {"type": "local", "runtime": "docker"}
-    whole = {"docker": {"image": IMAGE}, **config}
-    for cluster in running(root, variables=variables, provider=provider, **whole):
+    found = running(
+        root,
+        variables=variables,
+        provider={"type": "local", "runtime": "docker"},
+        docker={"image": image},
+        timeouts=timeouts,
+    )
+    for cluster in found:
         try:
             yield cluster
         finally:
@@ -294,7 +303,7 @@ def test_a_lost_workers_containers_go_with_its_slice(own: RunningCluster) -> Non
 def test_i_116_an_image_that_cannot_be_had_is_no_failure_of_the_user(tmp_path: Path) -> None:
     image = "127.0.0.1:9/no/such-image:1"
     timeouts = {"worker_timeout": "5s", "retry_backoff": "100ms", "max_retry_backoff": "100ms"}
-    for cluster in docked(tmp_path, docker={"image": image}, timeouts=timeouts):
+    for cluster in docked(tmp_path, image=image, timeouts=timeouts):
         with cluster.client() as client:
             job = client.submit(shell("true"), "image", resources=SMALL, max_retries_preemption=1)
             ended = job.wait(PATIENCE_S)

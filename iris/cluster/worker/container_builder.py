@@ -39,10 +39,10 @@ class ContainerBuilder:
         """By its path inside."""
         return seen(path, self._runtime.ground.root)
 
-    async def has_uv(self) -> bool:
-        """Whether uv is in the image."""
+    async def uv(self) -> str | None:
+        """By its name, if it is in the image."""
         container = await self._begin(["sh", "-c", "command -v uv"], {}, ())
-        return await self._end(container) == 0
+        return "uv" if await self._end(container) == 0 else None
 
     async def run(
         self,
