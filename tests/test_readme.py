@@ -115,19 +115,22 @@ def test_the_readme_shows_a_scenario() -> None:
 
 
 def local_cluster_lines() -> tuple[str, str]:
-    """The two lines of the README that start a cluster and give it a command."""
+    """The two lines of the README that start a cluster and run a function on it."""
     (block,) = (block for block in BASH.findall(README) if "run-local" in block)
     start, submit = block.splitlines()
     return start, submit
 
 
-def test_the_local_cluster_of_the_readme_runs_its_command(tmp_path: Path) -> None:
+def test_the_local_cluster_of_the_readme_runs_its_function(tmp_path: Path) -> None:
     """Word for word, in a folder that has what the lines name; only the port is one that is free."""
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     script = tmp_path / ".venv" / "bin" / "iris"
     program = "import sys; from iris.cli.main import main; sys.exit(main())"
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n')
     script.chmod(0o755)
+    python = script.parent / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     (tmp_path / "docs").mkdir()
     config = (ROOT / "docs" / "local.yaml").read_text(encoding="utf-8")
     port = free_port()
@@ -141,14 +144,14 @@ def test_the_local_cluster_of_the_readme_runs_its_command(tmp_path: Path) -> Non
             assert cluster.stdout is not None
             assert cluster.stdout.readline() == f"controller at http://127.0.0.1:{port}\n"
             done = subprocess.run(
-                shlex.split(submit),
+                shlex.split(submit.replace("10000", str(port))),
                 cwd=tmp_path,
                 env=variables,
                 capture_output=True,
                 text=True,
                 check=False,
             )
-            assert (done.stdout, done.returncode) == ("42\n", 0), done.stderr
+            assert (done.stdout, done.returncode) == ("1024\n", 0), done.stderr
         finally:
             cluster.send_signal(signal.SIGINT)
             assert cluster.wait(60) == 0

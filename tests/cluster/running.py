@@ -52,6 +52,7 @@ class RunningCluster:
         }
         self.config.write_text(json.dumps({**whole, **config}))
         self.process: subprocess.Popen[bytes] | None = None
+        self._restarted: subprocess.Popen[bytes] | None = None
         self.advertise = ""
         """What workers call, if not the controller itself."""
         self.variables: dict[str, str] = {}
@@ -119,6 +120,21 @@ class RunningCluster:
         """As a machine does that is gone for good."""
         os.kill(pid, signal.SIGKILL)
 
+    def restart_worker(self) -> None:
+        """Kill the one worker and start it anew on its folder, before anybody can give its slice up."""
+        (pid,) = self.worker_pids()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        environment = dict(line.split("=", 1) for line in lines if "=" in line)
+        (folder,) = [
+            p.parent for p in self.root.glob("vms/*/*/worker.pid") if p.read_text() == str(pid)
+        ]
+        self.kill()
+        os.kill(pid, signal.SIGKILL)
+        self._restarted = subprocess.Popen(command, env=environment, start_new_session=True)
+        (folder / "worker.pid").write_text(str(self._restarted.pid))
+        self.start()
+
     def task_pids(self) -> list[int]:
         """Every living process that belongs to an attempt."""
         mark = f"IRIS_ATTEMPT_FOLDER={self.root}".encode()
@@ -140,6 +156,8 @@ class RunningCluster:
             self.kill()
         for pid in self.worker_pids():
             os.kill(pid, signal.SIGKILL)
+        if self._restarted is not None:
+            self._restarted.wait(20)
         for pid in self.task_pids():
             os.kill(pid, signal.SIGKILL)
         until(lambda: not self.worker_pids() and not self.task_pids())

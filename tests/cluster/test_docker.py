@@ -260,29 +260,24 @@ def test_i_85_a_restarted_worker_takes_up_its_container_and_removes_what_is_nobo
         (name,) = containers(own)
         host = docker("inspect", "-f", '{{index .Config.Labels "iris.host"}}', name).strip()
         stray = docker(
-            *("run", "-d", "--label", f"iris.host={host}", "--entrypoint", "sleep", IMAGE, "600")
+            *(
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--label",
+                f"iris.host={host}",
+                "--entrypoint",
+                "sleep",
+                IMAGE,
+                "600",
+            )
         ).strip()
-        (pid,) = own.worker_pids()
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-        environment = dict(
-            word.split(b"=", 1)
-            for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")[:-1]
-        )
-        # Frozen, the controller cannot see the worker's end before the next one has begun.
-        assert own.process is not None
-        own.process.send_signal(signal.SIGSTOP)
-        os.kill(pid, signal.SIGKILL)
-        worker = subprocess.Popen(command, env=environment, start_new_session=True)
-        (Path(host) / "worker.pid").write_text(str(worker.pid))
-        own.process.send_signal(signal.SIGCONT)
-        try:
-            assert job.wait(PATIENCE_S).state == "succeeded"
-            assert job.tasks()[0].logs() == "up\ndown\n"
-            assert len(job.status().details[0].attempts) == 1
-            until(lambda: stray[:12] not in docker("ps", "-aq"), PATIENCE_S)
-        finally:
-            worker.terminate()
-            worker.wait(60)
+        own.restart_worker()
+        assert job.wait(PATIENCE_S).state == "succeeded"
+        assert job.tasks()[0].logs() == "up\ndown\n"
+        assert len(job.status().details[0].attempts) == 1
+        until(lambda: stray[:12] not in docker("ps", "-aq"), PATIENCE_S)
 
 
 def test_a_lost_workers_containers_go_with_its_slice(own: RunningCluster) -> None:
@@ -339,7 +334,7 @@ def test_packages_are_installed_in_a_container_and_kept(tmp_path: Path) -> None:
 
 def test_i_105_the_images_that_are_built_start(tmp_path: Path) -> None:
     for image, module in (("iris-worker:test", "worker"), ("iris-controller:test", "controller")):
-        said = docker("run", "--rm", image, "--help")
+        said = docker("run", "--rm", "--network", "none", image, "--help")
         assert f"iris-{module}" in said
     config = tmp_path / "cluster.yaml"
     config.write_text(
@@ -358,7 +353,7 @@ def test_i_105_the_images_that_are_built_start(tmp_path: Path) -> None:
         )
     )
     mount = f"{config}:/etc/iris/cluster.yaml:ro"
-    name = docker("run", "-d", "-v", mount, "iris-controller:test").strip()
+    name = docker("run", "-d", "--network", "none", "-v", mount, "iris-controller:test").strip()
     try:
 
         def log() -> str:
