@@ -13,12 +13,25 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.benchmarks import filling, fleet, memory, placement, recovery, startup, trace_speed
+from tests.benchmarks import (
+    filling,
+    fleet,
+    live,
+    memory,
+    placement,
+    recovery,
+    reporting,
+    startup,
+    trace_speed,
+)
 from tests.benchmarks.figures import Benchmark, Figure, run, table
 
 
 def benchmarks(
-    trace: Path = trace_speed.TRACE, accasim: Path | None = None
+    trace: Path = trace_speed.TRACE,
+    accasim: Path | None = None,
+    ray: Path | None = None,
+    dask: Path | None = None,
 ) -> Mapping[str, Benchmark]:
     """Every program at its full size, by name."""
     return {
@@ -31,6 +44,8 @@ def benchmarks(
         "recovery": recovery.measure,
         "memory": memory.measure,
         "help": startup.measure,
+        "live": partial(live.measure, ray=ray, dask=dask),
+        "reporting": reporting.measure,
     }
 
 
@@ -40,8 +55,10 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(benchmarks())}")
     parser.add_argument("--trace", type=Path, default=trace_speed.TRACE, help="the NASA log")
     parser.add_argument("--accasim", type=Path, help="a Python that has AccaSim 1.1.3")
+    parser.add_argument("--ray", type=Path, help="a Python that has ray[default]")
+    parser.add_argument("--dask", type=Path, help="a Python that has dask[distributed]")
     asked = parser.parse_args(arguments)
-    known = benchmarks(asked.trace, asked.accasim)
+    known = benchmarks(asked.trace, asked.accasim, asked.ray, asked.dask)
     unknown = sorted(set(asked.names) - known.keys())
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(known)}")

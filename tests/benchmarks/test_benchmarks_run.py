@@ -7,7 +7,17 @@ from typing import Final
 
 import pytest
 
-from tests.benchmarks import filling, fleet, memory, placement, recovery, startup, trace_speed
+from tests.benchmarks import (
+    filling,
+    fleet,
+    live,
+    memory,
+    placement,
+    recovery,
+    reporting,
+    startup,
+    trace_speed,
+)
 from tests.benchmarks.__main__ import benchmarks, main
 from tests.benchmarks.figures import Benchmark, run, table
 
@@ -28,6 +38,8 @@ TINY: Final[Mapping[str, Benchmark]] = {
     "recovery": partial(recovery.measure, tasks=1_000, later=5),
     "memory": partial(memory.measure, live=50),
     "help": partial(startup.measure, repeats=1),
+    "live": partial(live.measure, calls=2, commands=1, jobs=4, ups=1, settle_s=0),
+    "reporting": partial(reporting.measure, workers=20, span_s=0.5, tasks=40),
 }
 
 

@@ -19,12 +19,13 @@ from iris.core.desired import DesiredSet, WantedAttempt, desired_set, is_known, 
 from iris.core.events import WorkerReported
 from iris.core.ids import JobId, TaskId, WorkerId, worker_id
 from iris.core.lifecycle import ENDED_TASK
-from iris.core.records import Worker
+from iris.core.records import Job, Worker
 from iris.core.state import ClusterState
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import LONG_POLL_MS
 
+_JOBS_KEPT: Final = 256
 _FIRST_COORDINATOR_PORT: Final = 20_000
 _COORDINATOR_PORTS: Final = 10_000
 
@@ -40,6 +41,7 @@ class WorkerHandlers:
         self._links = links
         self._hands = hands
         self._door = door
+        self._parts: dict[int, tuple[pb.JobSpec, bytes, str]] = {}
 
     @property
     def _state(self) -> ClusterState:
@@ -119,12 +121,8 @@ class WorkerHandlers:
             return message  # It is there already, or must not start: nothing of it is needed.
         state = self._state
         job = state.jobs[state.tasks[want.task].job]
-        message.spec.CopyFrom(codec.spec_to_wire(job.spec))
-        path = self._store.blob(job.spec.payload)
-        if path is not None:
-            message.launch = path.read_bytes()
-        root = JobId("/".join(job.id.split("/")[:3]))
-        message.token = self._door.task_token(root)
+        spec, message.launch, message.token = self._parts_of(job)
+        message.spec.CopyFrom(spec)
         addresses = self._addresses(row)
         message.hosts.extend(addresses)
         lead = state.tasks[job.tasks[0].id].attempts[-1] if job.spec.coscheduled else None
@@ -133,6 +131,19 @@ class WorkerHandlers:
         port = _FIRST_COORDINATOR_PORT + salt % _COORDINATOR_PORTS
         message.coordinator = f"{host.rpartition(':')[0] or host}:{port}"
         return message
+
+    def _parts_of(self, job: Job) -> tuple[pb.JobSpec, bytes, str]:
+        """What all tasks of a job are sent: its specification, its launch, its token; kept for a burst of them."""
+        parts = self._parts.get(job.number)
+        if parts is None:
+            if len(self._parts) >= _JOBS_KEPT:
+                self._parts.clear()
+            path = self._store.blob(job.spec.payload)
+            launch = b"" if path is None else path.read_bytes()
+            root = JobId("/".join(job.id.split("/")[:3]))
+            parts = codec.spec_to_wire(job.spec), launch, self._door.task_token(root)
+            self._parts[job.number] = parts
+        return parts
 
     def _addresses(self, row: Worker) -> list[str]:
         slice_ = self._state.slices[row.slice]
