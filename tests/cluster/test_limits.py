@@ -98,3 +98,17 @@ def test_an_adopted_attempt_is_held_to_its_memory_too(own: RunningCluster, tmp_p
         gate.touch()
         ended = job.wait(60)
         assert [a.cause for a in ended.details[0].attempts] == ["out_of_memory"]
+
+
+def test_i_79_a_host_whose_disk_is_full_launches_nothing_and_says_so(tmp_path: Path) -> None:
+    for cluster in running(tmp_path, variables={"IRIS_MIN_FREE_DISK": "1000TB"}):
+        with cluster.client() as client:
+            job = client.submit(
+                Entrypoint.from_command("true"), "no-room", max_retries_preemption=0
+            )
+            ended = job.wait(60)
+            assert ended.state == "failed"
+            (attempt,) = ended.details[0].attempts
+            assert attempt.cause == "launch"
+            assert "MiB free, less than 953674316 MiB" in attempt.detail
+            assert "nothing new is launched there" in job.tasks()[0].logs(attempt=0)

@@ -11,7 +11,7 @@ import logging
 import shutil
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Final
 
@@ -38,15 +38,27 @@ _log = logging.getLogger(__name__)
 class Attempts:
     """All attempts of a host, as folders and as tasks of the event loop."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913
         self,
         root: Path,
         channel: AioChannel,
         runtime: TaskRuntime,
         environments: Environments,
         deliver: Callable[[Fact], None],
+        *,
+        min_free_disk: int = 0,
     ) -> None:
-        """The attempts below `root`; what happens to them is told by `deliver`."""
+        """The attempts below `root`; what happens to them is told by `deliver`.
+
+        Args:
+            root: the worker's folder.
+            channel: to the controller.
+            runtime: what runs them.
+            environments: what they run in.
+            deliver: takes facts.
+            min_free_disk: bytes; where less is free, nothing new is launched.
+        """
+        self._min_free_disk = min_free_disk
         self._root = root / "attempts"
         self._root.mkdir(parents=True, exist_ok=True)
         self._channel = channel
@@ -142,7 +154,8 @@ class Attempts:
         except Exception as error:  # noqa: BLE001
             if not isinstance(error, LaunchError | BadArchive | RemoteError | OSError):
                 _log.error("%s@%d could not be set up", task, attempt, exc_info=error)
-            say(folder / LOG_FILE, f"cannot launch: {error}")
+            with suppress(OSError):  # A full disk takes no more words either.
+                say(folder / LOG_FILE, f"cannot launch: {error}")
             await self._ship(folder, task, attempt)
             self._deliver(Ended(task, attempt, EndCause.LAUNCH, str(error)))
             return
@@ -192,6 +205,7 @@ class Attempts:
         if (folder / _DESCRIPTION).exists():
             return
         folder.mkdir(parents=True, exist_ok=True)
+        self._check_disk()
         description = {"task": wanted.task, "attempt": wanted.attempt}
         beside = folder / f"{_DESCRIPTION}.new"
         beside.write_text(json.dumps(description), encoding="utf-8")
@@ -210,6 +224,12 @@ class Attempts:
         plan = plan_of(wanted, folder, layout, host=host, ports=ports, prepared=prepared)
         beside.replace(folder / _DESCRIPTION)
         await self._runtime.run(plan)
+
+    def _check_disk(self) -> None:
+        free = shutil.disk_usage(self._root).free
+        if free < self._min_free_disk:
+            sizes = f"{free >> 20} MiB free, less than {self._min_free_disk >> 20} MiB"
+            raise LaunchError(f"this host's disk has {sizes}; nothing new is launched there")
 
     async def _fetch(self, digest: str, target: Path) -> None:
         """Get a blob by its digest; what arrives damaged is not used."""

@@ -10,6 +10,7 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Final
 
 from iris.cluster.engine import EngineError
 from iris.cluster.worker.attempts import Attempts
@@ -22,6 +23,10 @@ from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.addresses import parse_address
 from iris.rpc.aio import AioChannel
+from iris.units import parse_size
+
+MIN_FREE_DISK: Final = "200MB"
+"""Where less is free nothing new is launched, unless IRIS_MIN_FREE_DISK says another size."""
 
 _log = logging.getLogger(__name__)
 
@@ -65,7 +70,14 @@ async def work(arguments: argparse.Namespace) -> int:
     driver = Driver(registration, channel)
     runtime, builder = _runtime(arguments)
     environments = Environments(arguments.root, builder)
-    attempts = Attempts(arguments.root, channel, runtime, environments, driver.deliver)
+    attempts = Attempts(
+        arguments.root,
+        channel,
+        runtime,
+        environments,
+        driver.deliver,
+        min_free_disk=parse_size(os.environ.get("IRIS_MIN_FREE_DISK", MIN_FREE_DISK)),
+    )
     try:
         await driver.attach(attempts)
         await driver.run(closing)
