@@ -1,7 +1,11 @@
 """What the README tells a stranger to type works: set-up, main job, tests, every command."""
 
+import os
 import re
 import shlex
+import signal
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -11,10 +15,12 @@ import pytest
 
 from iris.cli.main import root
 from sim.scenario import load_scenario
+from tests.cluster.running import free_port
 from tests.tidy.tree import ROOT, markdown_files, name_of
 
 README: Final = (ROOT / "README.md").read_text(encoding="utf-8")
 BASH: Final = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+PYTHON: Final = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 YAML: Final = re.compile(r"^```yaml\n(name: .*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -106,6 +112,58 @@ def test_every_whole_scenario_of_a_page_is_accepted(page: Path, tmp_path: Path) 
 
 def test_the_readme_shows_a_scenario() -> None:
     assert len(YAML.findall(README)) == 1
+
+
+def local_cluster_lines() -> tuple[str, str]:
+    """The two lines of the README that start a cluster and run a function on it."""
+    (block,) = (block for block in BASH.findall(README) if "run-local" in block)
+    start, submit = block.splitlines()
+    return start, submit
+
+
+def test_the_local_cluster_of_the_readme_runs_its_function(tmp_path: Path) -> None:
+    """Word for word, in a folder that has what the lines name; only the port is one that is free."""
+    (tmp_path / ".venv" / "bin").mkdir(parents=True)
+    script = tmp_path / ".venv" / "bin" / "iris"
+    program = "import sys; from iris.cli.main import main; sys.exit(main())"
+    script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{program}" "$@"\n')
+    script.chmod(0o755)
+    python = script.parent / "python"
+    python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "docs").mkdir()
+    config = (ROOT / "docs" / "local.yaml").read_text(encoding="utf-8")
+    port = free_port()
+    (tmp_path / "docs" / "local.yaml").write_text(config.replace("10000", str(port)))
+    start, submit = local_cluster_lines()
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        shlex.split(start), cwd=tmp_path, env=variables, stdout=subprocess.PIPE, text=True
+    ) as cluster:
+        try:
+            assert cluster.stdout is not None
+            assert cluster.stdout.readline() == f"controller at http://127.0.0.1:{port}\n"
+            done = subprocess.run(
+                shlex.split(submit.replace("10000", str(port))),
+                cwd=tmp_path,
+                env=variables,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert (done.stdout, done.returncode) == ("1024\n", 0), done.stderr
+        finally:
+            cluster.send_signal(signal.SIGINT)
+            assert cluster.wait(60) == 0
+    assert not list((tmp_path / ".iris" / "vms").glob("*/slice.json"))
+
+
+def test_the_function_of_the_readme_prints_its_result() -> None:
+    (code,) = PYTHON.findall(README)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.returncode) == ("6\n", 0), done.stderr
 
 
 def test_the_script_is_where_the_package_says() -> None:

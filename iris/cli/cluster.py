@@ -10,7 +10,7 @@ import click
 
 from iris.cli.connect import channel
 from iris.cli.tables import age, print_list, print_object, print_table, timestamp
-from iris.cli.watching import watchable
+from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ def _print_status(place: Place, *, as_json: bool) -> None:
         return
     up = age(found.started_at_ms, found.now_ms)
     click.echo(f"controller at {link.address.url}, version {found.version}, up {up}")
-    counts = [(found.jobs, "job"), (found.workers, "worker"), (found.turns, "turn")]
-    click.echo(", ".join(f"{n} {word}{'' if n == 1 else 's'}" for n, word in counts))
+    click.echo(f"{found.jobs} jobs, {found.workers} workers, {found.turns} turns")
     rows = [
         (
             group.name,
@@ -192,6 +191,7 @@ def _slice(row: "pb.Slice") -> dict[str, object]:
 
 @slice.command("get", epilog="\b\nExamples:\n  iris cluster slice get iris-cpu-1\n")
 @click.argument("id")
+@click.option("--json", is_flag=True, expose_value=False, help="As without.")
 @click.pass_obj
 def get_slice(place: Place, id: str) -> None:
     """Show one slice as a JSON object."""

@@ -1,24 +1,24 @@
-"""`iris completion`: what a shell needs to complete commands, options and the ids of jobs."""
+"""`iris completion`: what a shell needs to complete the words of `iris`."""
 
 import click
 
-SHELLS = ("bash", "zsh", "fish")
-EXAMPLES = """\b
+
+@click.command(
+    epilog="""\b
 Examples:
-  iris completion bash > ~/.local/share/bash-completion/completions/iris
+  eval "$(iris completion bash)"
   iris completion zsh > ~/.zfunc/_iris
   iris completion fish > ~/.config/fish/completions/iris.fish
 """
-
-
-@click.command(epilog=EXAMPLES)
-@click.argument("shell", type=click.Choice(SHELLS))
+)
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def completion(shell: str) -> None:
-    """Print a script that makes a shell complete iris commands."""
+    """Print the script that completes commands and options in a shell."""
     from click.shell_completion import get_completion_class
 
     from iris.cli.main import root
 
     kind = get_completion_class(shell)
     assert kind is not None, shell
-    click.echo(kind(root, {}, "iris", "_IRIS_COMPLETE").source())
+    # Its own `source` would run bash to ask for the version, which need not be installed here.
+    click.echo(kind.source_template % kind(root, {}, "iris", "_IRIS_COMPLETE").source_vars())

@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -28,8 +28,11 @@ def controller_options(command: _F) -> _F:
     return url(config(command))
 
 
-def controller_url(url: str | None, config: Path | None) -> str:
+def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
     """The controller's address: the option, else IRIS_CONTROLLER_URL, else that of the cluster.
+
+    With it comes the certificate to believe in: IRIS_AUTHORITY, else that of the cluster; nothing
+    for those that the system knows.
 
     Raises:
         Failure: nobody says where it is.
@@ -37,9 +40,11 @@ def controller_url(url: str | None, config: Path | None) -> str:
     """
     from iris.problems import Failure
 
+    told = os.environ.get("IRIS_AUTHORITY")
+    authority = Path(told) if told else None
     found = url or os.environ.get("IRIS_CONTROLLER_URL")
     if found:
-        return found
+        return found, authority
     named = config or (Path(os.environ["IRIS_CONFIG"]) if os.environ.get("IRIS_CONFIG") else None)
     if named is None:
         raise Failure(
@@ -53,8 +58,10 @@ def controller_url(url: str | None, config: Path | None) -> str:
     if not isinstance(cluster.provider, Local):
         message = f"{named}: where the controller of this provider is, nobody can tell from here"
         raise Failure(message, ExitStatus.BAD_INPUT, "give --controller-url")
-    scheme = "https" if cluster.controller.tls is not None else "http"
-    return f"{scheme}://127.0.0.1:{cluster.controller.port}"
+    tls, port = cluster.controller.tls, cluster.controller.port
+    if tls is None:
+        return f"http://127.0.0.1:{port}", authority
+    return f"https://127.0.0.1:{port}", authority or tls.cert
 
 
 def token() -> str:
@@ -72,32 +79,16 @@ def channel(url: str | None, config: Path | None) -> "Channel":
     from iris.rpc.addresses import parse_address
     from iris.rpc.channel import Channel
 
-    authority = os.environ.get("IRIS_AUTHORITY")
-    return Channel(
-        parse_address(controller_url(url, config)),
-        token=token(),
-        authority=Path(authority) if authority else None,
-    )
+    address, authority = _where(url, config)
+    return Channel(parse_address(address), token=token(), authority=authority)
 
 
 def client(url: str | None, config: Path | None, workspace: Path | None = None) -> "IrisClient":
     """A client of the controller that is meant."""
     from iris.client import IrisClient
 
-    address = controller_url(url, config)
-    return IrisClient.remote(address, workspace=workspace, token=token())
-
-
-def job_argument(*names: str, many: bool = False) -> Callable[[_F], _F]:
-    """The argument that names a job, or several; a shell completes it."""
-    metavar = "ID..." if many else "ID"
-    return click.argument(
-        *names,
-        nargs=-1 if many else 1,
-        required=True,
-        metavar=metavar,
-        shell_complete=_complete_job,
-    )
+    address, authority = _where(url, config)
+    return IrisClient.remote(address, workspace=workspace, token=token(), authority=authority)
 
 
 def named(iris: "IrisClient", text: str) -> "Job":
@@ -105,19 +96,28 @@ def named(iris: "IrisClient", text: str) -> "Job":
     return iris.job(iris.job(text).status().id)
 
 
-COMPLETION_S = 0.3
+def job_argument(name: str, *, many: bool = False) -> Callable[[_F], _F]:
+    """The argument that names a job, or several; a shell completes it."""
+    metavar = "ID..." if many else "ID"
+    count = -1 if many else 1
+    return click.argument(
+        name, nargs=count, required=True, metavar=metavar, shell_complete=_complete_job
+    )
+
+
+COMPLETION_S: Final = 0.3
 """A shell waits no longer than that for the controller; without an answer it completes nothing."""
 
 
 def _complete_job(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     from iris.problems import Failure
     from iris.rpc import iris_pb2 as pb
-    from iris.rpc.errors import RemoteError
     from iris.rpc.methods import LIST_JOBS
 
     try:
         with contextlib.closing(channel(None, None)) as link:
-            answer = link.call(LIST_JOBS, pb.ListJobsRequest(limit=1_000), deadline_s=COMPLETION_S)
-    except (RemoteError, Failure, OSError):
+            request = pb.ListJobsRequest(limit=1_000)
+            answer = link.call(LIST_JOBS, request, deadline_s=COMPLETION_S)
+    except (Failure, OSError):
         return []
     return [job.id for job in answer.jobs if job.id.startswith(incomplete)]

@@ -1,7 +1,6 @@
 """`iris job`: run a command on the cluster, follow it, find out how it went and why it waits."""
 
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ import click
 
 from iris.cli.connect import channel, client, controller_options, job_argument, named
 from iris.cli.tables import age, print_list, print_object, print_table, timestamp
-from iris.cli.watching import watchable
+from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -95,7 +94,14 @@ def run(
         )
         if not no_wait:
             return _follow(submitted, stop_on_exit=stop_on_exit, as_json=as_json)
-    click.echo(submitted.id)
+    return _say_submitted(submitted.id, as_json=as_json)
+
+
+def _say_submitted(id: str, *, as_json: bool) -> int:
+    if as_json:
+        print_object("Job", {"id": id})
+    else:
+        click.echo(id)
     return ExitStatus.DONE
 
 
@@ -154,6 +160,8 @@ def _device(tpu: str | None, gpu: str | None) -> "Device | None":
             return tpu_device(tpu)
         if gpu is not None:
             kind, _, count = gpu.partition(":")
+            if count and not count.isdecimal():
+                raise click.BadParameter(f"--gpu {gpu!r}: write a kind and a number, as H100:8")
             return gpu_device(kind, int(count or "1"))
     except ValueError as error:
         raise click.BadParameter(str(error)) from error
@@ -166,6 +174,8 @@ def _device(tpu: str | None, gpu: str | None) -> "Device | None":
 @controller_options
 @click.option("--user", help="Only this user's.")
 @click.option("--state", help="Only those in this state.")
+@click.option("--name", default="", help="Only those with this in their path.")
+@click.option("--since", metavar="DURATION", help="Only those submitted in the last 2h, say.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
 @click.option("-q", "quiet", is_flag=True, help="Ids only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -175,6 +185,8 @@ def list_(
     config: Path | None,
     user: str | None,
     state: str | None,
+    name: str,
+    since: str | None,
     limit: int,
     quiet: bool,
     as_json: bool,
@@ -182,8 +194,11 @@ def list_(
     """Show the newest jobs."""
     from iris.rpc import iris_pb2 as pb
     from iris.rpc.methods import LIST_JOBS
+    from iris.units import parse_duration
 
-    request = pb.ListJobsRequest(user=user or "", state=state or "", limit=limit)
+    request = pb.ListJobsRequest(user=user or "", state=state or "", name=name, limit=limit)
+    if since is not None:
+        request.since_ms = max(0, int(time.time() * 1_000) - parse_duration(since))
     answer = channel(controller_url, config).call(LIST_JOBS, request)
     if as_json:
         print_list("Job", [as_object(found) for found in answer.jobs], answer.total)
@@ -213,15 +228,17 @@ def _progress(job: "pb.Job") -> str:
 @job_argument("id")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
-def status(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> bool:
+def status(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> int | None:
     """Show a job with its tasks and their attempts."""
-    from iris.client.errors import END_STATUS
-
     found = client(controller_url, config).job(id).status()
-    over = found.state in END_STATUS
     if as_json:
         print_object("Job", as_object(found))
-        return over
+    else:
+        _print_status(found)
+    return ExitStatus.DONE if found.HasField("ended_at_ms") else None
+
+
+def _print_status(found: "pb.Job") -> None:
     why = reason(found)
     click.echo(f"{found.id}  {found.state}" + (f": {why}" if why else ""))
     rows = [
@@ -240,7 +257,6 @@ def status(id: str, controller_url: str | None, config: Path | None, as_json: bo
     ]
     if rows:
         print_table(("ATTEMPT", "STATE", "WORKER", "FOR", "WHY"), rows)
-    return over
 
 
 @job.command(
@@ -251,7 +267,7 @@ def status(id: str, controller_url: str | None, config: Path | None, as_json: bo
 @click.option("--task", "index", type=click.IntRange(0), help="Only this task; all if not given.")
 @click.option("--attempt", type=click.IntRange(0), help="This attempt; the last if not given.")
 @click.option("-f", "--follow", "follow_", is_flag=True, help="To the end of the job.")
-@click.option("--tail", type=click.IntRange(1), metavar="BYTES", help="Only the end.")
+@click.option("--tail", type=click.IntRange(1), metavar="LINES", help="Only the end.")
 def logs(
     id: str,
     controller_url: str | None,
@@ -262,23 +278,15 @@ def logs(
     tail: int | None,
 ) -> None:
     """Show what a job's tasks have written."""
-    from iris.cli.follow import follow
+    from iris.cli.follow import Part, print_logs
     from iris.problems import Failure
 
-    found = named(client(controller_url, config), id)
-    if follow_ and index is None:
-        follow(found, to_stderr=False)
-        return
-    tasks = found.tasks()
+    tasks = named(client(controller_url, config), id).tasks()
     if index is not None and index >= len(tasks):
         message = f"job {id} has no task {index}, only 0 to {len(tasks) - 1}"
         raise Failure(message, ExitStatus.NOT_FOUND)
-    out = sys.stdout.buffer
-    for task in tasks if index is None else [tasks[index]]:
-        pieces = task.stream_logs(attempt=attempt, follow=follow_, tail_bytes=tail or 0)
-        for piece in pieces:
-            out.write(piece.content)
-            out.flush()
+    chosen = tasks if index is None else [tasks[index]]
+    print_logs(chosen, Part(attempt, tail or 0, follow=follow_))
 
 
 @job.command(epilog="\b\nExamples:\n  iris job why /alice/train\n")

@@ -26,17 +26,18 @@ COMMANDS: Final = {
     "job": Lazy("iris.cli.job:job", "Run jobs, follow them, and say why they wait."),
     "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
+    "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
     "completion": Lazy(
         "iris.cli.completion:completion",
-        "Print a script that makes a shell complete iris commands.",
+        "Print the script that completes commands and options in a shell.",
     ),
-    "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
 }
 
 EXAMPLES: Final = """\b
 Examples:
   iris config check cluster.yaml
   iris sim scenario.yaml --seed 7
+  iris job run -- python train.py
   iris sim -h
 """
 

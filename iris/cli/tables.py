@@ -1,11 +1,14 @@
 """How lists and objects are printed: aligned columns for people, one JSON object for programs."""
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import click
+
+from iris.cli.watch import is_watching
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -20,13 +23,17 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def print_list(kind: str, items: Sequence[Mapping[str, object]], total: int | None = None) -> None:
     """A list as one JSON object."""
     count = len(items) if total is None else total
-    whole = {"schema": "iris/v1", "kind": f"{kind}List", "items": list(items), "total": count}
-    click.echo(json.dumps(whole, indent=2))
+    _dump({"schema": "iris/v1", "kind": f"{kind}List", "items": list(items), "total": count})
 
 
 def print_object(kind: str, item: Mapping[str, object]) -> None:
     """One thing as one JSON object."""
-    click.echo(json.dumps({"schema": "iris/v1", "kind": kind, **item}, indent=2))
+    _dump({"schema": "iris/v1", "kind": kind, **item})
+
+
+def _dump(whole: Mapping[str, object]) -> None:
+    click.echo(json.dumps(whole, indent=None if is_watching() else 2))
+    sys.stdout.flush()
 
 
 def timestamp(millis: int) -> str:

@@ -7,7 +7,8 @@ import click
 
 from iris.cli.connect import client, controller_options, job_argument
 from iris.cli.tables import print_list, print_table
-from iris.cli.watching import watchable
+from iris.cli.watch import watchable
+from iris.exit_status import ExitStatus
 
 
 @click.group()
@@ -20,7 +21,7 @@ def task() -> None:
 @job_argument("job")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
-def list_(job: str, controller_url: str | None, config: Path | None, as_json: bool) -> None:
+def list_(job: str, controller_url: str | None, config: Path | None, as_json: bool) -> int | None:
     """Show the tasks of a job, with where the last attempt of each is."""
     found = client(controller_url, config).job(job).status()
     items = []
@@ -37,9 +38,10 @@ def list_(job: str, controller_url: str | None, config: Path | None, as_json: bo
         )
     if as_json:
         print_list("Task", items)
-        return
-    header = ("TASK", "STATE", "ATTEMPTS", "WORKER", "WHY")
-    print_table(header, [tuple(str(value) for value in item.values()) for item in items])
+    else:
+        header = ("TASK", "STATE", "ATTEMPTS", "WORKER", "WHY")
+        print_table(header, [tuple(str(value) for value in item.values()) for item in items])
+    return ExitStatus.DONE if found.HasField("ended_at_ms") else None
 
 
 @task.command(epilog="\b\nExamples:\n  iris task logs /alice/train:0 -f\n")
@@ -47,14 +49,20 @@ def list_(job: str, controller_url: str | None, config: Path | None, as_json: bo
 @click.argument("id")
 @click.option("--attempt", type=click.IntRange(0), help="This attempt; the last if not given.")
 @click.option("-f", "--follow", is_flag=True, help="To the end of the task.")
+@click.option("--tail", type=click.IntRange(1), metavar="LINES", help="Only the end.")
 def logs(
-    id: str, controller_url: str | None, config: Path | None, attempt: int | None, follow: bool
+    id: str,
+    controller_url: str | None,
+    config: Path | None,
+    attempt: int | None,
+    follow: bool,
+    tail: int | None,
 ) -> None:
     """Show what a task has written."""
     from iris.client import Task
 
-    iris = client(controller_url, config)
+    task = Task(client(controller_url, config).channel, id)
     out = sys.stdout.buffer
-    for piece in Task(iris.channel, id).stream_logs(attempt=attempt, follow=follow):
+    for piece in task.stream_logs(attempt=attempt, follow=follow, tail_lines=tail or 0):
         out.write(piece.content)
         out.flush()

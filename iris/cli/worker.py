@@ -6,7 +6,7 @@ import click
 
 from iris.cli.connect import channel, controller_options
 from iris.cli.tables import print_list, print_table
-from iris.cli.watching import watchable
+from iris.cli.watch import watchable
 
 
 @click.group()

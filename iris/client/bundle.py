@@ -1,7 +1,7 @@
 """A workspace as one archive: what git tracks and what it would, the same bytes for the same files.
 
-Outside a git repository all files are taken but hidden ones. Links that leave the workspace are
-refused, and so is more than the cap, naming what is largest.
+Outside a git repository all files are taken but hidden ones. Links that leave the workspace, and
+links to folders, are refused, and so is more than the cap, naming what is largest.
 """
 
 import gzip
@@ -68,12 +68,19 @@ def _add(tar: tarfile.TarFile, name: str, path: Path) -> None:
 def _tracked(root: Path) -> list[str] | None:
     """Tracked files, and untracked ones that are not ignored; nothing outside a repository."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    words = {**os.environ, "LC_ALL": "C"}
     try:
-        listing = subprocess.run(command, cwd=root, capture_output=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
+        listing = subprocess.run(command, cwd=root, env=words, capture_output=True, check=True)
+    except OSError:
         return None
-    names = dict.fromkeys(os.fsdecode(name) for name in listing.split(b"\0") if name)
-    return sorted(name for name in names if (root / name).is_file())
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.decode(errors="replace").strip()
+        if "not a git repository" in said:
+            return None
+        # What it would ignore, perhaps secrets, must not travel because git will not answer.
+        raise BadWorkspace(f"{root}: git cannot say what belongs to it: {said}") from error
+    names = dict.fromkeys(os.fsdecode(name) for name in listing.stdout.split(b"\0") if name)
+    return sorted(name for name in names if _is_sent(root / name))
 
 
 def _all_files(root: Path) -> list[str]:
@@ -82,12 +89,21 @@ def _all_files(root: Path) -> list[str]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         folders[:] = [name for name in folders if name != "__pycache__"]
         place = Path(folder).relative_to(root)
-        found += [str(place / name) for name in files if not name.startswith(".")]
-    return sorted(found)
+        names = [*files, *(name for name in folders if (Path(folder) / name).is_symlink())]
+        found += [str(place / name) for name in names if not name.startswith(".")]
+    return sorted(name for name in found if _is_sent(root / name))
+
+
+def _is_sent(path: Path) -> bool:
+    """Whether a name is a file or a link: no pipe, no socket, no submodule, nothing deleted."""
+    return path.is_symlink() or path.is_file()
 
 
 def _checked(root: Path, name: str) -> Path:
     path = (root / name).resolve()
     if not path.is_relative_to(root):
         raise BadWorkspace(f"{name}: a link that leaves the workspace; copy what it names")
+    if not path.is_file():
+        what = "a folder" if path.is_dir() else "nothing"
+        raise BadWorkspace(f"{name}: a link to {what}; copy what it names, or add it to .gitignore")
     return path

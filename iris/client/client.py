@@ -7,21 +7,18 @@ import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from iris.client.bundle import pack
-from iris.client.errors import BadRequest, NotPicklable
 from iris.client.job import PATIENCE_S, Job
+from iris.client.request import check, launch_of, pickled, spec_of
 from iris.cluster.types import (
-    PYTHON_MINOR,
     Constraint,
     Entrypoint,
     EnvironmentSpec,
     JobRequest,
     ResourceSpec,
 )
-from iris.core.ids import is_name
-from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.addresses import parse_address
 from iris.rpc.channel import Channel
@@ -30,7 +27,6 @@ from iris.rpc.methods import CHUNK_BYTES, HAS_BLOB, LIST_JOBS, PUT_BLOB, SUBMIT_
 if TYPE_CHECKING:
     from iris.client.local import LocalCluster
 
-NAME_HELP: Final = "use 1 to 63 letters, digits, `_`, `.` or `-`, no `.` or `-` first"
 INLINE_BYTES: Final = 1 << 20
 """Blobs that together are no larger travel with the submission."""
 
@@ -49,7 +45,8 @@ class IrisClient:
         self.channel = channel
         self._workspace = workspace
         self._bundle: str | None = None
-        self._user = user
+        self._login = _login()
+        self._user = user  # None: whose token it is, and without one the login's
         self._local = local
 
     @staticmethod
@@ -69,7 +66,7 @@ class IrisClient:
             token: who you are; `IRIS_TOKEN` if not given.
             authority: the certificate that signed the controller's, if no public authority did;
                 `IRIS_AUTHORITY` if not given.
-            user: in whose name; if not given, the token says it, or on a controller without tokens your login.
+            user: in whose name; if not given, that of the token, and without one your login.
 
         Raises:
             BadAddress: the address is none.
@@ -150,7 +147,6 @@ class IrisClient:
             BadRequest: a value cannot be, said in a sentence; so does `BadQuantity` of a unit.
             RemoteError: the controller refused, or was away for `PATIENCE_S`.
         """
-        _check(name, self._user, replicas)
         request = JobRequest(
             name=name,
             user=self._user or "",
@@ -167,24 +163,16 @@ class IrisClient:
             timeout=timeout,
             parent=os.environ.get("IRIS_JOB_ID"),
         )
+        check(request, self._workspace)
         return self._send(entrypoint, request, request_id or secrets.token_hex(16))
 
     def _send(self, entrypoint: Entrypoint, request: JobRequest, request_id: str) -> Job:
-        launch = pb.Launch(
-            command=entrypoint.command,
-            bundle=self._bundle_digest(),
-            python_minor=PYTHON_MINOR,
-            pip=request.environment.pip_packages,
-            extras=request.environment.extras,
-            sync=request.environment.sync,
-        )
-        blobs = []
-        if entrypoint.call is not None:
-            call = pickled(entrypoint.call)
-            launch.call = _digest(call)
-            blobs.append(call)
+        blobs = [pickled(entrypoint.call)] if entrypoint.call is not None else []
+        launch = launch_of(entrypoint, request, call=_digest(blobs[0]) if blobs else "")
+        spec_of(request, "")  # What cannot be is told before anything is sent.
+        launch.bundle = self._bundle_digest()
         description = launch.SerializeToString(deterministic=True)
-        spec = request.spec(_digest(description))
+        spec = spec_of(request, _digest(description))
         inline = [description]
         for blob in blobs:
             if len(blob) <= INLINE_BYTES:
@@ -193,9 +181,9 @@ class IrisClient:
                 self._upload(blob)
         message = pb.SubmitJobRequest(
             request_id=request_id,
-            spec=codec.spec_to_wire(spec),
+            login=self._login,
+            spec=spec,
             blobs=[pb.Blob(content=content) for content in inline],
-            login=_login(),
         )
         answer = self.channel.call(SUBMIT_JOB, message, patience_s=PATIENCE_S)
         return Job(self.channel, answer.job)
@@ -218,62 +206,18 @@ class IrisClient:
         return Job(self.channel, id)
 
     def jobs(
-        self, *, user: str | None = None, state: str | None = None, limit: int = 100
+        self,
+        *,
+        user: str | None = None,
+        state: str | None = None,
+        name: str | None = None,
+        limit: int = 100,
     ) -> list[pb.Job]:
-        """The newest jobs, in short."""
-        request = pb.ListJobsRequest(user=user or "", state=state or "", limit=limit)
-        return list(self.channel.call(LIST_JOBS, request).jobs)
-
-
-def _check(name: str, user: str | None, replicas: int) -> None:
-    for what, text in (("name", name), ("user", user)):
-        if text is not None and not is_name(text):
-            raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
-    if replicas < 1:
-        raise BadRequest(f"replicas: {replicas} is less than 1")
-
-
-def pickled(call: tuple[Any, ...]) -> bytes:
-    """A call as bytes; functions of the program's own modules travel by value where they must.
-
-    Raises:
-        NotPicklable: something in it cannot be sent.
-    """
-    import cloudpickle
-
-    function, args, named = call
-    try:
-        return bytes(cloudpickle.dumps((function, args, named)))
-    except Exception as error:
-        culprit = next(
-            (what for what, part in _parts(function, args, named) if not _can_pickle(part)),
-            "the call",
+        """The newest jobs, in short: of a user, in a state, with `name` in their path."""
+        request = pb.ListJobsRequest(
+            user=user or "", state=state or "", name=name or "", limit=limit
         )
-        name = getattr(function, "__name__", repr(function))
-        raise NotPicklable(
-            f"{name} cannot be sent: {culprit} cannot be pickled ({error}); make what it needs"
-            " inside the function"
-        ) from error
-
-
-def _parts(
-    function: object, args: tuple[Any, ...], named: dict[str, Any]
-) -> Iterator[tuple[str, object]]:
-    yield "the function, or something that it closes over,", function
-    for number, value in enumerate(args):
-        yield f"argument {number}, of type {type(value).__name__},", value
-    for name, value in named.items():
-        yield f"argument {name!r}, of type {type(value).__name__},", value
-
-
-def _can_pickle(value: object) -> bool:
-    import cloudpickle
-
-    try:
-        cloudpickle.dumps(value)
-    except Exception:  # noqa: BLE001
-        return False
-    return True
+        return list(self.channel.call(LIST_JOBS, request).jobs)
 
 
 def _digest(content: bytes) -> str:

@@ -1,5 +1,6 @@
 """A job that was submitted, and its tasks, as their user sees them."""
 
+import math
 import sys
 import time
 from collections.abc import Iterator
@@ -14,9 +15,11 @@ from iris.rpc.errors import RemoteError
 from iris.rpc.methods import EXPLAIN_JOB, GET_JOB, GET_RESULT, LONG_POLL_MS, READ_LOG, STOP_JOB
 
 PATIENCE_S: Final = 600.0
-"""Whoever waits for a job bears it when the controller is away for so long."""
+"""Whoever asks for something bears it when the controller is away for so long."""
 
 _RETRY_S: Final = 0.5
+_SLACK_S: Final = 2.0
+"""An answer that was asked for within a time may come so much later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,33 +48,45 @@ class Task:
         return b"".join(piece.content for piece in pieces).decode(errors="replace")
 
     def stream_logs(
-        self, *, attempt: int | None = None, follow: bool = True, tail_bytes: int = 0
+        self,
+        *,
+        attempt: int | None = None,
+        follow: bool = True,
+        tail_bytes: int = 0,
+        tail_lines: int = 0,
     ) -> Iterator[LogPiece]:
         """What is written, as it comes, without loss or repetition, to the end of the task.
 
         A broken connection is taken up at the byte where it broke.
 
+        Args:
+            attempt: this one only; without, the last one and those that follow it.
+            follow: go on until the end, and not only to what there is now.
+            tail_bytes: begin so many bytes before the end of what there is; 0 for all.
+            tail_lines: likewise, in lines.
+
         Raises:
-            RemoteError: the controller refused, or did not answer for `PATIENCE_S`.
+            RemoteError: the controller refused, or has never answered.
         """
         request = pb.ReadLogRequest(
-            task=self.id, attempt=attempt, follow=follow, tail_bytes=tail_bytes
+            task=self.id,
+            attempt=attempt,
+            follow=follow,
+            tail_bytes=tail_bytes,
+            tail_lines=tail_lines,
         )
-        give_up = time.monotonic() + PATIENCE_S
         while True:
             try:
                 for chunk in self._channel.stream(READ_LOG, request):
                     if chunk.end:
                         return
-                    give_up = time.monotonic() + PATIENCE_S
-                    yield LogPiece(self.id, chunk.attempt, chunk.content)
                     request.offset = chunk.offset + len(chunk.content)
-                    request.attempt = chunk.attempt
-                    request.tail_bytes = 0
+                    request.tail_bytes = request.tail_lines = 0
                     if attempt is None:
-                        request.ClearField("attempt")
+                        request.from_attempt = chunk.attempt
+                    yield LogPiece(self.id, chunk.attempt, chunk.content)
             except RemoteError as error:
-                if not error.is_passing or time.monotonic() > give_up:
+                if not (follow and self._channel.may_try_again(error)):
                     raise
                 time.sleep(_RETRY_S)
 
@@ -94,11 +109,12 @@ class Job:
         """
         return self._ask(0)
 
-    def _ask(self, wait_ms: int, end: float | None = None) -> pb.Job:
-        """The job now, or after its end or so long, asked for until then (by the monotonic clock)."""
-        left = PATIENCE_S if end is None else min(PATIENCE_S, max(0.0, end - time.monotonic()))
+    def _ask(self, wait_ms: int, patience_s: float = PATIENCE_S) -> pb.Job:
         request = pb.GetJobRequest(job=self.id, wait_ms=wait_ms)
-        return self._channel.call(GET_JOB, request, patience_s=left).job
+        answer = self._channel.call(
+            GET_JOB, request, patience_s=patience_s, deadline_s=patience_s + _SLACK_S
+        )
+        return answer.job
 
     def tasks(self) -> list[Task]:
         """Its tasks, by index."""
@@ -107,31 +123,35 @@ class Job:
     def wait(self, timeout: float | None = None, *, stream_logs: bool = False) -> pb.Job:
         """The job, once it has ended, however it has.
 
+        A controller that has answered before and is away is waited for, too.
+
         Args:
             timeout: seconds for all of it; no limit without.
             stream_logs: print what the first task writes meanwhile.
 
         Raises:
             NotFinished: the time was over before; the job goes on.
-            RemoteError: the controller was away for `PATIENCE_S`, or does not know the job.
+            RemoteError: the controller does not know the job, or has never answered.
         """
-        end = None if timeout is None else time.monotonic() + timeout
+        end = math.inf if timeout is None else time.monotonic() + timeout
         if stream_logs and timeout is None:
             for piece in Task(self._channel, f"{self.id}:0").stream_logs():
                 sys.stdout.write(piece.content.decode(errors="replace"))
                 sys.stdout.flush()
         while True:
-            left = LONG_POLL_MS if end is None else int(1_000 * (end - time.monotonic()))
+            left = max(0.0, end - time.monotonic())
             try:
-                job = self._ask(max(0, min(LONG_POLL_MS, left)), end)
+                job = self._ask(int(min(LONG_POLL_MS, 1_000 * left)), left)
             except RemoteError as error:
-                if end is None or not error.is_passing:
-                    raise
-                message = f"job {self.id} had not ended after {timeout} s when last seen; {error}"
-                raise NotFinished(message) from error
+                if error.is_passing and self._channel.reached:
+                    raise NotFinished(
+                        f"job {self.id} had not ended when the controller was last heard, and {timeout} s"
+                        f" are over; {error}"
+                    ) from error
+                raise
             if job.state in END_STATUS:
                 return job
-            if end is not None and time.monotonic() >= end:
+            if time.monotonic() >= end:
                 raise NotFinished(f"job {self.id} is {job.state} after {timeout} s; it goes on")
 
     def result(self, timeout: float | None = None) -> Any:

@@ -4,7 +4,7 @@ A view copies what it shows, so that a later turn does not change it, and asking
 the state. What a view says follows from the tables; why something waits, `iris.core.explain` says.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -182,14 +182,20 @@ def job_page(
     *,
     user: UserName | None = None,
     job_state: JobState | None = None,
+    only: Callable[[Job], bool] | None = None,
     limit: int,
 ) -> JobPage:
-    """The newest jobs of a user (or of all) in a state (or in any), and how many there are."""
+    """The newest jobs of a user (or of all) in a state (or in any), and how many there are.
+
+    With `only`, those for which it says yes; it must change nothing.
+    """
     matching = [
         job
         for job in state.jobs.values()
         if (user is None or job.spec.user == user) and (job_state is None or job.state is job_state)
     ]
+    if only is not None:
+        matching = [job for job in matching if only(job)]
     newest = sorted(matching, key=lambda job: -job.number)[: max(0, limit)]
     return JobPage(tuple(_line(job) for job in newest), len(matching))
 

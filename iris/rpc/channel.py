@@ -3,6 +3,7 @@
 Workers and the controller live in an event loop and use `iris.rpc.aio`.
 """
 
+import logging
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -29,6 +30,9 @@ OPTIONS: Final = (
 )
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
+_NOBODY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+_log = logging.getLogger(__name__)
 
 
 class Channel:
@@ -46,7 +50,10 @@ class Channel:
             OSError: the certificate cannot be read.
         """
         self.address = address
-        self._reached = False
+        self._authority = authority
+        self.reached = False
+        """Whether a controller has ever answered here."""
+        self._away = False
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         if address.tls:
             roots = authority.read_bytes() if authority is not None else None
@@ -74,7 +81,7 @@ class Channel:
             request: what to ask.
             patience_s: for so long, a call that may be repeated is repeated while nobody answers; a
                 controller that has never answered here gets none, for its address may be wrong.
-            deadline_s: of one try; the method's own if not given.
+            deadline_s: for one attempt, if the method's own is too long.
 
         Raises:
             RemoteError: it was refused, or nobody answered.
@@ -84,24 +91,60 @@ class Channel:
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.answer.FromString,
         )
-        span = method.deadline_s if deadline_s is None else deadline_s
+        limit = method.deadline_s if deadline_s is None else min(deadline_s, method.deadline_s)
         give_up = time.monotonic() + patience_s
         pause = _FIRST_PAUSE_S
         while True:
             try:
-                answer: _A = stub(request, timeout=span, metadata=self._metadata)
+                answer: _A = stub(request, timeout=limit, metadata=self._metadata)
             except grpc.RpcError as error:
-                failure = remote_error(error, self.address.url)
-                if failure.code is not grpc.StatusCode.UNAVAILABLE:
-                    self._reached = True
-                worth_it = failure.is_passing and method.repeatable and self._reached
-                if not worth_it or time.monotonic() >= give_up:
+                failure = self._failure(error)
+                left = give_up - time.monotonic()
+                if left <= 0 or not (method.repeatable and self.may_try_again(failure)):
                     raise failure from error
-                time.sleep(pause)
+                time.sleep(min(pause, left))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
             else:
-                self._reached = True
+                self._answered()
                 return answer
+
+    def may_try_again(self, failure: RemoteError) -> bool:
+        """Whether the same call may go through later; the first time that nobody answers is told.
+
+        A controller that has never answered is not waited for: its address may be wrong.
+        """
+        if not (failure.is_passing and self.reached):
+            return False
+        if not self._away:
+            self._away = True
+            _log.warning("%s; trying again until it answers", failure)
+        return True
+
+    def _failure(self, error: grpc.RpcError) -> RemoteError:
+        failure = remote_error(error, self.address.url)
+        if failure.code not in _NOBODY:
+            self._answered()
+        elif not self.reached:
+            return self._never_reached(failure)
+        return failure
+
+    def _never_reached(self, failure: RemoteError) -> RemoteError:
+        """The same failure, with what TLS has to do with it, if it has."""
+        from iris.rpc.certificates import speaks_tls, trouble
+
+        if self.address.tls:
+            found = trouble(self.address, self._authority)
+        elif speaks_tls(self.address):
+            found = "it speaks TLS; write https:// instead of http://"
+        else:
+            return failure
+        return RemoteError(failure.code, f"{self.address.url}: {found}") if found else failure
+
+    def _answered(self) -> None:
+        self.reached = True
+        if self._away:
+            self._away = False
+            _log.warning("the controller at %s answers again", self.address.url)
 
     def send(self, method: Method[_Q, _A], requests: Iterable[_Q]) -> _A:
         """The answer to a stream of requests.
@@ -117,7 +160,8 @@ class Channel:
         try:
             answer: _A = stub(iter(requests), timeout=method.deadline_s, metadata=self._metadata)
         except grpc.RpcError as error:
-            raise remote_error(error, self.address.url) from error
+            raise self._failure(error) from error
+        self._answered()
         return answer
 
     def stream(self, method: Method[_Q, _A], request: _Q) -> Iterator[_A]:
@@ -133,9 +177,11 @@ class Channel:
         )
         call = stub(request, metadata=self._metadata)
         try:
-            yield from call
+            for answer in call:
+                self._answered()
+                yield answer
         except grpc.RpcError as error:
-            raise remote_error(error, self.address.url) from error
+            raise self._failure(error) from error
         finally:
             call.cancel()
 

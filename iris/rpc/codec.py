@@ -3,7 +3,8 @@
 What comes off the wire is checked here and refused in full sentences; nothing unchecked gets on.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import TypeVar
 
@@ -13,7 +14,7 @@ from iris.core.instant import Millis
 from iris.core.lifecycle import AttemptState
 from iris.core.resources import Resources
 from iris.core.retry import EndCause
-from iris.core.spec import Band, Constraint, ConstraintOp, JobSpec
+from iris.core.spec import MAX_REPLICAS, Band, Constraint, ConstraintOp, JobSpec
 from iris.core.views import (
     AttemptView,
     GroupView,
@@ -26,8 +27,14 @@ from iris.core.views import (
 from iris.rpc import iris_pb2 as pb
 
 _E = TypeVar("_E", bound=Enum)
+_INDEX = re.compile("[0-9]{1,9}")
 
 MAX_RETRIES = 1_000_000
+MAX_KEEP_MS = 366 * 86_400_000
+MAX_WORD_BYTES = 131_071
+"""Of one word of a command, or one variable with its name: what Linux lets a process be started with."""
+MAX_WORDS_BYTES = 1_500_000
+"""Of all words of a command, or of all variables."""
 
 
 class Malformed(ValueError):
@@ -129,7 +136,7 @@ def spec_from_wire(message: pb.JobSpec) -> JobSpec:
         user=UserName(message.user),
         name=message.name,
         parent=JobId(message.parent) if message.HasField("parent") else None,
-        replicas=_count(message.replicas, "replicas", least=1),
+        replicas=_replicas(message.replicas),
         coscheduled=message.coscheduled,
         resources=resources_from_wire(message.resources),
         accelerator=message.accelerator if message.HasField("accelerator") else None,
@@ -141,9 +148,43 @@ def spec_from_wire(message: pb.JobSpec) -> JobSpec:
         timeout=_span(message, "timeout_ms"),
         checkpoint_every=_span(message, "checkpoint_every_ms"),
         ports=tuple(message.ports),
-        environment=tuple((v.name, v.value) for v in message.environment),
+        environment=_environment(message),
         payload=message.payload,
     )
+
+
+def _replicas(number: int) -> int:
+    if number > MAX_REPLICAS:
+        raise Malformed(f"replicas: {number} is more than {MAX_REPLICAS}")
+    return _count(number, "replicas", least=1)
+
+
+def _environment(message: pb.JobSpec) -> tuple[tuple[str, str], ...]:
+    for variable in message.environment:
+        if not variable.name or "=" in variable.name:
+            raise Malformed(f"environment: {variable.name!r} is no name of a variable")
+    check_words([f"{v.name}={v.value}" for v in message.environment], "environment")
+    return tuple((v.name, v.value) for v in message.environment)
+
+
+def check_words(words: Sequence[str], field: str) -> None:
+    """Refuse words that no process can be started with.
+
+    Raises:
+        Malformed: one holds a NUL, or is too long, or all of them are.
+    """
+    total = 0
+    for number, text in enumerate(words):
+        size = len(text.encode())
+        total += size
+        if "\0" in text:
+            raise Malformed(f"{field}: word {number} holds a NUL, which no process can be given")
+        if size > MAX_WORD_BYTES:
+            limit = f"more than {MAX_WORD_BYTES}; put it into a file of the workspace"
+            raise Malformed(f"{field}: word {number} has {size} bytes, {limit}")
+    if total > MAX_WORDS_BYTES:
+        limit = f"more than {MAX_WORDS_BYTES}; put them into a file of the workspace"
+        raise Malformed(f"{field}: {total} bytes in all, {limit}")
 
 
 def _retries(number: int, field: str) -> int:
@@ -294,9 +335,46 @@ def report_from_wire(message: pb.Report) -> AttemptReport:
     """
     cause = word(EndCause, message.cause, "cause") if message.cause else None
     state = word(AttemptState, message.state, "state")
-    return AttemptReport(
-        task_from_wire(message.task), message.attempt, state, cause, message.detail
-    )
+    attempt = attempt_from_wire(message.attempt)
+    return AttemptReport(task_from_wire(message.task), attempt, state, cause, message.detail)
+
+
+def attempt_from_wire(number: int) -> int:
+    """The number of an attempt.
+
+    Raises:
+        Malformed: it is negative.
+    """
+    return _count(number, "attempt")
+
+
+def limit_from_wire(number: int, most: int) -> int:
+    """How many rows of a list are asked for: `most` if that is not said, and never more.
+
+    Raises:
+        Malformed: it is negative.
+    """
+    return min(_count(number, "limit") or most, most)
+
+
+def keep_from_wire(number: int) -> Millis:
+    """For how long a slice is kept though nobody uses it.
+
+    Raises:
+        Malformed: it is negative, or longer than a year.
+    """
+    if number > MAX_KEEP_MS:
+        raise Malformed(f"keep_ms: {number} is more than {MAX_KEEP_MS}, a year")
+    return Millis(_count(number, "keep_ms"))
+
+
+def offset_from_wire(number: int) -> int:
+    """A place in a log.
+
+    Raises:
+        Malformed: it is negative.
+    """
+    return _count(number, "offset")
 
 
 def task_from_wire(text: str) -> TaskId:
@@ -306,7 +384,7 @@ def task_from_wire(text: str) -> TaskId:
         Malformed: it is none.
     """
     _, colon, index = text.rpartition(":")
-    if not colon or not index.isdecimal() or not text.startswith("/"):
+    if not colon or not _INDEX.fullmatch(index) or not text.startswith("/"):
         raise Malformed(f"{text!r} is no task; write one as /user/job:0")
     split_task_id(TaskId(text))
     return TaskId(text)

@@ -17,7 +17,7 @@ class _Meaning:
 
 _MEANING: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: _Meaning(ExitStatus.BAD_INPUT, "correct it and try again"),
-    grpc.StatusCode.NOT_FOUND: _Meaning(ExitStatus.NOT_FOUND, "see `iris job list`"),
+    grpc.StatusCode.NOT_FOUND: _Meaning(ExitStatus.NOT_FOUND, "check how it is spelled"),
     grpc.StatusCode.ALREADY_EXISTS: _Meaning(ExitStatus.CONFLICT, "choose another name"),
     grpc.StatusCode.FAILED_PRECONDITION: _Meaning(
         ExitStatus.NEVER_PLACEABLE, "ask for what a scale group offers: `iris cluster status`"
@@ -37,6 +37,16 @@ _MEANING: Final = {
     ),
     grpc.StatusCode.RESOURCE_EXHAUSTED: _Meaning(ExitStatus.BAD_INPUT, "send less at once"),
 }
+_LISTS: Final = {
+    "job": "see `iris job list`",
+    "parent": "see `iris job list`",
+    "task": "see `iris task list JOB`",
+    "attempt": "see `iris job status JOB`",
+    "slice": "see `iris cluster slice list`",
+    "worker": "see `iris worker list`",
+    "group": "see `iris cluster status`",
+}
+"""Where to look for what is not there, by the first word of the sentence that says so."""
 _OTHER: Final = _Meaning(ExitStatus.FAILED, "look at the controller's log")
 
 
@@ -51,7 +61,10 @@ class RemoteError(Failure):
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         meaning = _MEANING.get(code, _OTHER)
-        super().__init__(message, meaning.status, meaning.help)
+        help = meaning.help
+        if code is grpc.StatusCode.NOT_FOUND:
+            help = _LISTS.get(message.partition(" ")[0], help)
+        super().__init__(message, meaning.status, help)
         self.code = code
 
     @property
@@ -64,6 +77,8 @@ def remote_error(error: grpc.RpcError, address: str) -> RemoteError:
     """What gRPC says of a call, for people."""
     code, details = error.code(), error.details() or ""
     if code is grpc.StatusCode.UNAVAILABLE:
+        if details.startswith("failed to connect to all addresses"):
+            details = details.rpartition(": ")[2].lower()
         return RemoteError(code, f"no controller answers at {address}: {details}")
     if code is grpc.StatusCode.DEADLINE_EXCEEDED:
         return RemoteError(code, f"the controller at {address} did not answer in time")

@@ -204,14 +204,18 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("user", "state", "limit")
+    __slots__ = ("user", "state", "limit", "name", "since_ms")
     USER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
     user: str
     state: str
     limit: int
-    def __init__(self, user: _Optional[str] = ..., state: _Optional[str] = ..., limit: _Optional[int] = ...) -> None: ...
+    name: str
+    since_ms: int
+    def __init__(self, user: _Optional[str] = ..., state: _Optional[str] = ..., limit: _Optional[int] = ..., name: _Optional[str] = ..., since_ms: _Optional[int] = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
     __slots__ = ("jobs", "total")
@@ -564,18 +568,22 @@ class AppendLogResponse(_message.Message):
     def __init__(self, next: _Optional[int] = ...) -> None: ...
 
 class ReadLogRequest(_message.Message):
-    __slots__ = ("task", "attempt", "offset", "follow", "tail_bytes")
+    __slots__ = ("task", "attempt", "offset", "follow", "tail_bytes", "from_attempt", "tail_lines")
     TASK_FIELD_NUMBER: _ClassVar[int]
     ATTEMPT_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     FOLLOW_FIELD_NUMBER: _ClassVar[int]
     TAIL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    FROM_ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    TAIL_LINES_FIELD_NUMBER: _ClassVar[int]
     task: str
     attempt: int
     offset: int
     follow: bool
     tail_bytes: int
-    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., offset: _Optional[int] = ..., follow: bool = ..., tail_bytes: _Optional[int] = ...) -> None: ...
+    from_attempt: int
+    tail_lines: int
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., offset: _Optional[int] = ..., follow: bool = ..., tail_bytes: _Optional[int] = ..., from_attempt: _Optional[int] = ..., tail_lines: _Optional[int] = ...) -> None: ...
 
 class LogChunk(_message.Message):
     __slots__ = ("attempt", "offset", "content", "end")

@@ -1,344 +1,337 @@
-"""The commands that call a controller, against a real one, as processes that a user starts."""
+"""`iris job` and its sisters against a real cluster: statuses, streams, JSON, watching, and Ctrl-C."""
 
 import json
 import os
-import pty
+import re
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from iris.cli.main import main
 from iris.exit_status import ExitStatus
 from tests.cluster.running import RunningCluster, free_port, running, until
 
-IRIS = [sys.executable, "-c", "import sys; from iris.cli.main import main; sys.exit(main())"]
-TOKEN = "alices-long-enough-token"
+Run = Callable[..., tuple[int, str, str]]
+PROGRAM = [sys.executable, "-c", "import sys; from iris.cli.main import main; sys.exit(main())"]
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    auth = {"tokens": {"alice": TOKEN, "bob": "bobs-long-enough-token"}, "admins": ["bob"]}
-    yield from running(tmp_path_factory.mktemp("cli"), auth=auth)
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
+    yield from running(tmp_path_factory.mktemp("shared"))
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[RunningCluster]:
-    yield from running(tmp_path)
-
-
-def environment(cluster: RunningCluster, token: str = TOKEN) -> dict[str, str]:
-    own = {"IRIS_CONTROLLER_URL": cluster.url, "COLUMNS": "200", "XDG_CONFIG_HOME": "/nonexistent"}
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("IRIS_")}
-    return {**kept, **own, **({"IRIS_TOKEN": token} if token else {})}
-
-
 def iris(
-    cluster: RunningCluster, *words: str, token: str = TOKEN
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*IRIS, *words],
-        env=environment(cluster, token),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    shared: RunningCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Run:
+    """Runs a command line against the cluster: its status, stdout and stderr."""
+    monkeypatch.setenv("IRIS_CONTROLLER_URL", shared.url)
+    monkeypatch.delenv("IRIS_TOKEN", raising=False)
+    monkeypatch.setenv("LOGNAME", "alice")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        capfd.readouterr()
+        status = main(list(words))
+        out, err = capfd.readouterr()
+        return status, out, err
+
+    return run
 
 
-def one_error(done: subprocess.CompletedProcess[str], status: ExitStatus, *said: str) -> None:
-    """One clear error with what to do, and nothing on stdout."""
-    assert done.returncode == status, done.stderr
-    assert done.stdout == ""
-    assert sum(line.startswith("error:") for line in done.stderr.splitlines()) == 1
-    assert "Traceback" not in done.stderr
-    for words in said:
-        assert words in done.stderr
-
-
-# ---- running ---------------------------------------------------------------------------------------
-
-
-def test_run_prints_the_output_and_ends_as_the_job_does(cluster: RunningCluster) -> None:
-    done = iris(cluster, "job", "run", "--name", "hello", "--", "echo", "hi")
-    assert (done.returncode, done.stdout) == (0, "hi\n")
-    assert "submitted /alice/hello" in done.stderr
-    failed = iris(cluster, "job", "run", "--name", "exit3", "--", "sh", "-c", "exit 3")
-    assert failed.returncode == ExitStatus.JOB_FAILED
-    assert "attempt 0 ended: exit_nonzero, exit status 3; max_retries_failure is 0" in failed.stderr
-
-
-def test_run_with_json_keeps_stdout_for_the_job(cluster: RunningCluster) -> None:
-    done = iris(cluster, "job", "run", "--name", "as-json", "--json", "--", "echo", "hi")
-    told = json.loads(done.stdout)
-    assert (told["kind"], told["id"], told["state"]) == ("Job", "/alice/as-json", "succeeded")
-    assert "hi\n" in done.stderr
-
-
-def test_a_workspace_and_variables_go_along(cluster: RunningCluster, tmp_path: Path) -> None:
-    (tmp_path / "said.txt").write_text("from the workspace\n")
-    words = ["--workspace", str(tmp_path), "--env", "WORD=and a word"]
-    done = iris(cluster, "job", "run", *words, "--", "sh", "-c", "cat said.txt; echo $WORD")
-    assert done.stdout == "from the workspace\nand a word\n"
-
-
-def test_ctrl_c_detaches_and_the_job_goes_on(cluster: RunningCluster) -> None:
-    running_ = subprocess.Popen(
-        [*IRIS, "job", "run", "--name", "goes-on", "--", "sh", "-c", "echo up; sleep 4; echo down"],
-        env=environment(cluster),
+def process(shared: RunningCluster, *words: str) -> "subprocess.Popen[str]":
+    variables = {**os.environ, "IRIS_CONTROLLER_URL": shared.url, "LOGNAME": "alice"}
+    return subprocess.Popen(
+        [*PROGRAM, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env=variables,
+        cwd=Path(__file__).parents[2],
+    )
+
+
+def test_run_prints_the_jobs_output_and_ends_as_the_job_does(iris: Run) -> None:
+    status, out, err = iris("job", "run", "--name", "says", "--", "sh", "-c", "echo hello")
+    assert (status, out) == (0, "hello\n")
+    assert err.splitlines()[0] == "submitted /alice/says"
+    assert err.splitlines()[-1].startswith("/alice/says succeeded after ")
+    status, out, err = iris("job", "run", "--name", "fails", "--", "sh", "-c", "exit 3")
+    assert status == ExitStatus.JOB_FAILED
+    assert "attempt 0 ended: exit_nonzero, exit status 3; max_retries_failure is 0" in err
+    status, _, err = iris("job", "run", "--name", "huge", "--cpu", "999", "--", "true")
+    assert status == ExitStatus.NEVER_PLACEABLE
+    assert "no group can ever hold one of its tasks" in err
+
+
+def test_lines_of_several_tasks_are_told_apart(iris: Run) -> None:
+    words = [
+        "job",
+        "run",
+        "--name",
+        "several",
+        "--replicas",
+        "2",
+        "--cpu",
+        "0.1",
+        "--memory",
+        "10MB",
+    ]
+    status, out, _ = iris(*words, "--", "sh", "-c", "echo a; echo b")
+    assert status == 0
+    assert sorted(out.splitlines()) == ["[0] a", "[0] b", "[1] a", "[1] b"]
+    status, _, err = iris("job", "logs", "/alice/several", "--task", "2")
+    assert status == ExitStatus.NOT_FOUND
+    assert "job /alice/several has no task 2, only 0 to 1" in err
+    _, out, _ = iris("job", "logs", "/alice/several")
+    assert out == "[0] a\n[0] b\n[1] a\n[1] b\n"
+    _, out, _ = iris("job", "logs", "/alice/several", "--task", "1")
+    assert out == "a\nb\n"
+
+
+def test_logs_of_an_attempt_and_their_end(iris: Run) -> None:
+    script = "echo $IRIS_ATTEMPT_ID one; echo two; exit 1"
+    iris("job", "run", "--name", "tries", "--max-retries-failure", "1", "--", "sh", "-c", script)
+    for extra in ((), ("-f",)):
+        _, out, _ = iris("job", "logs", "/alice/tries", "--attempt", "0", *extra)
+        assert out == "0 one\ntwo\n"
+        _, out, _ = iris("job", "logs", "/alice/tries", "--tail", "1", *extra)
+        assert out == "two\n"
+    _, out, _ = iris("task", "logs", "/alice/tries:0", "--attempt", "1", "--tail", "2")
+    assert out == "1 one\ntwo\n"
+    status, _, err = iris("job", "logs", "/alice/tries", "--attempt", "7")
+    assert status == ExitStatus.NOT_FOUND
+    assert "attempt 7 of task /alice/tries:0 is not known" in err
+    assert "see `iris job status JOB`" in err
+
+
+def test_lists_are_filtered_by_the_controller(iris: Run) -> None:
+    for name in ("filter-one", "filter-two"):
+        assert iris("job", "run", "--no-wait", "--name", name, "--", "true") == (
+            0,
+            f"/alice/{name}\n",
+            "",
+        )
+    assert iris("job", "wait", "/alice/filter-one", "/alice/filter-two")[0] == 0
+    assert iris("job", "list", "--name", "filter-", "-q")[1].split() == [
+        "/alice/filter-two",
+        "/alice/filter-one",
+    ]
+    assert iris("job", "list", "--name", "filter-", "-q", "--limit", "1")[1].split() == [
+        "/alice/filter-two"
+    ]
+    assert iris("job", "list", "--name", "filter-", "-q", "--user", "bob")[1] == ""
+    assert iris("job", "list", "--name", "filter-", "-q", "--state", "running")[1] == ""
+    assert len(iris("job", "list", "--name", "filter-", "-q", "--since", "10m")[1].split()) == 2
+    assert iris("job", "list", "--name", "filter-", "-q", "--since", "1ms")[1] == ""
+    status, _, err = iris("job", "list", "--state", "odd")
+    assert status == ExitStatus.BAD_INPUT
+    assert "state: 'odd' is none of pending, running" in err
+    assert iris("job", "list", "--since", "soon")[0] == ExitStatus.BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "keys"),
+    [
+        (["job", "list"], "JobList", {"items", "total"}),
+        (["job", "status", "/alice/shapes"], "Job", {"id", "state", "user", "tasks", "attempts"}),
+        (["job", "why", "/alice/shapes"], "Explanation", {"job", "why"}),
+        (["task", "list", "/alice/shapes"], "TaskList", {"items", "total"}),
+        (["worker", "list"], "WorkerList", {"items", "total"}),
+        (["cluster", "status"], "Cluster", {"controller", "version", "groups"}),
+        (["cluster", "slice", "list"], "SliceList", {"items", "total"}),
+        (["cluster", "slice", "get", "iris-cpu-1"], "Slice", {"id", "group", "state"}),
+    ],
+)
+def test_every_reading_command_speaks_json_on_stdout_and_nothing_else(
+    iris: Run, shared: RunningCluster, words: list[str], kind: str, keys: set[str]
+) -> None:
+    iris("job", "run", "--name", "shapes", "--", "true")
+    until(lambda: bool(shared.workers()))
+    status, out, err = iris(*words, "--json")
+    assert (status, err) == (0, "")
+    found = json.loads(out)
+    assert (found["schema"], found["kind"]) == ("iris/v1", kind)
+    assert keys <= found.keys()
+
+
+def test_run_with_json_prints_the_ended_job_alone(iris: Run) -> None:
+    words = ["job", "run", "--json", "--name", "as-json"]
+    status, out, err = iris(*words, "--", "sh", "-c", "echo to stderr; exit 1")
+    assert status == ExitStatus.JOB_FAILED
+    assert json.loads(out)["state"] == "failed"
+    assert "to stderr" in err
+    _, out, _ = iris("job", "run", "--json", "--no-wait", "--name", "as-json-2", "--", "true")
+    assert json.loads(out)["id"] == "/alice/as-json-2"
+
+
+BAD: list[tuple[list[str], int, str]] = [
+    (["job", "run", "--name", "a/b", "--", "true"], 2, "name 'a/b' cannot be one: use 1 to 63"),
+    (["job", "run", "--replicas", "0", "--", "true"], 2, "0 is not in the range x>=1"),
+    (["job", "run", "--replicas", "99999999999", "--", "true"], 2, "a number is larger than any"),
+    (["job", "run", "--replicas", "200000", "--", "true"], 2, "replicas: 200000 is more than"),
+    (["job", "run", "--max-retries-failure", "2000000", "--", "true"], 2, "max_retries_failure:"),
+    (["job", "run", "--cpu", "many", "--", "true"], 2, "'many'"),
+    (["job", "run", "--memory", "2XB", "--", "true"], 2, "'2XB'"),
+    (["job", "run", "--timeout", "soon", "--", "true"], 2, "'soon'"),
+    (["job", "run", "--timeout", "0", "--", "true"], 2, "timeout_ms: 0 is less than 1"),
+    (["job", "run", "--env", "A", "--", "true"], 2, "'A' has no value; write --env NAME=VALUE"),
+    (["job", "run", "--tpu", "v99", "--", "true"], 2, "'v99' is no TPU type; there are"),
+    (["job", "run", "--gpu", "H100:x", "--", "true"], 2, "'H100:x'"),
+    (["job", "run", "--workspace", "/no/such", "--", "true"], 2, "there is no such folder"),
+    (["job", "run"], 2, "missing argument '-- COMMAND...'"),
+    (["job", "status", "/alice/nobody"], 3, "job /alice/nobody is not known"),
+    (["job", "stop", "/alice/nobody"], 3, "see `iris job list`"),
+    (["task", "logs", "/alice/nobody"], 2, "'/alice/nobody' is no task; write one as"),
+    (["task", "logs", "/alice/nobody:0"], 3, "see `iris task list JOB`"),
+    (["worker", "drain", "nobody"], 3, "see `iris worker list`"),
+    (["cluster", "slice", "terminate", "-y", "nothing"], 3, "see `iris cluster slice list`"),
+    (["cluster", "slice", "create", "nothing"], 3, "see `iris cluster status`"),
+    (["cluster", "slice", "get", "nothing"], 3, "see `iris cluster slice list`"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "said"), BAD, ids=[" ".join(w) for w, _, _ in BAD])
+def test_what_cannot_be_is_one_error_with_its_status(
+    iris: Run, words: list[str], status: int, said: str
+) -> None:
+    ended, out, err = iris(*words)
+    assert (ended, out) == (status, "")
+    assert said in err
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert err.count("error:") == 1
+
+
+def test_a_wrong_address_is_status_5_and_no_address_is_status_2(
+    iris: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    for words in (["job", "list"], ["job", "run", "--", "true"], ["task", "logs", "/alice/x:0"]):
+        head, tail = words[:2], words[2:]
+        status, out, err = iris(*head, "--controller-url", url, *tail)
+        assert (status, out) == (ExitStatus.UNREACHABLE, "")
+        assert err.startswith(f"error: no controller answers at {url}: ")
+    monkeypatch.delenv("IRIS_CONTROLLER_URL")
+    monkeypatch.delenv("IRIS_CONFIG", raising=False)
+    status, _, err = iris("job", "list")
+    assert status == ExitStatus.BAD_INPUT
+    assert "no controller is named" in err
+
+
+def test_waiting_ends_with_the_worst_result_or_when_the_time_is_over(iris: Run) -> None:
+    iris("job", "run", "--no-wait", "--name", "wait-ok", "--", "true")
+    iris("job", "run", "--no-wait", "--name", "wait-bad", "--", "false")
+    assert iris("job", "wait", "/alice/wait-bad", "/alice/wait-ok")[0] == ExitStatus.JOB_FAILED
+    iris("job", "run", "--no-wait", "--name", "wait-long", "--", "sleep", "300")
+    status, _, err = iris("job", "wait", "/alice/wait-long", "--timeout", "200ms")
+    assert status == ExitStatus.NOT_FINISHED
+    assert "it goes on" in err
+    assert iris("job", "stop", "/alice/wait-long")[0] == 0
+    assert iris("job", "wait", "/alice/wait-long")[0] == ExitStatus.JOB_STOPPED
+
+
+def test_i_133_ctrl_c_detaches_and_the_job_goes_on(iris: Run, shared: RunningCluster) -> None:
+    running_ = process(
+        shared, "job", "run", "--name", "detached", "--", "sh", "-c", "echo up; sleep 60"
     )
     assert running_.stdout is not None
     assert running_.stdout.readline() == "up\n"
     running_.send_signal(signal.SIGINT)
     _, err = running_.communicate(timeout=60)
     assert running_.returncode == ExitStatus.INTERRUPTED
-    assert "detached; /alice/goes-on goes on" in err
+    assert "detached; /alice/detached goes on" in err
+    assert "iris job stop /alice/detached" in err
     assert "Traceback" not in err
-    assert iris(cluster, "job", "wait", "goes-on").returncode == 0
-    assert iris(cluster, "job", "logs", "goes-on").stdout == "up\ndown\n"
+    assert json.loads(iris("job", "status", "/alice/detached", "--json")[1])["state"] == "running"
+    iris("job", "stop", "/alice/detached")
 
 
-def test_i_136_run_goes_on_following_while_the_controller_is_killed_and_comes_back(
-    own: RunningCluster,
-) -> None:
-    following = subprocess.Popen(
-        [*IRIS, "job", "run", "--name", "long", "--", "sh", "-c", "echo 1; sleep 5; echo 2"],
-        env=environment(own, token=""),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert following.stdout is not None
-    assert following.stdout.readline() == "1\n"
-    own.kill()
-    time.sleep(1)
-    own.start()
-    out, err = following.communicate(timeout=100)
-    assert following.returncode == 0, err
-    assert out == "2\n"
-    assert "Traceback" not in err
+def test_ctrl_c_stops_the_job_of_whoever_asked_for_that(iris: Run, shared: RunningCluster) -> None:
+    words = ["job", "run", "--stop-on-exit", "--name", "stopped", "--"]
+    running_ = process(shared, *words, "sh", "-c", "echo up; sleep 60")
+    assert running_.stdout is not None
+    assert running_.stdout.readline() == "up\n"
+    running_.send_signal(signal.SIGINT)
+    running_.communicate(timeout=60)
+    assert running_.returncode == ExitStatus.INTERRUPTED
+    assert iris("job", "wait", "/alice/stopped")[0] == ExitStatus.JOB_STOPPED
 
 
-# ---- looking ---------------------------------------------------------------------------------------
-
-
-def test_lists_and_states_are_tables_or_json(cluster: RunningCluster) -> None:
-    iris(cluster, "job", "run", "--name", "looked-at", "--", "true")
-    table = iris(cluster, "job", "list").stdout.splitlines()
-    assert table[0].split() == ["JOB", "STATE", "TASKS", "BAND", "AGE"]
-    assert any(line.startswith("/alice/looked-at ") for line in table)
-    kinds = {
-        ("job", "list"): "JobList",
-        ("job", "status", "looked-at"): "Job",
-        ("job", "why", "looked-at"): "Explanation",
-        ("task", "list", "/alice/looked-at"): "TaskList",
-        ("worker", "list"): "WorkerList",
-        ("cluster", "status"): "Cluster",
-        ("cluster", "slice", "list"): "SliceList",
-    }
-    for words, kind in kinds.items():
-        done = iris(cluster, *words, "--json")
-        assert done.returncode == 0, done.stderr
-        told = json.loads(done.stdout)
-        assert (told["schema"], told["kind"]) == ("iris/v1", kind)
-
-
-def test_a_name_or_the_beginning_of_a_path_is_enough_where_one_job_is_meant(
-    cluster: RunningCluster,
-) -> None:
-    for name in ("twin-1", "twin-2"):
-        iris(cluster, "job", "run", "--name", name, "--", "true")
-    assert iris(cluster, "job", "status", "twin-1").stdout.startswith("/alice/twin-1 ")
-    assert iris(cluster, "job", "status", "/alice/twin-2").returncode == 0
-    one_error(
-        iris(cluster, "job", "status", "/alice/twin"),
-        ExitStatus.BAD_INPUT,
-        "/alice/twin could be /alice/twin-1, /alice/twin-2",
-    )
-
-
-def test_watch_ends_with_the_job_and_shows_each_change(cluster: RunningCluster) -> None:
-    iris(cluster, "job", "run", "--no-wait", "--name", "watched", "--", "sleep", "3")
-    done = iris(cluster, "job", "status", "watched", "-w", "--json")
-    states = [json.loads(line)["state"] for line in done.stdout.splitlines()]
+def test_a_watched_job_is_shown_until_it_has_ended_one_object_a_line(iris: Run) -> None:
+    iris("job", "run", "--no-wait", "--name", "watched", "--", "sleep", "1.5")
+    status, out, err = iris("job", "status", "/alice/watched", "--json", "-w")
+    assert (status, err) == (0, "")
+    states = [json.loads(line)["state"] for line in out.splitlines()]
+    assert len(states) > 1
     assert states[-1] == "succeeded"
-    assert "running" in states
+    assert "succeeded" not in states[:-1]
 
 
-def test_watch_on_a_terminal_draws_the_picture_anew(cluster: RunningCluster) -> None:
-    iris(cluster, "job", "run", "--no-wait", "--name", "drawn", "--", "sleep", "2")
-    terminal, side = pty.openpty()
-    process = subprocess.Popen(
-        [*IRIS, "job", "status", "drawn", "--watch"],
-        env={**environment(cluster), "TERM": "xterm"},
-        stdout=side,
-        stderr=side,
-    )
-    os.close(side)
-    shown = b""
-    while True:
-        try:
-            piece = os.read(terminal, 4096)
-        except OSError:
-            break
-        if not piece:
-            break
-        shown += piece
-    assert process.wait(60) == 0
-    os.close(terminal)
-    assert shown.count(b"\x1b[2J") >= 2
-    assert b"/alice/drawn  succeeded" in shown.rpartition(b"\x1b[2J")[2]
+def test_a_watch_outlasts_its_controller_and_ends_with_ctrl_c(tmp_path: Path) -> None:
+    for own in running(tmp_path):
+        watching = process(own, "job", "list", "--json", "--watch")
+        assert watching.stdout is not None
+        assert json.loads(watching.stdout.readline())["items"] == []
+        own.kill()
+        assert watching.stderr is not None
+        line = watching.stderr.readline()
+        assert re.match(r"no controller answers at .*; trying again until it answers$", line), line
+        own.start()
+        with own.client() as client:
+            from iris.cluster.types import Entrypoint
 
-
-def test_watch_waits_for_a_controller_that_is_away(own: RunningCluster) -> None:
-    iris(own, "job", "run", "--no-wait", "--name", "away", "--", "sleep", "4", token="")
-    watching = subprocess.Popen(
-        [*IRIS, "job", "status", "away", "-w", "--json"],
-        env=environment(own, token=""),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert watching.stdout is not None
-    assert json.loads(watching.stdout.readline())["id"].endswith("/away")
-    own.kill()
-    time.sleep(2)
-    own.start()
-    out, err = watching.communicate(timeout=100)
-    assert watching.returncode == 0, err
-    assert json.loads(out.splitlines()[-1])["state"] == "succeeded"
-    assert err.count("waiting: ") <= 1
+            client.submit(Entrypoint.from_command("true"), "later")
+        found: dict[str, Any] = {"items": []}
+        while not found["items"]:
+            found = json.loads(watching.stdout.readline())
+        assert found["items"][0]["id"] == "/alice/later"
+        watching.send_signal(signal.SIGINT)
+        _, err = watching.communicate(timeout=60)
+        assert watching.returncode == ExitStatus.INTERRUPTED
+        assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_completes_commands_and_jobs(cluster: RunningCluster, shell: str) -> None:
-    script = iris(cluster, "completion", shell)
-    assert script.returncode == 0
-    assert "_IRIS_COMPLETE" in script.stdout
-    iris(cluster, "job", "run", "--name", "completed", "--", "true")
-    asked = {
-        "bash": {"COMP_WORDS": "iris job status /alice/compl", "COMP_CWORD": "3"},
-        "zsh": {"COMP_WORDS": "iris job status /alice/compl", "COMP_CWORD": "3"},
-        "fish": {"COMP_WORDS": "iris job status", "COMP_CWORD": "/alice/compl"},
-    }[shell]
+def test_completion_is_clicks_own(iris: Run, shell: str) -> None:
+    status, out, err = iris("completion", shell)
+    assert (status, err) == (0, "")
+    assert f"_IRIS_COMPLETE={shell}_complete" in out
+
+
+def test_what_bash_asks_for_is_completed() -> None:
+    variables = {**os.environ, "_IRIS_COMPLETE": "bash_complete", "COMP_CWORD": "2"}
+    variables["COMP_WORDS"] = "iris job st"
+    done = subprocess.run(PROGRAM, env=variables, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["plain,status", "plain,stop"]
+
+
+def test_a_name_is_enough_where_one_job_is_meant_and_a_shell_completes_paths(
+    iris: Run, shared: RunningCluster
+) -> None:
+    for name in ("twin-1", "twin-2"):
+        assert iris("job", "run", "--name", name, "--", "echo", name)[0] == 0
+    assert iris("job", "logs", "twin-1")[1] == "twin-1\n"
+    assert iris("job", "why", "/alice/twin-2")[0] == 0
+    status, out, err = iris("job", "status", "/alice/twin")
+    assert (status, out) == (ExitStatus.BAD_INPUT, "")
+    assert "/alice/twin could be /alice/twin-1, /alice/twin-2" in err
+    asked = {"COMP_WORDS": "iris job status /alice/tw", "COMP_CWORD": "3"}
     done = subprocess.run(
-        [sys.executable, "-c", "from iris.cli.main import main; main()"],
-        env={**environment(cluster), **asked, "_IRIS_COMPLETE": f"{shell}_complete"},
+        PROGRAM,
+        env={
+            **os.environ,
+            "IRIS_CONTROLLER_URL": shared.url,
+            "_IRIS_COMPLETE": "bash_complete",
+            **asked,
+        },
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
-    assert "/alice/completed" in done.stdout, done.stderr
-
-
-# ---- what cannot be --------------------------------------------------------------------------------
-
-
-def test_i_145_without_a_good_token_nothing_is_told(cluster: RunningCluster) -> None:
-    for words in (("job", "run", "--", "true"), ("job", "list"), ("cluster", "status")):
-        one_error(
-            iris(cluster, *words, token=""),
-            ExitStatus.NOT_PERMITTED,
-            "this controller asks for a token, and none was shown",
-            "help:  set IRIS_TOKEN",
-        )
-        one_error(
-            iris(cluster, *words, token="a-wrong-token-of-some-length"),
-            ExitStatus.NOT_PERMITTED,
-            "the token is not known to this controller",
-        )
-
-
-def test_a_user_may_not_do_what_is_an_administrators(cluster: RunningCluster) -> None:
-    one_error(
-        iris(cluster, "worker", "drain", "iris-cpu-1-w0"),
-        ExitStatus.NOT_PERMITTED,
-        "a token of a user is not good for DrainWorker",
-    )
-
-
-def test_a_wrong_port_is_told_with_its_address(cluster: RunningCluster) -> None:
-    url = f"http://127.0.0.1:{free_port()}"
-    for words in (("job", "run", "--", "true"), ("job", "list")):
-        done = iris(cluster, *words[:2], "--controller-url", url, *words[2:])
-        one_error(done, ExitStatus.UNREACHABLE, f"no controller answers at {url}", "help:  check")
-
-
-@pytest.mark.parametrize(
-    ("words", "status", "said"),
-    [
-        (["--name", "a/b"], ExitStatus.BAD_INPUT, "name 'a/b' cannot be one: use 1 to 63 letters"),
-        (["--replicas", "0"], ExitStatus.BAD_INPUT, "'--replicas': 0 is not in the range x>=1"),
-        (["--tpu", "v5litepod-999"], ExitStatus.BAD_INPUT, "'v5litepod-999' is no TPU type"),
-        (["--gpu", "H100:0"], ExitStatus.BAD_INPUT, "0 GPUs: ask for one or more"),
-        (["--gpu", "H100:x"], ExitStatus.BAD_INPUT, "x"),
-        (["--cpu", "lots"], ExitStatus.BAD_INPUT, "'lots'"),
-        (["--memory", "1XB"], ExitStatus.BAD_INPUT, "'1XB'"),
-        (["--timeout", "soon"], ExitStatus.BAD_INPUT, "'soon' is not a duration"),
-        (["--env", "X"], ExitStatus.BAD_INPUT, "'X' has no value"),
-        (["--workspace", "/nonexistent"], ExitStatus.BAD_INPUT, "/nonexistent: there is no such"),
-        (["--controller-url", "ftp://x"], ExitStatus.BAD_INPUT, "'ftp://x' is no address"),
-    ],
-)
-def test_what_cannot_be_is_refused_in_one_sentence(
-    cluster: RunningCluster, words: list[str], status: ExitStatus, said: str
-) -> None:
-    one_error(iris(cluster, "job", "run", *words, "--", "true"), status, said)
-
-
-@pytest.mark.parametrize(
-    "words", [["--cpu", "1000"], ["--tpu", "v5litepod-16"], ["--gpu", "H100:8"]]
-)
-def test_what_no_group_can_ever_give_is_status_7_and_says_why(
-    cluster: RunningCluster, words: list[str]
-) -> None:
-    done = iris(cluster, "job", "run", *words, "--", "true")
-    assert done.returncode == ExitStatus.NEVER_PLACEABLE
-    assert "unschedulable after 0s: no group can ever hold" in done.stderr
-
-
-def test_a_name_that_is_taken_is_a_conflict(cluster: RunningCluster) -> None:
-    words = ["job", "run", "--no-wait", "--name", "taken", "--", "sleep", "2"]
-    assert iris(cluster, *words).stdout == "/alice/taken\n"
-    one_error(iris(cluster, *words), ExitStatus.CONFLICT, "job /alice/taken exists already")
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["job", "status", "/alice/none"],
-        ["job", "logs", "/alice/none"],
-        ["job", "why", "/alice/none"],
-        ["job", "stop", "/alice/none"],
-        ["job", "wait", "/alice/none"],
-        ["task", "list", "/alice/none"],
-        ["task", "logs", "/alice/none:0"],
-        ["cluster", "slice", "get", "none"],
-    ],
-)
-def test_what_is_not_there_is_status_3(cluster: RunningCluster, words: list[str]) -> None:
-    one_error(iris(cluster, *words), ExitStatus.NOT_FOUND, "none")
-
-
-def test_a_workspace_of_five_gigabytes_is_refused_at_once(
-    cluster: RunningCluster, tmp_path: Path
-) -> None:
-    with (tmp_path / "large.bin").open("wb") as file:
-        file.truncate(5 << 30)
-    done = iris(cluster, "job", "run", "--workspace", str(tmp_path), "--", "true")
-    one_error(done, ExitStatus.BAD_INPUT, "5120 MiB, more than 200", "large.bin (5120 MiB)")
-
-
-def test_not_finished_in_time_is_status_12(cluster: RunningCluster) -> None:
-    iris(cluster, "job", "run", "--no-wait", "--name", "slow", "--", "sleep", "60")
-    done = iris(cluster, "job", "wait", "slow", "--timeout", "500ms")
-    one_error(done, ExitStatus.NOT_FINISHED, "job /alice/slow is ")
-    assert iris(cluster, "job", "stop", "slow").returncode == 0
-    until(lambda: iris(cluster, "job", "wait", "slow").returncode == ExitStatus.JOB_STOPPED)
+    assert done.stdout.split() == ["plain,/alice/twin-2", "plain,/alice/twin-1"]

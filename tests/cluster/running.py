@@ -35,7 +35,9 @@ def until(true: Callable[[], bool], seconds: float = UP_S) -> None:
 class RunningCluster:
     """A controller of `provider: local`, with its folder."""
 
-    def __init__(self, root: Path, **config: object) -> None:
+    def __init__(
+        self, root: Path, *, tls: tuple[Path, Path] | None = None, **config: object
+    ) -> None:
         self.root = root / "iris"
         self.port = free_port()
         self.config = root / "cluster.yaml"
@@ -43,13 +45,14 @@ class RunningCluster:
         whole = {
             "provider": {"type": "local"},
             "storage": {"root": str(self.root)},
-            "controller": {"vm": {"port": self.port}},
+            "controller": {"vm": {"port": self.port}, **_tls(tls)},
             "timeouts": {"worker_timeout": "5s", "retry_backoff": "100ms"},
             "autoscaler": {"stockout_backoff": "500ms"},
             "scale_groups": {"cpu": {**group, "min_slices": 1, "max_slices": 2}},
         }
         self.config.write_text(json.dumps({**whole, **config}))
         self.process: subprocess.Popen[bytes] | None = None
+        self._restarted: subprocess.Popen[bytes] | None = None
         self.advertise = ""
         """What workers call, if not the controller itself."""
         self.variables: dict[str, str] = {}
@@ -117,6 +120,21 @@ class RunningCluster:
         """As a machine does that is gone for good."""
         os.kill(pid, signal.SIGKILL)
 
+    def restart_worker(self) -> None:
+        """Kill the one worker and start it anew on its folder, before anybody can give its slice up."""
+        (pid,) = self.worker_pids()
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
+        lines = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        environment = dict(line.split("=", 1) for line in lines if "=" in line)
+        (folder,) = [
+            p.parent for p in self.root.glob("vms/*/*/worker.pid") if p.read_text() == str(pid)
+        ]
+        self.kill()
+        os.kill(pid, signal.SIGKILL)
+        self._restarted = subprocess.Popen(command, env=environment, start_new_session=True)
+        (folder / "worker.pid").write_text(str(self._restarted.pid))
+        self.start()
+
     def task_pids(self) -> list[int]:
         """Every living process that belongs to an attempt."""
         mark = f"IRIS_ATTEMPT_FOLDER={self.root}".encode()
@@ -138,19 +156,29 @@ class RunningCluster:
             self.kill()
         for pid in self.worker_pids():
             os.kill(pid, signal.SIGKILL)
+        if self._restarted is not None:
+            self._restarted.wait(20)
         for pid in self.task_pids():
             os.kill(pid, signal.SIGKILL)
         until(lambda: not self.worker_pids() and not self.task_pids())
 
 
+def _tls(pair: tuple[Path, Path] | None) -> dict[str, object]:
+    return {} if pair is None else {"tls": {"cert": str(pair[0]), "key": str(pair[1])}}
+
+
 def running(
-    root: Path, *, variables: Mapping[str, str] | None = None, **config: object
+    root: Path,
+    *,
+    tls: tuple[Path, Path] | None = None,
+    variables: Mapping[str, str] | None = None,
+    **config: object,
 ) -> Iterator[RunningCluster]:
-    """A running cluster, and its end."""
-    found = RunningCluster(root, **config)
+    """A running cluster, and its end; with TLS if a certificate and its key are given."""
+    found = RunningCluster(root, tls=tls, **config)
     found.variables.update(variables or {})
-    found.start()
     try:
+        found.start()
         yield found
     finally:
         found.end()

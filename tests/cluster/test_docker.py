@@ -18,6 +18,7 @@ from tests.cluster.running import RunningCluster, running, until
 
 IMAGE = "iris-worker:test"
 PATIENCE_S = 120.0
+QUICK = {"worker_timeout": "5s", "retry_backoff": "100ms"}
 
 
 def docker(*words: str) -> str:
@@ -54,11 +55,19 @@ def containers(cluster: RunningCluster) -> list[str]:
 
 
 def docked(
-    root: Path, variables: Mapping[str, str] | None = None, **config: object
+    root: Path,
+    variables: Mapping[str, str] | None = None,
+    image: str = IMAGE,
+    timeouts: Mapping[str, str] = QUICK,
 ) -> Iterator[RunningCluster]:
-    provider = {"type": "local", "runtime": "docker"}
-    whole = {"docker": {"image": IMAGE}, **config}
-    for cluster in running(root, variables=variables, provider=provider, **whole):
+    found = running(
+        root,
+        variables=variables,
+        provider={"type": "local", "runtime": "docker"},
+        docker={"image": image},
+        timeouts=timeouts,
+    )
+    for cluster in found:
         try:
             yield cluster
         finally:
@@ -251,29 +260,24 @@ def test_i_85_a_restarted_worker_takes_up_its_container_and_removes_what_is_nobo
         (name,) = containers(own)
         host = docker("inspect", "-f", '{{index .Config.Labels "iris.host"}}', name).strip()
         stray = docker(
-            *("run", "-d", "--label", f"iris.host={host}", "--entrypoint", "sleep", IMAGE, "600")
+            *(
+                "run",
+                "-d",
+                "--network",
+                "none",
+                "--label",
+                f"iris.host={host}",
+                "--entrypoint",
+                "sleep",
+                IMAGE,
+                "600",
+            )
         ).strip()
-        (pid,) = own.worker_pids()
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[:-1]
-        environment = dict(
-            word.split(b"=", 1)
-            for word in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")[:-1]
-        )
-        # Frozen, the controller cannot see the worker's end before the next one has begun.
-        assert own.process is not None
-        own.process.send_signal(signal.SIGSTOP)
-        os.kill(pid, signal.SIGKILL)
-        worker = subprocess.Popen(command, env=environment, start_new_session=True)
-        (Path(host) / "worker.pid").write_text(str(worker.pid))
-        own.process.send_signal(signal.SIGCONT)
-        try:
-            assert job.wait(PATIENCE_S).state == "succeeded"
-            assert job.tasks()[0].logs() == "up\ndown\n"
-            assert len(job.status().details[0].attempts) == 1
-            until(lambda: stray[:12] not in docker("ps", "-aq"), PATIENCE_S)
-        finally:
-            worker.terminate()
-            worker.wait(60)
+        own.restart_worker()
+        assert job.wait(PATIENCE_S).state == "succeeded"
+        assert job.tasks()[0].logs() == "up\ndown\n"
+        assert len(job.status().details[0].attempts) == 1
+        until(lambda: stray[:12] not in docker("ps", "-aq"), PATIENCE_S)
 
 
 def test_a_lost_workers_containers_go_with_its_slice(own: RunningCluster) -> None:
@@ -294,7 +298,7 @@ def test_a_lost_workers_containers_go_with_its_slice(own: RunningCluster) -> Non
 def test_i_116_an_image_that_cannot_be_had_is_no_failure_of_the_user(tmp_path: Path) -> None:
     image = "127.0.0.1:9/no/such-image:1"
     timeouts = {"worker_timeout": "5s", "retry_backoff": "100ms", "max_retry_backoff": "100ms"}
-    for cluster in docked(tmp_path, docker={"image": image}, timeouts=timeouts):
+    for cluster in docked(tmp_path, image=image, timeouts=timeouts):
         with cluster.client() as client:
             job = client.submit(shell("true"), "image", resources=SMALL, max_retries_preemption=1)
             ended = job.wait(PATIENCE_S)
@@ -328,6 +332,23 @@ def test_packages_are_installed_in_a_container_and_kept(tmp_path: Path) -> None:
                     assert built == (turn == 0)
 
 
+def test_a_project_is_refused_where_the_image_has_no_uv(
+    shared: RunningCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "p"\nversion = "1"\n')
+    with IrisClient.remote(shared.url, user="alice", workspace=tmp_path) as client:
+        job = client.submit(
+            shell("true"),
+            "synced",
+            resources=SMALL,
+            environment=EnvironmentSpec(sync=True),
+            max_retries_preemption=0,
+        )
+        (attempt,) = job.wait(PATIENCE_S).details[0].attempts
+    assert attempt.cause == "launch"
+    assert attempt.detail == f"sync: the image {IMAGE} has no `uv`; put it there: pip install uv"
+
+
 def test_i_85_a_stop_ends_the_making_of_an_environment_at_once(tmp_path: Path) -> None:
     with silent() as variables:
         for cluster in docked(tmp_path, variables):
@@ -355,7 +376,7 @@ def _stop_a_build(cluster: RunningCluster) -> None:
 
 def test_i_105_the_images_that_are_built_start(tmp_path: Path) -> None:
     for image, module in (("iris-worker:test", "worker"), ("iris-controller:test", "controller")):
-        said = docker("run", "--rm", image, "--help")
+        said = docker("run", "--rm", "--network", "none", image, "--help")
         assert f"iris-{module}" in said
     config = tmp_path / "cluster.yaml"
     config.write_text(
@@ -374,7 +395,7 @@ def test_i_105_the_images_that_are_built_start(tmp_path: Path) -> None:
         )
     )
     mount = f"{config}:/etc/iris/cluster.yaml:ro"
-    name = docker("run", "-d", "-v", mount, "iris-controller:test").strip()
+    name = docker("run", "-d", "--network", "none", "-v", mount, "iris-controller:test").strip()
     try:
 
         def log() -> str:

@@ -127,8 +127,10 @@ def test_i_83_what_a_restart_of_the_engine_kills_is_no_failure_of_the_user(
 
 def test_a_gpu_that_the_engine_cannot_give_is_launch_trouble(tmp_path: Path) -> None:
     group = {"accelerator_type": "H100:2", "min_slices": 1, "max_slices": 1}
-    for cluster in docked(
+    for cluster in running(
         tmp_path,
+        provider=PROVIDER,
+        docker={"image": IMAGE},
         scale_groups={"gpu": {**group, "vm": {"cpu": 4, "memory": "4GB"}}},
         timeouts={"retry_backoff": "100ms", "max_retry_backoff": "100ms"},
     ):

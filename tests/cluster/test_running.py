@@ -214,28 +214,11 @@ def test_a_restarted_worker_takes_up_its_tasks(own: RunningCluster) -> None:
     with own.client() as client:
         job = client.submit(shell("echo up; sleep 2; echo down"), "adopted")
         until(lambda: "up" in job.tasks()[0].logs())
-        (worker,) = own.workers()
-        (pid,) = own.worker_pids()
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")[:-1]
-        environment = dict(
-            line.split("=", 1)
-            for line in Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-            if "=" in line
-        )
-        own.kill()  # So that nobody gives the slice up meanwhile.
-        os.kill(pid, signal.SIGKILL)
-        import subprocess
-
-        again = subprocess.Popen(command, env=environment)
-        folder = own.root / "vms" / worker.slice / "0"
-        (folder / "worker.pid").write_text(str(again.pid))
-        own.start()
+        own.restart_worker()
         ended = job.wait(30)
         assert ended.state == "succeeded"
         assert len(ended.details[0].attempts) == 1
         assert job.tasks()[0].logs() == "up\ndown\n"
-        again.terminate()
-        again.wait(20)
 
 
 def test_a_second_controller_on_the_same_folder_is_refused(own: RunningCluster) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris.cluster.controller.store import Incoming, Store, TooLarge
+from iris.cluster.controller.store import Incoming, Store, TooLarge, tail_of
 from iris.core.ids import JobId, TaskId
 
 TASK = TaskId("/alice/train:0")
@@ -119,3 +119,22 @@ def test_a_blob_goes_when_it_is_unused_and_old(tmp_path: Path) -> None:
     assert store.drop_blobs({used}, unused_since=2.0) == 1
     assert store.blob(old) is None
     assert all(store.blob(kept) for kept in (used, wanted, sent_again, young))
+
+
+@pytest.mark.parametrize(
+    ("content", "lines", "tail"),
+    [
+        (b"", 3, b""),
+        (b"a\nb\nc\n", 2, b"b\nc\n"),
+        (b"a\nb\nc", 2, b"b\nc"),
+        (b"a\nb\n", 9, b"a\nb\n"),
+        (b"\n\n\n", 2, b"\n\n"),
+        (b"x" * 3_000_000 + b"\nlast\n", 1, b"last\n"),
+        (b"first\n" + b"x" * 3_000_000 + b"\n", 1, b"x" * 3_000_000 + b"\n"),
+    ],
+)
+def test_the_last_lines_of_a_file(tmp_path: Path, content: bytes, lines: int, tail: bytes) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(content)
+    assert content[tail_of(path, lines) :] == tail
+    assert tail_of(tmp_path / "absent", lines) == 0

@@ -121,6 +121,12 @@ def test_i_134_a_page_holds_the_newest_jobs_that_match_and_says_how_many_there_a
     assert page.total == total
 
 
+def test_a_page_may_be_of_some_jobs_only() -> None:
+    page = job_page(crowd().controller.state, only=lambda job: "o" in job.spec.name, limit=2)
+    assert [line.id.rpartition("/")[2] for line in page.jobs] == ["other", "two"]
+    assert page.total == 3
+
+
 def test_a_line_of_the_list_says_whose_it_is_and_when_it_came_and_ended() -> None:
     line = job_page(crowd().controller.state, limit=4).jobs[1]
     assert (line.id, line.user, line.band) == ("/bob/other", "bob", Band.BATCH)

@@ -15,6 +15,8 @@ from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 
 TEXTS = st.text(max_size=12)
+NAMES = st.text(min_size=1, max_size=12).filter(lambda name: not {"=", "\0"} & set(name))
+VALUES = TEXTS.filter(lambda value: "\0" not in value)
 SPANS = st.none() | st.integers(1, 1 << 40)
 AMOUNTS = st.builds(Resources, *[st.integers(0, 1 << 50)] * 5)
 CONSTRAINTS = st.builds(
@@ -42,7 +44,7 @@ SPECS = st.builds(
     timeout=SPANS,
     checkpoint_every=SPANS,
     ports=st.lists(TEXTS, max_size=3).map(tuple),
-    environment=st.lists(st.tuples(TEXTS, TEXTS), max_size=3).map(tuple),
+    environment=st.lists(st.tuples(NAMES, VALUES), max_size=3).map(tuple),
     payload=TEXTS,
 )
 

@@ -18,7 +18,6 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.explain import why_not_scaling, why_waiting
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
-from iris.core.instant import Millis
 from iris.core.lifecycle import ENDED_JOB, JobState
 from iris.core.reasons import sentences
 from iris.core.spec import JobSpec
@@ -78,8 +77,9 @@ class Handlers:
         """Admit a job; the same request id twice is the same job."""
         if not request.request_id:
             raise codec.Malformed("request_id: a submission needs one, so that it can be repeated")
-        request.spec.user = request.spec.user or caller.user or request.login
         spec = self._owned(codec.spec_from_wire(request.spec), caller)
+        if not spec.user:
+            spec = replace(spec, user=UserName(request.login))
         for blob in request.blobs:
             self._store.put(blob.content)
         self._check_launch(spec.payload)
@@ -113,6 +113,7 @@ class Handlers:
         for digest in (launch.call, launch.bundle):
             if digest and self._store.blob(digest) is None:
                 raise codec.Malformed(f"payload: there is no blob {digest!r}; send it first")
+        codec.check_words(launch.command, "command")
         if not launch.command and not launch.call:
             raise codec.Malformed("payload: neither a command nor a call is to be run")
 
@@ -163,13 +164,15 @@ class Handlers:
             self.state,
             user=UserName(request.user) if request.user else None,
             job_state=codec.word(JobState, request.state, "state") if request.state else None,
-            limit=min(request.limit or MAX_PAGE, MAX_PAGE),
+            only=lambda job: (
+                caller.may_see(job.id)
+                and request.name in job.id
+                and job.submitted_at >= request.since_ms
+            ),
+            limit=codec.limit_from_wire(request.limit, MAX_PAGE),
         )
-        lines = [line for line in page.jobs if caller.may_see(line.id)]
-        total = page.total if caller.tree is None else len(lines)
-        return pb.ListJobsResponse(
-            jobs=[codec.job_line_to_wire(line) for line in lines], total=total
-        )
+        lines = [codec.job_line_to_wire(line) for line in page.jobs]
+        return pb.ListJobsResponse(jobs=lines, total=page.total)
 
     async def stop_job(self, request: pb.StopJobRequest, caller: Caller) -> pb.StopJobResponse:
         """Stop a job and its whole tree."""
@@ -265,7 +268,7 @@ class Handlers:
     ) -> pb.CreateSliceResponse:
         """Ask for one more slice of a group."""
         asked = RequestId(f"create/{request.request_id}")
-        keep = Millis(max(0, request.keep_ms))
+        keep = codec.keep_from_wire(request.keep_ms)
         event = ev.SliceCreateRequested(asked, GroupName(request.group), keep)
         _granted(await self._loop.ask(asked, event))
         return pb.CreateSliceResponse()

@@ -7,6 +7,7 @@ from typing import Any, Final, TypeAlias
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
 from iris.cluster.controller.handlers import Refused
@@ -86,10 +87,8 @@ class Server:
     # ---- one call ------------------------------------------------------------------------------
 
     def _handler(self, method: Method[Any, Any], handle: Any) -> "grpc.RpcMethodHandler[Any, Any]":
-        words = {
-            "request_deserializer": method.request.FromString,
-            "response_serializer": method.answer.SerializeToString,
-        }
+        # Requests are parsed by the call itself: gRPC would log a traceback for bytes that are none.
+        words = {"response_serializer": method.answer.SerializeToString}
         if method.stream is Stream.ANSWER:
             return grpc.unary_stream_rpc_method_handler(self._streaming(method, handle), **words)
         if method.stream is Stream.REQUEST:
@@ -97,18 +96,23 @@ class Server:
         return grpc.unary_unary_rpc_method_handler(self._unary(method, handle), **words)
 
     def _unary(self, method: Method[Any, Any], handle: Handler) -> Any:
-        async def call(request: Any, context: _Context) -> Any:
+        several = method.stream is Stream.REQUEST
+
+        async def call(raw: Any, context: _Context) -> Any:
             try:
-                return await handle(request, self._caller(method, context))
+                caller = self._caller(method, context)
+                request = _parsed_all(method, raw) if several else _parsed(method, raw)
+                return await handle(request, caller)
             except Exception as error:  # noqa: BLE001
                 await _abort(method, error, context)
 
         return call
 
     def _streaming(self, method: Method[Any, Any], handle: StreamHandler) -> Any:
-        async def call(request: Any, context: _Context) -> AsyncIterator[Any]:
+        async def call(raw: bytes, context: _Context) -> AsyncIterator[Any]:
             try:
-                async for answer in handle(request, self._caller(method, context)):
+                caller = self._caller(method, context)
+                async for answer in handle(_parsed(method, raw), caller):
                     yield answer
             except Exception as error:  # noqa: BLE001
                 await _abort(method, error, context)
@@ -124,6 +128,19 @@ class Server:
         if caller.kind is Kind.ADMIN and Kind.USER in method.kinds:
             return caller
         raise NotPermitted(f"a token of a {caller.kind.value} is not good for {method.name}")
+
+
+def _parsed(method: Method[Any, Any], raw: bytes) -> Any:
+    try:
+        return method.request.FromString(raw)
+    except DecodeError as error:
+        message = f"{method.name}: {len(raw)} bytes that are no {method.request.DESCRIPTOR.name}"
+        raise Malformed(f"{message}; is the client of another version?") from error
+
+
+async def _parsed_all(method: Method[Any, Any], raw: AsyncIterator[bytes]) -> AsyncIterator[Any]:
+    async for content in raw:
+        yield _parsed(method, content)
 
 
 async def _abort(method: Method[Any, Any], error: Exception, context: _Context) -> None:

@@ -203,6 +203,31 @@ def read_pieces(path: Path, offset: int, end: int | None = None) -> Iterator[tup
             offset += len(content)
 
 
+def tail_of(path: Path, lines: int) -> int:
+    """Where the last lines of a file begin; a last line without an end counts as one."""
+    if not path.is_file():
+        return 0
+    with path.open("rb") as file:
+        start = file.seek(0, os.SEEK_END)
+        missing = lines + 1
+        if start:
+            file.seek(start - 1)
+            missing -= file.read(1) != b"\n"
+        while start:
+            size = min(_READ_BYTES, start)
+            start -= size
+            file.seek(start)
+            content = file.read(size)
+            found = content.count(b"\n")
+            if found >= missing:
+                place = len(content)
+                for _ in range(missing):
+                    place = content.rindex(b"\n", 0, place)
+                return start + place + 1
+            missing -= found
+    return 0
+
+
 def _remove_tree(folder: Path) -> None:
     """Remove a job's own files; folders of its children, which begin with `+`, stay."""
     if not folder.is_dir():

@@ -13,7 +13,7 @@ from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers, Refused, unknown
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.links import Links
-from iris.cluster.controller.store import Store, TooLarge, read_pieces
+from iris.cluster.controller.store import Store, TooLarge, read_pieces, tail_of
 from iris.cluster.controller.turns import TurnLoop
 from iris.core.desired import DesiredSet, WantedAttempt, desired_set, is_known, is_news
 from iris.core.events import WorkerReported
@@ -149,7 +149,7 @@ class WorkerHandlers:
             async for request in requests:
                 if place is None:
                     place = codec.task_from_wire(request.task), request.attempt
-                    _check_attempt(self._state, *place, caller)
+                    check_runs(self._state, *place, caller)
                 incoming.write(request.content)
             if place is None:
                 raise codec.Malformed("task: a result of nothing")
@@ -161,8 +161,13 @@ class WorkerHandlers:
         return pb.PutResultResponse()
 
 
-def _check_attempt(state: ClusterState, name: TaskId, attempt: int, caller: Caller) -> None:
-    """A worker writes of attempts that it runs or ran; what others write is not its business."""
+def check_runs(state: ClusterState, name: TaskId, attempt: int, caller: Caller) -> None:
+    """Refuse a worker that speaks of an attempt which is not its own.
+
+    Raises:
+        Refused: there is no such attempt.
+        NotPermitted: another worker has it.
+    """
     task = state.tasks.get(name)
     if task is None or not 0 <= attempt < len(task.attempts):
         unknown(f"attempt {attempt} of task {name}")
@@ -186,10 +191,10 @@ class LogHandlers:
     async def append_log(
         self, request: pb.AppendLogRequest, caller: Caller
     ) -> pb.AppendLogResponse:
-        """Take a piece of an attempt's log, of the worker that runs or ran it."""
+        """Take a piece of an attempt's log."""
         task = codec.task_from_wire(request.task)
-        _check_attempt(self._handlers.state, task, request.attempt, caller)
-        offset = request.offset
+        check_runs(self._handlers.state, task, request.attempt, caller)
+        offset = codec.offset_from_wire(request.offset)
         if request.lost:
             gap = f"\n[iris: {request.lost} bytes of output were lost here]\n".encode()
             offset = self._store.append_log(
@@ -203,13 +208,22 @@ class LogHandlers:
     async def read_log(
         self, request: pb.ReadLogRequest, caller: Caller
     ) -> AsyncIterator[pb.LogChunk]:
-        """A log from an offset on, to its end, or as long as the attempt goes on."""
+        """A log from an offset on, to its end, or as long as the attempt goes on.
+
+        Whoever names no attempt is told those that follow, too, each from its first byte.
+        """
         name = codec.task_from_wire(request.task)
         attempt = request.attempt if request.HasField("attempt") else None
         number, _ = self._standing(name, attempt, caller)
-        offset = request.offset
+        if attempt is None and request.HasField("from_attempt"):
+            number, _ = self._standing(name, request.from_attempt, caller)
+        offset = codec.offset_from_wire(request.offset)
         if request.tail_bytes:
-            offset = max(offset, self._store.log_size(name, number) - request.tail_bytes)
+            tail = codec.offset_from_wire(request.tail_bytes)
+            offset = max(offset, self._store.log_size(name, number) - tail)
+        if request.tail_lines:
+            lines = codec.offset_from_wire(request.tail_lines)
+            offset = max(offset, tail_of(self._store.log(name, number), lines))
         while True:
             last, over = self._standing(name, attempt, caller)
             path = self._store.log(name, number)
@@ -218,12 +232,11 @@ class LogHandlers:
                     offset = at + len(piece)
                     yield pb.LogChunk(attempt=number, offset=at, content=piece)
                     await asyncio.sleep(0)
-            if over or not request.follow:
-                if number == last or attempt is not None or not request.follow:
-                    break
-            if number != last and attempt is None:
-                number, offset = last, 0  # Its task was tried again: go on with that.
+            if number < last and attempt is None:
+                number, offset = number + 1, 0  # Its task was tried again: go on with that.
                 continue
+            if over or not request.follow:
+                break
             standing = partial(self._standing, name, attempt, caller)
             await self._followers.wait(name, standing, (last, over))
         yield pb.LogChunk(attempt=number, offset=offset, end=True)

@@ -138,7 +138,10 @@ class Attempts:
                 raise
             self._deliver(Ended(task, attempt, EndCause.REQUESTED, "stopped while it was set up"))
             return
-        except (LaunchError, BadArchive, RemoteError, OSError) as error:
+        # Whatever it is, the attempt must end and its controller must hear of it.
+        except Exception as error:  # noqa: BLE001
+            if not isinstance(error, LaunchError | BadArchive | RemoteError | OSError):
+                _log.error("%s@%d could not be set up", task, attempt, exc_info=error)
             say(folder / LOG_FILE, f"cannot launch: {error}")
             await self._ship(folder, task, attempt)
             self._deliver(Ended(task, attempt, EndCause.LAUNCH, str(error)))

@@ -43,10 +43,17 @@ class ContainerBuilder:
         """By its path inside."""
         return seen(path, self._runtime.ground.root)
 
-    async def has_uv(self) -> bool:
-        """Whether uv is in the image."""
+    async def uv(self) -> str | None:
+        """By its name, if it is in the image.
+
+        Raises:
+            LaunchError: it is not.
+        """
         async with self._container(["sh", "-c", "command -v uv"], {}, ()) as container:
-            return await _exit_status(container) == 0
+            if await _exit_status(container) == 0:
+                return "uv"
+        image = self._runtime.ground.image
+        raise LaunchError(f"sync: the image {image} has no `uv`; put it there: pip install uv")
 
     async def run(
         self,

@@ -3,6 +3,9 @@
 An environment is named by a digest of all that goes into it. It is marked when it is whole, so that
 two tasks that want the same share one and what a broken build left is made anew. What the build
 prints is part of the task's log; when it fails, that is no failure of the user's code.
+
+Packages come by pip, with the configuration of the machine; a workspace's own project by `uv sync`,
+which holds to its lock.
 """
 
 import asyncio
@@ -10,8 +13,10 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -24,7 +29,7 @@ BUILDS_AT_ONCE: Final = 2
 """More at a time would take the machine from the tasks that run."""
 
 _CALL_NEEDS: Final = "cloudpickle>=3"
-_WHOLE: Final = "whole"
+_WHOLE: Final = "iris-whole"
 
 
 class Builder(Protocol):
@@ -45,8 +50,8 @@ class Builder(Protocol):
         """By which path a build and a task see a folder of this host."""
         ...
 
-    async def has_uv(self) -> bool:
-        """Whether uv is there."""
+    async def uv(self) -> str | None:
+        """How uv is called there; none if it is not."""
         ...
 
     async def run(
@@ -81,74 +86,69 @@ class Environments:
         Raises:
             LaunchError: the environment could not be made.
         """
-        project = work / "pyproject.toml"
-        sync = launch.sync and project.is_file()
-        if not launch.pip and not sync:
+        if not launch.pip and not launch.sync:
             return Prepared(self._builder.python, "")
-        name = _digest(await self._builder.identity(log), launch, sync=sync)
+        if launch.sync and not (work / "pyproject.toml").is_file():
+            raise LaunchError("sync: the workspace has no pyproject.toml")
+        name = _digest(await self._builder.identity(log), launch)
         async with self._making.setdefault(name, asyncio.Lock()):
             place = self._root / name
             if not (place / _WHOLE).exists():
                 async with self._turnstile:
-                    await self._make(place, launch, work if sync else None, log)
+                    await self._make(place, launch, work, log)
             there = self._builder.seen(place)
             return Prepared(f"{there}/bin/python", there)
 
-    async def _make(self, place: Path, launch: pb.Launch, work: Path | None, log: Path) -> None:
+    async def _make(self, place: Path, launch: pb.Launch, work: Path, log: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
         place.mkdir(parents=True)
-        uv = await self._builder.has_uv()
-        if work is not None and (work / "uv.lock").exists() and not uv:
-            raise LaunchError("the workspace has a uv.lock, and there is no uv where tasks run")
-        folders = [place] if work is None else [place, work]
-        steps = self._with_uv(place, launch, work) if uv else self._with_pip(place, launch, work)
-        variables = {"UV_PROJECT_ENVIRONMENT": self._builder.seen(place)}
-        for step in steps:
-            say(log, " ".join(step))
-            try:
-                async with asyncio.timeout(BUILD_TIMEOUT_S):
-                    code = await self._builder.run(step, variables, folders, log)
-            except TimeoutError as error:
-                message = f"the environment was not ready after {BUILD_TIMEOUT_S:.0f} s"
-                raise LaunchError(message) from error
-            if code:
-                message = f"the environment could not be made: {step[0]} ended with {code}"
-                raise LaunchError(message)
+        there = self._builder.seen(place)
+        wants = [*([_CALL_NEEDS] if launch.call else []), *launch.pip]
+        steps = [[self._builder.python, "-m", "venv", there]]
+        steps += [await self._sync(launch, work)] if launch.sync else []
+        install = [f"{there}/bin/python", "-m", "pip", "install", "--quiet", "--no-input"]
+        steps += [[*install, *wants]] if wants else []
+        try:
+            for step in steps:
+                await self._run(step, {"UV_PROJECT_ENVIRONMENT": there}, [place, work], log)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
         (place / _WHOLE).touch()
 
-    def _with_uv(self, place: Path, launch: pb.Launch, work: Path | None) -> list[list[str]]:
-        there = self._builder.seen(place)
-        python = f"{there}/bin/python"
-        steps = [
-            ["uv", "venv", "--quiet", "--allow-existing", "--python", self._builder.python, there]
-        ]
-        if work is not None:
-            # The workspace goes with its attempt; the environment stays.
-            sync = ["uv", "sync", "--quiet", "--no-editable", "--project", self._builder.seen(work)]
-            sync += ["--frozen"] if (work / "uv.lock").exists() else []
-            steps.append([*sync, *(word for extra in launch.extras for word in ("--extra", extra))])
-        steps.append(
-            ["uv", "pip", "install", "--quiet", "--python", python, _CALL_NEEDS, *launch.pip]
-        )
-        return steps
+    async def _run(
+        self, step: list[str], variables: Mapping[str, str], folders: Sequence[Path], log: Path
+    ) -> None:
+        say(log, " ".join(step))
+        try:
+            async with asyncio.timeout(BUILD_TIMEOUT_S):
+                code = await self._builder.run(step, variables, folders, log)
+        except TimeoutError as error:
+            message = f"the environment was not ready after {BUILD_TIMEOUT_S:.0f} s"
+            raise LaunchError(message) from error
+        if code:
+            what = " ".join(step[:4])
+            raise LaunchError(f"the environment could not be made: `{what} ...` ended with {code}")
 
-    def _with_pip(self, place: Path, launch: pb.Launch, work: Path | None) -> list[list[str]]:
-        there = self._builder.seen(place)
-        wants = [_CALL_NEEDS, *launch.pip]
-        if work is not None:
-            extras = f"[{','.join(launch.extras)}]" if launch.extras else ""
-            wants.append(f"{self._builder.seen(work)}{extras}")
-        return [
-            [self._builder.python, "-m", "venv", there],
-            [f"{there}/bin/python", "-m", "pip", "install", "--quiet", *wants],
-        ]
+    async def _sync(self, launch: pb.Launch, work: Path) -> list[str]:
+        """The command that installs the workspace's own project; not editable, for the folder goes away."""
+        uv = await self._builder.uv()
+        if uv is None:
+            raise LaunchError(
+                "sync: this worker has no `uv`; install it beside Iris: pip install uv"
+            )
+        extras = [word for extra in launch.extras for word in ("--extra", extra)]
+        lock = ["--locked"] if (work / "uv.lock").is_file() else []
+        command = [uv, "sync", "--quiet", "--no-progress", "--inexact", "--no-editable"]
+        where = ["--python", self._builder.python, "--project", self._builder.seen(work)]
+        return [*command, *where, *lock, *extras]
 
 
-def _digest(identity: str, launch: pb.Launch, *, sync: bool) -> str:
-    """Of all that goes into an environment."""
-    parts: list[object] = [identity, sorted(launch.pip)]
-    if sync:
-        parts += [launch.bundle, sorted(launch.extras)]
+def _digest(identity: str, launch: pb.Launch) -> str:
+    """Of all that goes into an environment; the order of packages is no part of it."""
+    parts: list[object] = [identity, bool(launch.call), sorted(launch.pip)]
+    if launch.sync:
+        parts += [sorted(launch.extras), launch.bundle]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
@@ -165,9 +165,9 @@ class HostBuilder:
         """As it is."""
         return str(path)
 
-    async def has_uv(self) -> bool:
-        """Whether it is on the worker's path."""
-        return shutil.which("uv") is not None
+    async def uv(self) -> str | None:
+        """On the worker's path, or beside its Python."""
+        return shutil.which("uv") or shutil.which("uv", path=str(Path(sys.executable).parent))
 
     async def run(
         self,
@@ -177,7 +177,8 @@ class HostBuilder:
         log: Path,
     ) -> int:
         """Run a step in a process."""
-        environment = {k: v for k, v in os.environ.items() if k != "IRIS_WORKER_TOKEN"}
+        hidden = ("IRIS_WORKER_TOKEN", "PYTHONPATH")
+        environment = {k: v for k, v in os.environ.items() if k not in hidden}
         with log.open("ab") as file:
             process = await asyncio.create_subprocess_exec(
                 *command,
@@ -185,12 +186,14 @@ class HostBuilder:
                 stdout=file,
                 stderr=file,
                 env={**environment, **variables},
+                start_new_session=True,
             )
         try:
             return await process.wait()
         finally:
             if process.returncode is None:
-                process.kill()
+                with suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL)
 
 
 def say(log: Path, line: str) -> None:

@@ -1,6 +1,7 @@
 """What an attempt runs, where, and with which variables: its description turned into a plan for a runtime."""
 
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,7 +19,7 @@ CALL_FILE: Final = "call.pickle"
 RESULT_FILE: Final = "result.pickle"
 WORK_FOLDER: Final = "work"
 
-_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
+_KEPT: Final = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "LD_LIBRARY_PATH")
 """What a task inherits of its worker's own variables, and nothing else: no token, no secret."""
 
 
@@ -83,12 +84,15 @@ def process_layout(folder: Path) -> Layout:
     script = find_spec(CALL_MODULE)
     assert script is not None, CALL_MODULE
     assert script.origin is not None, CALL_MODULE
+    inherited = {name: os.environ[name] for name in _KEPT if name in os.environ}
+    # What a command calls `python` is what a call would run under.
+    own = [str(Path(sys.executable).parent), inherited.get("PATH", os.defpath)]
     return Layout(
         work=str(folder / WORK_FOLDER),
         call=str(folder / CALL_FILE),
         result=str(folder / RESULT_FILE),
         script=script.origin,
-        variables={name: os.environ[name] for name in _KEPT if name in os.environ},
+        variables={**inherited, "PATH": os.pathsep.join(own)},
     )
 
 

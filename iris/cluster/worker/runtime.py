@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.processes import PID_FILE, end_group, leader, signal_group, terminate_unheard
+from iris.cluster.worker.limits import LOOK_EVERY_S, Watched, too_large
 from iris.cluster.worker.plan import Layout, Plan, process_layout
 from iris.core.agent import Ended
 from iris.core.ids import TaskId
@@ -21,6 +22,8 @@ from iris.core.retry import EndCause
 
 LOG_FILE: Final = "log"
 EXIT_FILE: Final = "exit"
+_LIMIT_FILE: Final = "memory-limit"
+_OVER_FILE: Final = "over-memory"
 MARK: Final = "IRIS_ATTEMPT_FOLDER"
 """The variable by which a process is known to belong to an attempt, whatever its id."""
 
@@ -92,6 +95,8 @@ class ProcessRuntime:
     def __init__(self) -> None:
         """Nothing runs yet."""
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
+        self._watched: dict[Path, Watched] = {}
+        self._watching: asyncio.Task[None] | None = None
 
     def layout(self, folder: Path) -> Layout:
         """The real paths."""
@@ -103,6 +108,7 @@ class ProcessRuntime:
     async def run(self, plan: Plan) -> None:
         """Start an attempt."""
         plan.work.mkdir(parents=True, exist_ok=True)
+        (plan.folder / _LIMIT_FILE).write_text(str(plan.memory_bytes))
         variables = {**plan.variables, MARK: str(plan.folder)}
         try:
             with (plan.folder / LOG_FILE).open("ab") as log:
@@ -121,13 +127,42 @@ class ProcessRuntime:
     async def wait(self, folder: Path, task: TaskId, attempt: int) -> Ended:
         """How an attempt ended."""
         child = self._children.get(folder)
-        if child is not None:
-            await _ended(child)
-            del self._children[folder]
-        else:
-            await self._adopted(folder)
+        self._watch(folder, child.pid if child is not None else leader(folder))
+        try:
+            if child is not None:
+                await _ended(child)
+                del self._children[folder]
+            else:
+                await self._adopted(folder)
+        finally:
+            self._watched.pop(folder, None)
         end_group(folder)
         return _verdict(folder, task, attempt)
+
+    def _watch(self, folder: Path, pid: int | None) -> None:
+        """Hold an attempt to its memory from now on, also one of an earlier run of this worker."""
+        try:
+            limit = int((folder / _LIMIT_FILE).read_text())
+        except (OSError, ValueError):
+            return
+        if pid is not None and limit:
+            self._watched[folder] = Watched(pid, limit)
+        if self._watching is None or self._watching.done():
+            self._watching = asyncio.create_task(self._look())
+
+    async def _look(self) -> None:
+        while self._watched:
+            await asyncio.sleep(LOOK_EVERY_S)
+            for folder, used in (await asyncio.to_thread(too_large, dict(self._watched))).items():
+                watched = self._watched.pop(folder, None)
+                if watched is not None:
+                    sizes = (
+                        f"{used >> 20} MiB, of {watched.limit_bytes >> 20} MiB that it asked for"
+                    )
+                    (folder / _OVER_FILE).write_text(f"its processes used {sizes}")
+                    with (folder / LOG_FILE).open("ab") as log:
+                        log.write(f"iris: ended: its processes used {sizes}\n".encode())
+                    self.kill(folder)
 
     async def _adopted(self, folder: Path) -> None:
         for _ in range(int(_START_S / _LOOK_EVERY_S)):
@@ -181,6 +216,9 @@ async def _ended(child: subprocess.Popen[bytes]) -> None:
 
 
 def _verdict(folder: Path, task: TaskId, attempt: int) -> Ended:
+    if (folder / _OVER_FILE).exists():
+        used = (folder / _OVER_FILE).read_text()
+        return Ended(task, attempt, EndCause.OUT_OF_MEMORY, used)
     try:
         code = int((folder / EXIT_FILE).read_text())
     except (OSError, ValueError):

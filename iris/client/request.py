@@ -1,0 +1,129 @@
+"""A submission as it goes on the wire; what cannot be is refused here, before anything is sent."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from iris.client.errors import BadRequest, NotPicklable
+from iris.cluster.types import PYTHON_MINOR, Entrypoint, JobRequest
+from iris.core.ids import is_name
+from iris.rpc import codec
+from iris.rpc import iris_pb2 as pb
+from iris.units import BadQuantity
+
+NAME_HELP: Final = "use 1 to 63 letters, digits, `_`, `.` or `-`, no `.` or `-` first"
+
+
+def check(request: JobRequest, workspace: Path | None) -> None:
+    """Refuse a job that cannot be as it was asked for.
+
+    Raises:
+        BadRequest: a value cannot be; says which, and what would be right.
+    """
+    for what, text in (("name", request.name), ("user", request.user)):
+        if not is_name(text) and (what == "name" or text):
+            raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
+    if request.replicas < 1:
+        raise BadRequest(f"replicas: {request.replicas} is less than 1")
+    for name in request.ports:
+        if not name.isidentifier():
+            raise BadRequest(f"ports: {name!r} cannot be part of a variable; use letters and `_`")
+    environment = request.environment
+    variables: Mapping[str, object] = environment.env_vars  # No type checker has seen the caller.
+    for name, value in variables.items():
+        if not isinstance(value, str):
+            kind = type(value).__name__
+            raise BadRequest(f"env_vars: {name} is {value!r}, a {kind}; write a text")
+    if environment.extras and not environment.sync:
+        raise BadRequest("extras: they are those of the workspace's project; say sync=True, too")
+    if environment.sync and workspace is None:
+        raise BadRequest("sync: there is no workspace whose project could be installed; name one")
+    if environment.sync and workspace is not None and not (workspace / "pyproject.toml").is_file():
+        raise BadRequest(f"sync: {workspace} has no pyproject.toml; name the project's own folder")
+
+
+def launch_of(entrypoint: Entrypoint, request: JobRequest, *, call: str) -> pb.Launch:
+    """What each task runs; `call` is the digest of a pickled call, or empty.
+
+    Raises:
+        BadRequest: no process can be started with such a command.
+    """
+    try:
+        codec.check_words(entrypoint.command, "command")
+    except codec.Malformed as error:
+        raise BadRequest(str(error)) from error
+    environment = request.environment
+    return pb.Launch(
+        command=entrypoint.command,
+        call=call,
+        python_minor=PYTHON_MINOR,
+        pip=environment.pip_packages,
+        extras=environment.extras,
+        sync=environment.sync,
+    )
+
+
+def spec_of(request: JobRequest, payload: str) -> pb.JobSpec:
+    """The job as the controller is told it, and as it will read it.
+
+    Raises:
+        BadRequest: a value cannot be; says which.
+        BadQuantity: one has a wrong unit.
+    """
+    try:
+        spec = request.spec(payload)
+    except BadQuantity:
+        raise
+    except ValueError as error:
+        raise BadRequest(str(error)) from error
+    try:
+        message = codec.spec_to_wire(spec)
+        codec.spec_from_wire(message)
+    except codec.Malformed as error:
+        raise BadRequest(str(error)) from error
+    except ValueError as error:  # Protobuf's own: a number that its field cannot hold.
+        raise BadRequest(f"a number is larger than any cluster has: {error}") from error
+    return message
+
+
+def pickled(call: tuple[Any, ...]) -> bytes:
+    """A call as bytes; functions of the program's own modules travel by value where they must.
+
+    Raises:
+        NotPicklable: something in it cannot be sent.
+    """
+    import cloudpickle
+
+    function, args, named = call
+    try:
+        return bytes(cloudpickle.dumps((function, args, named)))
+    except Exception as error:
+        culprit = next(
+            (what for what, part in _parts(function, args, named) if not _can_pickle(part)),
+            "the call",
+        )
+        name = getattr(function, "__name__", repr(function))
+        raise NotPicklable(
+            f"{name} cannot be sent: {culprit} cannot be pickled ({error}); make what it needs"
+            " inside the function"
+        ) from error
+
+
+def _parts(
+    function: object, args: tuple[Any, ...], named: dict[str, Any]
+) -> Iterator[tuple[str, object]]:
+    yield "the function, or something that it closes over,", function
+    for number, value in enumerate(args):
+        yield f"argument {number}, of type {type(value).__name__},", value
+    for name, value in named.items():
+        yield f"argument {name!r}, of type {type(value).__name__},", value
+
+
+def _can_pickle(value: object) -> bool:
+    import cloudpickle
+
+    try:
+        cloudpickle.dumps(value)
+    except Exception:  # noqa: BLE001
+        return False
+    return True

@@ -1,0 +1,139 @@
+"""TLS: what goes over it works, and what is wrong with a certificate is said in words."""
+
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from iris.client import IrisClient, RemoteError
+from iris.cluster.types import Entrypoint
+from iris.exit_status import ExitStatus
+from iris.rpc.addresses import parse_address
+from iris.rpc.certificates import trouble
+from tests.cluster.certificates import ELSEWHERE, Authority
+from tests.cluster.running import RunningCluster, running
+
+
+@pytest.fixture(scope="module")
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Authority, Authority]:
+    folder = tmp_path_factory.mktemp("authorities")
+    return Authority(folder, "ours"), Authority(folder, "theirs")
+
+
+def showing(root: Path, pair: tuple[Path, Path]) -> Iterator[RunningCluster]:
+    """A controller that shows a certificate which its own workers would refuse: so it has none."""
+    group = {"accelerator_type": "cpu", "vm": {"cpu": 1, "memory": "1GB"}, "max_slices": 1}
+    yield from running(root, tls=pair, scale_groups={"cpu": group})
+
+
+def ask(cluster: RunningCluster, authority: Path | None, scheme: str = "https") -> RemoteError:
+    """How the client is refused."""
+    url = f"{scheme}://127.0.0.1:{cluster.port}"
+    began = time.monotonic()
+    with (
+        IrisClient.remote(url, authority=authority) as client,
+        pytest.raises(RemoteError) as refused,
+    ):
+        client.job("/alice/x").wait(60)
+    assert time.monotonic() - began < 30
+    assert refused.value.status is ExitStatus.UNREACHABLE
+    assert "\n" not in str(refused.value)
+    return refused.value
+
+
+@pytest.fixture(scope="module")
+def good(
+    tmp_path_factory: pytest.TempPathFactory, authorities: tuple[Authority, Authority]
+) -> Iterator[RunningCluster]:
+    yield from showing(tmp_path_factory.mktemp("good"), authorities[0].sign("good"))
+
+
+def test_jobs_run_over_tls_with_workers_that_verify(tmp_path: Path) -> None:
+    own = Authority(tmp_path, "both")
+    cert, key = own.sign("here")
+    whole = cert.read_text() + own.cert.read_text()
+    cert.write_text(whole)  # The chain: what the workers are given to believe in.
+    for cluster in running(tmp_path, tls=(cert, key)):
+        url = f"https://127.0.0.1:{cluster.port}"
+        with IrisClient.remote(url, authority=own.cert, user="alice") as client:
+            job = client.submit(Entrypoint.from_callable(sum, [1, 2]), "over-tls")
+            assert job.result(60) == 3
+
+
+def test_a_certificate_of_an_unknown_authority_is_refused(
+    good: RunningCluster, authorities: tuple[Authority, Authority]
+) -> None:
+    stranger = authorities[1].cert
+    said = str(ask(good, stranger))
+    assert f"signed by somebody whom {stranger} does not name" in said
+    assert "IRIS_AUTHORITY" in said
+    assert "signed by somebody whom nobody here knows" in str(ask(good, None))
+
+
+def test_a_certificate_of_another_host_is_refused(
+    tmp_path: Path, authorities: tuple[Authority, Authority]
+) -> None:
+    for cluster in showing(tmp_path, authorities[0].sign("elsewhere", ELSEWHERE)):
+        said = str(ask(cluster, authorities[0].cert))
+        assert re.search("its certificate is refused: ip address mismatch", said), said
+        assert "127.0.0.1" in said
+
+
+def test_an_expired_certificate_is_refused(
+    tmp_path: Path, authorities: tuple[Authority, Authority]
+) -> None:
+    for cluster in showing(tmp_path, authorities[0].sign("expired", expired=True)):
+        said = str(ask(cluster, authorities[0].cert))
+        assert "its certificate is refused: certificate has expired" in said
+
+
+def test_a_command_says_it_once_and_grpc_does_not_add_to_it(
+    good: RunningCluster, authorities: tuple[Authority, Authority]
+) -> None:
+    program = "import sys; from iris.cli.main import main; sys.exit(main())"
+    url = f"https://127.0.0.1:{good.port}"
+    variables = {k: v for k, v in os.environ.items() if k != "GRPC_VERBOSITY"}
+    done = subprocess.run(
+        [sys.executable, "-c", program, "job", "list", "--controller-url", url],
+        env={**variables, "IRIS_AUTHORITY": str(authorities[1].cert)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (ExitStatus.UNREACHABLE, "")
+    first, second = done.stderr.splitlines()
+    assert first.startswith(f"error: {url}: its certificate is signed by somebody whom ")
+    assert second.startswith("help: ")
+
+
+def test_tls_and_plain_are_told_apart(good: RunningCluster, tmp_path: Path) -> None:
+    assert "it speaks TLS; write https:// instead" in str(ask(good, None, scheme="http"))
+    for plain in running(tmp_path):
+        assert "it does not speak TLS; if that is meant, write http://" in str(ask(plain, None))
+
+
+def test_nothing_is_found_where_nothing_is_wrong(
+    good: RunningCluster, authorities: tuple[Authority, Authority]
+) -> None:
+    address = parse_address(f"https://127.0.0.1:{good.port}")
+    assert trouble(address, authorities[0].cert) == ""
+
+
+def test_an_authority_that_is_none_is_named(good: RunningCluster, tmp_path: Path) -> None:
+    path = tmp_path / "no.pem"
+    path.write_text("no certificate")
+    assert f"{path} holds no certificate in PEM form" in str(ask(good, path))
+
+
+def test_a_client_is_not_fooled_by_a_name_that_the_certificate_lacks(
+    good: RunningCluster, authorities: tuple[Authority, Authority]
+) -> None:
+    with IrisClient.remote(
+        f"https://localhost:{good.port}", authority=authorities[0].cert
+    ) as client:
+        assert client.jobs() == []
