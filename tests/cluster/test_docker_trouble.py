@@ -89,7 +89,8 @@ def test_i_83_a_stop_that_the_engine_does_not_hear_is_asked_for_again(
         says(job, "up")
         proxy.away()
         job.terminate()
-        time.sleep(4)  # The grace is over: SIGKILL, too, has found nobody.
+        (log,) = behind.root.glob("vms/*/0/worker.log")
+        until(lambda: "SIGKILL to" in log.read_text(), PATIENCE_S)  # It, too, has found nobody.
         proxy.well()
         assert job.wait(PATIENCE_S).state == "killed"
         (worker,) = behind.workers()
