@@ -1,7 +1,9 @@
 """The Docker engine, as the provider and the workers of a machine reach it. Its library is imported when it is used."""
 
 import asyncio
+import http.client
 from collections.abc import Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -13,6 +15,11 @@ HOST_LABEL: Final = "iris.host"
 FOLDER_LABEL: Final = "iris.folder"
 """That of the attempt."""
 CALL_TIMEOUT_S: Final = 60
+_CALLS_AT_ONCE: Final = 32
+_CONFLICT: Final = 409
+
+_CALLS: Final = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="engine")
+"""A silent engine, a pull or a build keeps threads busy for long; others of the process shall not wait for them."""
 
 _T = TypeVar("_T")
 
@@ -44,23 +51,33 @@ def remove_containers(
     client: "docker.DockerClient", root: Path, kept: Collection[str] = ()
 ) -> None:
     """Remove all containers of the worker of a folder but those of some attempts' folders."""
+    for entry in client.api.containers(all=True, filters={"label": [f"{HOST_LABEL}={root}"]}):
+        if entry["Labels"].get(FOLDER_LABEL) not in kept:
+            remove_container(client, entry["Id"])
+
+
+def remove_container(client: "docker.DockerClient", name: str) -> None:
+    """Remove a container, whatever it does; it may be gone, or be on its way."""
     import docker.errors
 
-    own = [f"{HOST_LABEL}={root}"]
-    for container in client.containers.list(all=True, filters={"label": own}, ignore_removed=True):
-        if container.labels.get(FOLDER_LABEL) not in kept:
-            try:
-                container.remove(force=True, v=True)
-            except docker.errors.NotFound:
-                continue
+    try:
+        client.api.remove_container(name, force=True, v=True)
+    except docker.errors.NotFound:
+        return
+    except docker.errors.APIError as error:
+        if error.status_code != _CONFLICT:  # Somebody else is removing it already.
+            raise
 
 
 def engine_errors() -> tuple[type[Exception], ...]:
     """What a call of the engine may raise; the library is imported by then."""
     import docker.errors
     import requests
+    import urllib3
 
-    return (docker.errors.DockerException, requests.RequestException, OSError)
+    # A stream that breaks off raises what lies below.
+    below = (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError)
+    return (docker.errors.DockerException, requests.RequestException, *below)
 
 
 def words(error: Exception) -> str:
@@ -71,4 +88,4 @@ def words(error: Exception) -> str:
 
 async def in_thread(work: Callable[[], _T]) -> _T:
     """What a call of the engine gives, with the event loop free meanwhile."""
-    return await asyncio.to_thread(work)
+    return await asyncio.get_running_loop().run_in_executor(_CALLS, work)

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import http.server
+import socket
 import threading
 import zipfile
 from base64 import urlsafe_b64encode
@@ -59,18 +60,29 @@ def served(folder: Path) -> Iterator[dict[str, str]]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    url = f"http://127.0.0.1:{server.server_address[1]}/index/"
     try:
-        yield {
-            "PIP_CONFIG_FILE": "/dev/null",
-            "PIP_INDEX_URL": url,
-            "PIP_EXTRA_INDEX_URL": "",
-            "PIP_FIND_LINKS": "",
-            "PIP_CONSTRAINT": "",
-            "UV_DEFAULT_INDEX": url,
-            "UV_NO_CONFIG": "1",
-        }
+        yield only(f"http://127.0.0.1:{server.server_address[1]}/index/")
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def silent() -> Iterator[dict[str, str]]:
+    """The same of an index that takes connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield only(f"http://127.0.0.1:{listener.getsockname()[1]}/index/")
+
+
+def only(url: str) -> dict[str, str]:
+    """The variables that make pip and uv use this index and no other."""
+    return {
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_INDEX_URL": url,
+        "PIP_EXTRA_INDEX_URL": "",
+        "PIP_FIND_LINKS": "",
+        "PIP_CONSTRAINT": "",
+        "UV_DEFAULT_INDEX": url,
+        "UV_NO_CONFIG": "1",
+    }

@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import TypeVar
 
 _T = TypeVar("_T")
@@ -30,9 +31,9 @@ class _Link:
 
 
 class Proxy:
-    """Forwards connections to a port, as well as its network is at the moment."""
+    """Forwards connections to a port or a socket's path, as well as its network is at the moment."""
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int | Path) -> None:
         """A good network; `port` is its near end."""
         self._target = target
         self._links: set[_Link] = set()
@@ -125,7 +126,10 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, near: asyncio.StreamWriter) -> None:
         try:
-            source, far = await asyncio.open_connection("127.0.0.1", self._target)
+            if isinstance(self._target, Path):
+                source, far = await asyncio.open_unix_connection(self._target)
+            else:
+                source, far = await asyncio.open_connection("127.0.0.1", self._target)
         except OSError:
             near.transport.abort()
             return

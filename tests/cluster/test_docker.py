@@ -13,7 +13,7 @@ import pytest
 
 from iris.client import IrisClient
 from iris.cluster.types import Entrypoint, EnvironmentSpec, ResourceSpec
-from tests.cluster.package_index import installed_wheel, plain_wheel, served
+from tests.cluster.package_index import installed_wheel, plain_wheel, served, silent
 from tests.cluster.running import RunningCluster, running, until
 
 IMAGE = "iris-worker:test"
@@ -330,6 +330,48 @@ def test_packages_are_installed_in_a_container_and_kept(tmp_path: Path) -> None:
                     assert job.result(PATIENCE_S) == "from the index"
                     built = "pip install" in job.tasks()[0].logs()
                     assert built == (turn == 0)
+
+
+def test_a_project_is_refused_where_the_image_has_no_uv(
+    shared: RunningCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "p"\nversion = "1"\n')
+    with IrisClient.remote(shared.url, user="alice", workspace=tmp_path) as client:
+        job = client.submit(
+            shell("true"),
+            "synced",
+            resources=SMALL,
+            environment=EnvironmentSpec(sync=True),
+            max_retries_preemption=0,
+        )
+        (attempt,) = job.wait(PATIENCE_S).details[0].attempts
+    assert attempt.cause == "launch"
+    assert attempt.detail == f"sync: the image {IMAGE} has no `uv`; put it there: pip install uv"
+
+
+def test_i_85_a_stop_ends_the_making_of_an_environment_at_once(tmp_path: Path) -> None:
+    with silent() as variables:
+        for cluster in docked(tmp_path, variables):
+            _stop_a_build(cluster)
+
+
+def _stop_a_build(cluster: RunningCluster) -> None:
+    def runs_pip() -> bool:
+        words = '{{.Command}} {{.Label "iris.host"}}'
+        listed = docker("ps", "--no-trunc", "--format", words).splitlines()
+        return any("pip install" in line and str(cluster.root) in line for line in listed)
+
+    with cluster.client() as client:
+        environment = EnvironmentSpec(pip_packages=("probe==1.0",))
+        job = client.submit(shell("true"), "waits", resources=SMALL, environment=environment)
+        until(runs_pip, PATIENCE_S)
+        began = time.monotonic()
+        job.terminate()
+        ended = job.wait(PATIENCE_S)
+        until(lambda: not containers(cluster), PATIENCE_S)
+        assert time.monotonic() - began < 45  # pip itself would try for over a minute.
+        causes = [(a.state, a.cause) for a in ended.details[0].attempts]
+        assert causes == [("killed", "requested")]
 
 
 def test_i_105_the_images_that_are_built_start(tmp_path: Path) -> None:

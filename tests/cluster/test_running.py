@@ -106,6 +106,29 @@ def test_a_stopped_job_leaves_no_process_behind(client: IrisClient, shared: Runn
     until(lambda: not shared.task_pids())
 
 
+@pytest.fixture
+def hasty(tmp_path: Path) -> Iterator[RunningCluster]:
+    yield from running(tmp_path, timeouts={"stop_grace": "1s"})
+
+
+def test_a_grace_ends_though_the_controller_says_nothing_more(
+    hasty: RunningCluster, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    with hasty.client() as client:
+        script = f"trap 'touch {told}' TERM; echo up; while :; do sleep 0.05; done"
+        job = client.submit(shell(script), "deaf")
+        until(lambda: "up" in job.tasks()[0].logs())
+        job.terminate()
+        until(told.exists)
+    assert hasty.process is not None
+    hasty.process.send_signal(signal.SIGSTOP)
+    try:
+        until(lambda: not hasty.task_pids())
+    finally:
+        hasty.process.send_signal(signal.SIGCONT)
+
+
 def test_sigterm_comes_first_and_the_task_may_use_its_grace(client: IrisClient) -> None:
     job = client.submit(
         shell("trap 'echo saved; exit 0' TERM; echo ready; while :; do sleep 0.05; done"),

@@ -7,6 +7,7 @@ that was killed takes up where it was. A slice whose process is gone is seen as 
 import asyncio
 import contextlib
 import json
+import logging
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from iris.cluster.engine import EngineError, connect, engine_errors, remove_containers, words
 from iris.cluster.processes import end_group, is_running
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import (
@@ -37,6 +39,8 @@ from iris.ports import Clock
 _STOP_GRACE_S: Final = 10.0
 _LOOK_EVERY_S: Final = 0.2
 _DESCRIPTION: Final = "slice.json"
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,11 @@ class LocalVmManager:
 
     async def delete_slice(self, request: DeleteSlice) -> Sequence[Event]:
         """End the slice's processes, and all that they started."""
-        await self.end(request.slice)
+        try:
+            await self.end(request.slice)
+        except EngineError as error:
+            _log.warning("%s is not ended: %s", request.slice, error)
+            return ()  # It is asked for again, and is a slice until then.
         return (SliceDeleted(request.slice),)
 
     async def observe(self, request: ObserveSlices) -> Sequence[Event]:
@@ -166,7 +174,11 @@ class LocalVmManager:
         )
 
     async def end(self, name: SliceId) -> None:
-        """End the processes of a slice: SIGTERM, a grace, SIGKILL, and what their tasks left."""
+        """End the processes of a slice: SIGTERM, a grace, SIGKILL, and what their tasks left.
+
+        Raises:
+            EngineError: containers of it may be left, for the engine does not answer.
+        """
         folder = self._settings.root / name
         if not folder.is_dir():
             return
@@ -195,7 +207,12 @@ class LocalVmManager:
 
     async def end_all(self) -> None:
         """End every slice."""
-        await asyncio.gather(*(self.end(name) for name in self._names()))
+        ends = (self.end(name) for name in self._names())
+        for found in await asyncio.gather(*ends, return_exceptions=True):
+            if isinstance(found, EngineError):
+                _log.warning("containers may be left: %s", found)
+            elif found is not None:
+                raise found
 
     async def watch(self) -> None:
         """Tell of slices whose processes have ended by themselves, for ever."""
@@ -210,10 +227,11 @@ class LocalVmManager:
 
 
 def _remove_containers(folder: Path) -> None:
-    from iris.cluster.engine import connect, remove_containers
-
     with contextlib.closing(connect()) as client:
-        remove_containers(client, folder)
+        try:
+            remove_containers(client, folder)
+        except engine_errors() as error:
+            raise EngineError(f"the Docker engine does not remove it: {words(error)}") from error
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,15 +1,19 @@
 """Makes environments in containers of the image that tasks run in, so that they fit its Python."""
 
 import asyncio
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from iris.cluster.engine import CALL_TIMEOUT_S, engine_errors, in_thread, words
+from iris.cluster.engine import engine_errors, in_thread, remove_container, words
 from iris.cluster.worker.containers import build_of, seen
 from iris.cluster.worker.docker_runtime import DockerRuntime
 from iris.cluster.worker.runtime import LaunchError
+
+_log: Final = logging.getLogger(__name__)
 
 
 class ContainerBuilder:
@@ -40,9 +44,16 @@ class ContainerBuilder:
         return seen(path, self._runtime.ground.root)
 
     async def uv(self) -> str | None:
-        """By its name, if it is in the image."""
-        container = await self._begin(["sh", "-c", "command -v uv"], {}, ())
-        return "uv" if await self._end(container) == 0 else None
+        """By its name, if it is in the image.
+
+        Raises:
+            LaunchError: it is not.
+        """
+        async with self._container(["sh", "-c", "command -v uv"], {}, ()) as container:
+            if await _exit_status(container) == 0:
+                return "uv"
+        image = self._runtime.ground.image
+        raise LaunchError(f"sync: the image {image} has no `uv`; put it there: pip install uv")
 
     async def run(
         self,
@@ -55,39 +66,46 @@ class ContainerBuilder:
         for folder in folders:
             for path in (folder, *folder.rglob("*")):
                 os.chown(path, *self._runtime.owner, follow_symlinks=False)
-        container = await self._begin(command, {**_package_settings(), **variables}, folders)
+        variables = {**_package_settings(), **variables}
+        async with self._container(command, variables, folders) as container:
 
-        def print_all() -> None:
-            with log.open("ab") as file:
-                for piece in container.logs(stream=True, follow=True):
-                    file.write(piece)
-                    file.flush()
+            def print_all() -> None:
+                with log.open("ab") as file:
+                    for piece in container.logs(stream=True, follow=True):
+                        file.write(piece)
+                        file.flush()
 
-        try:
             await in_thread(print_all)
-        except BaseException:
-            await asyncio.shield(self._end(container))
-            raise
-        return await self._end(container)
+            return await _exit_status(container)
 
-    async def _begin(
+    @asynccontextmanager
+    async def _container(
         self, command: Sequence[str], variables: Mapping[str, str], folders: Sequence[Path]
-    ) -> Any:
+    ) -> AsyncIterator[Any]:
+        """A container that runs a step, and is gone afterwards, at once when the step is given up."""
         arguments = build_of(command, variables, folders, self._runtime.ground)
+        starting = asyncio.ensure_future(in_thread(lambda: self.client.containers.run(**arguments)))
         try:
-            return await in_thread(lambda: self.client.containers.run(**arguments))
-        except engine_errors() as error:
-            raise LaunchError(f"an environment cannot be made: {words(error)}") from error
-
-    async def _end(self, container: Any) -> int:
-        """The exit status; what still runs is ended."""
-        try:
-            state = await in_thread(lambda: container.wait(timeout=CALL_TIMEOUT_S))
-            return int(state["StatusCode"])
+            yield await asyncio.shield(starting)
         except engine_errors() as error:
             raise LaunchError(f"an environment cannot be made: {words(error)}") from error
         finally:
-            await in_thread(lambda: container.remove(force=True, v=True))
+            await asyncio.shield(self._remove(starting))
+
+    async def _remove(self, starting: "asyncio.Future[Any]") -> None:
+        await asyncio.wait({starting})
+        if starting.exception() is not None:
+            return
+        container = starting.result()
+        try:
+            await in_thread(lambda: remove_container(self.client, container.id))
+        except engine_errors() as error:
+            # It is found by its label at the next start.
+            _log.warning("a build's container could not be removed: %s", words(error))
+
+
+async def _exit_status(container: Any) -> int:
+    return int((await in_thread(container.wait))["StatusCode"])
 
 
 def _package_settings() -> dict[str, str]:

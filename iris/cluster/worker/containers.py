@@ -1,7 +1,7 @@
 """How an attempt becomes a container: what it sees, what it may use, how it is known again. No I/O here."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,6 +10,8 @@ from iris.cluster.engine import FOLDER_LABEL, HOST_LABEL
 from iris.cluster.worker.plan import CALL_FILE, WORK_FOLDER, Layout, Plan
 
 ATTEMPT_LABEL: Final = "iris.attempt"
+GPUS_LABEL: Final = "iris.gpus"
+"""The numbers of the GPUs that a container has to itself, as `0,3`."""
 
 OUT_FOLDER: Final = "out"
 """Below an attempt's folder: the one place in it that the task may write."""
@@ -56,10 +58,24 @@ class Ground:
     """The file that makes pickled calls."""
     devices: Sequence[str] = ()
     """Device files of TPUs."""
+    gpus: int = 0
+    """How many there are; they are numbered from 0."""
 
 
-def container_of(plan: Plan, ground: Ground) -> dict[str, Any]:
-    """The engine's arguments for an attempt's container.
+def gpus_wanted(plan: Plan) -> int:
+    """How many GPUs an attempt must have to itself."""
+    return 0 if plan.on_tpu else plan.chips
+
+
+def free_gpus(total: int, labels: Collection[str], wanted: int) -> tuple[int, ...] | None:
+    """The lowest numbers that no label of a container names; none when there are too few."""
+    taken = {int(number) for label in labels for number in label.split(",") if number}
+    free = [number for number in range(total) if number not in taken]
+    return tuple(free[:wanted]) if len(free) >= wanted else None
+
+
+def container_of(plan: Plan, ground: Ground, gpus: Sequence[int] = ()) -> dict[str, Any]:
+    """The engine's arguments for an attempt's container, which has these GPUs.
 
     No capability, no new privilege, no socket of the engine, no file of the host but the attempt's own;
     its memory without swap, its cores, its processes.
@@ -74,6 +90,13 @@ def container_of(plan: Plan, ground: Ground) -> dict[str, Any]:
     ]
     if (folder / CALL_FILE).exists():
         mounts.append(_bind(folder / CALL_FILE, f"{INSIDE}/{CALL_FILE}", readonly=True))
+    labels = {
+        HOST_LABEL: str(ground.root),
+        ATTEMPT_LABEL: plan.name,
+        FOLDER_LABEL: str(folder),
+    }
+    if gpus:
+        labels[GPUS_LABEL] = ",".join(str(number) for number in gpus)
     return {
         **common(ground),
         "name": container_name(folder),
@@ -82,17 +105,13 @@ def container_of(plan: Plan, ground: Ground) -> dict[str, Any]:
         "environment": dict(plan.variables),
         "working_dir": f"{INSIDE}/{WORK_FOLDER}",
         "mounts": mounts,
-        "labels": {
-            HOST_LABEL: str(ground.root),
-            ATTEMPT_LABEL: plan.name,
-            FOLDER_LABEL: str(folder),
-        },
+        "labels": labels,
         "nano_cpus": plan.cpu_milli * 1_000_000,
         "mem_limit": plan.memory_bytes,
         "memswap_limit": plan.memory_bytes,
         "pids_limit": PIDS,
         "shm_size": max(64 << 20, plan.memory_bytes // 2),
-        **_accelerators(plan, ground),
+        **_accelerators(plan, ground, gpus),
     }
 
 
@@ -138,13 +157,15 @@ def _bind(source: Path, target: str, *, readonly: bool) -> dict[str, Any]:
     return {"Type": "bind", "Source": str(source), "Target": target, "ReadOnly": readonly}
 
 
-def _accelerators(plan: Plan, ground: Ground) -> dict[str, Any]:
-    if not plan.chips:
-        return {}
-    if plan.on_tpu:
+def _accelerators(plan: Plan, ground: Ground, gpus: Sequence[int]) -> dict[str, Any]:
+    if plan.chips and plan.on_tpu:
         # The TPU runtime locks the memory that the chips read and write.
         unlimited = {"Name": "memlock", "Soft": -1, "Hard": -1}
         devices = [f"{device}:{device}:rwm" for device in ground.devices]
         return {"devices": devices, "ulimits": [unlimited]}
-    request = {"Driver": "", "Count": plan.chips, "Capabilities": [["gpu"]]}
-    return {"device_requests": [request]}
+    if gpus:
+        # By number: a mere count gives the first ones to every container.
+        numbers = [str(number) for number in gpus]
+        request = {"Driver": "", "DeviceIDs": numbers, "Capabilities": [["gpu"]]}
+        return {"device_requests": [request]}
+    return {}

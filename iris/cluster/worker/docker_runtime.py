@@ -10,18 +10,30 @@ import glob
 import json
 import logging
 import os
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from iris.cluster.engine import connect, engine_errors, in_thread, remove_containers, words
+from iris.cluster.engine import (
+    connect,
+    engine_errors,
+    in_thread,
+    remove_container,
+    remove_containers,
+    words,
+)
+from iris.cluster.worker.container_watch import ContainerWatch
 from iris.cluster.worker.containers import (
+    GPUS_LABEL,
     OUT_FOLDER,
     RESULT_NAME,
     Ground,
     container_layout,
     container_name,
     container_of,
+    free_gpus,
+    gpus_wanted,
 )
 from iris.cluster.worker.plan import RESULT_FILE, Layout, Plan, process_layout
 from iris.cluster.worker.runtime import EXIT_FILE, LOG_FILE, LaunchError, exit_sentence
@@ -30,8 +42,10 @@ from iris.core.ids import TaskId
 from iris.core.retry import EndCause
 
 PULL_TIMEOUT_S: Final = 1_200.0
-_LOOK_EVERY_S: Final = 0.2
-_ENGINE_AWAY_S: Final = 2.0
+_ENGINE_AWAY_S: Final = 1.0
+_REMOVALS: Final = 60
+_NOT_RUNNING: Final = (404, 409)
+_ENGINE_AWAY: Final = "EngineAway"
 _STARTED_FILE: Final = "started"
 _LIVE: Final = frozenset({"created", "running", "paused", "restarting", "removing"})
 _USER: Final = 10_000
@@ -43,8 +57,8 @@ _log = logging.getLogger(__name__)
 class DockerRuntime:
     """Attempts as containers."""
 
-    def __init__(self, image: str, root: Path) -> None:
-        """Containers of an image, for the worker of a folder.
+    def __init__(self, image: str, root: Path, gpus: int = 0) -> None:
+        """Containers of an image, for the worker of a folder, on a host with so many GPUs.
 
         Raises:
             EngineError: no engine answers, or its library is not installed.
@@ -59,7 +73,11 @@ class DockerRuntime:
             user=f"{owner[0]}:{owner[1]}",
             script=Path(process_layout(root).script),
             devices=(*sorted(glob.glob("/dev/accel*")), *sorted(glob.glob("/dev/vfio/*"))),
+            gpus=gpus,
         )
+        self._allotting = threading.Lock()
+        self._watch = ContainerWatch(self.client, root)
+        self._sending: set[asyncio.Task[None]] = set()
         self._pulling = asyncio.Lock()
 
     def layout(self, folder: Path) -> Layout:  # noqa: ARG002
@@ -70,6 +88,7 @@ class DockerRuntime:
 
     async def adopt(self, folders: Collection[Path]) -> None:
         """Remove the containers of this worker that belong to none of these attempts."""
+        self._watch.listen()
         kept = {str(folder) for folder in folders}
         try:
             await in_thread(lambda: remove_containers(self.client, self.ground.root, kept))
@@ -113,51 +132,57 @@ class DockerRuntime:
                 os.chmod(file, os.stat(file).st_mode | 0o444)
 
     def _start(self, plan: Plan) -> None:
-        container = self.client.containers.create(
-            **container_of(plan, self.ground), log_config=_silent()
-        )
+        if gpus_wanted(plan):
+            with self._allotting:  # Once it is created, a container holds what its label says.
+                container = self._create(plan, self._gpus(gpus_wanted(plan)))
+        else:
+            container = self._create(plan, ())
         container.start()
         (plan.folder / _STARTED_FILE).touch()
 
+    def _create(self, plan: Plan, gpus: Sequence[int]) -> Any:
+        arguments = container_of(plan, self.ground, gpus)
+        return self.client.containers.create(**arguments, log_config=_silent())
+
+    def _gpus(self, wanted: int) -> tuple[int, ...]:
+        listed = self.client.api.containers(all=True, filters={"label": [GPUS_LABEL]})
+        labels = [entry["Labels"][GPUS_LABEL] for entry in listed]
+        found = free_gpus(self.ground.gpus, labels, wanted)
+        if found is None:
+            held = ", ".join(labels) or "none"
+            message = f"{wanted} GPUs are wanted of {self.ground.gpus}; held by containers: {held}"
+            raise LaunchError(message)
+        return found
+
     async def wait(self, folder: Path, task: TaskId, attempt: int) -> Ended:
         """How an attempt ended, once the engine has said so, with its container gone."""
-        while not (folder / EXIT_FILE).exists():
-            state = await self._ask(folder)
-            if state is None and not (folder / _STARTED_FILE).exists():
-                return Ended(task, attempt, EndCause.LAUNCH, "its container was never started")
-            if state is None:
-                return Ended(task, attempt, EndCause.UNKNOWN, "somebody removed its container")
-            if state["Status"] == "created" and not (folder / _STARTED_FILE).exists():
-                await self._remove(folder)
-                return Ended(task, attempt, EndCause.LAUNCH, "its container was never started")
-            if state["Status"] not in _LIVE:
-                _write(folder / EXIT_FILE, json.dumps(state))
-                break
-            await asyncio.sleep(_LOOK_EVERY_S)
+        if not (folder / EXIT_FILE).exists():
+            trouble = await self._end(folder)
+            if trouble is not None:
+                cause, detail = trouble
+                return Ended(task, attempt, cause, detail)
         await self._remove(folder)
         _take_result(folder)
         return _verdict(json.loads((folder / EXIT_FILE).read_text()), task, attempt)
 
-    async def _ask(self, folder: Path) -> dict[str, Any] | None:
-        """The state of an attempt's container, or that there is none; asked until the engine answers."""
-        import docker.errors
-
-        away = False
-        while True:
-            try:
-                found = await in_thread(
-                    lambda: self.client.api.inspect_container(container_name(folder))
-                )
-            except docker.errors.NotFound:
-                return None
-            except engine_errors() as error:
-                if not away:
-                    _log.warning("the Docker engine does not answer: %s", error)
-                away = True
-                await asyncio.sleep(_ENGINE_AWAY_S)
-            else:
-                state: dict[str, Any] = found["State"]
-                return state
+    async def _end(self, folder: Path) -> tuple[EndCause, str] | None:
+        """Wait for the end of a container and note it, or say why there is nothing to wait for."""
+        name = container_name(folder)
+        with self._watch.expected(name):
+            while True:
+                state = await self._watch.state(name)
+                started = (folder / _STARTED_FILE).exists()
+                if state is None and started:
+                    return EndCause.UNKNOWN, "somebody removed its container"
+                if not started and (state is None or state["Status"] == "created"):
+                    await self._remove(folder)
+                    return EndCause.LAUNCH, "its container was never started"
+                assert state is not None, folder
+                if state["Status"] not in _LIVE:
+                    away = bool(state["ExitCode"]) and await self._watch.was_away()
+                    _write(folder / EXIT_FILE, json.dumps({**state, _ENGINE_AWAY: away}))
+                    return None
+                await self._watch.change(name)
 
     def terminate(self, folder: Path) -> None:
         """SIGTERM to the attempt's command."""
@@ -167,28 +192,41 @@ class DockerRuntime:
         """SIGKILL to all of it."""
         self._signal(folder, "SIGKILL")
 
-    def _signal(self, folder: Path, name: str) -> None:
-        def send() -> None:
-            try:
-                self.client.api.kill(container_name(folder), name)
-            except engine_errors() as error:
-                # It has ended, or the engine is away: then it is asked for again.
-                _log.info("%s to %s: %s", name, folder, words(error))
+    def _signal(self, folder: Path, signal: str) -> None:
+        sending = asyncio.ensure_future(self._send(container_name(folder), signal))
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
 
-        asyncio.get_running_loop().run_in_executor(None, send)
-
-    async def _remove(self, folder: Path) -> None:
+    async def _send(self, name: str, signal: str) -> None:
+        """Until the engine has sent it, or nothing runs that could get it: nobody asks a second time."""
         import docker.errors
 
-        try:
-            await in_thread(
-                lambda: self.client.api.remove_container(container_name(folder), force=True, v=True)
-            )
-        except docker.errors.NotFound:
-            return
-        except engine_errors() as error:
-            # It is found by its label at the next start.
-            _log.warning("a container could not be removed: %s", words(error))
+        while True:
+            try:
+                await in_thread(lambda: self.client.api.kill(name, signal))
+            except docker.errors.APIError as error:
+                if error.status_code in _NOT_RUNNING:
+                    return
+                _log.warning("%s to %s: %s", signal, name, words(error))
+            except engine_errors() as error:
+                _log.warning("%s to %s: %s", signal, name, words(error))
+            else:
+                return
+            await asyncio.sleep(_ENGINE_AWAY_S)
+
+    async def _remove(self, folder: Path) -> None:
+        """Until it is gone: before that, what it held is not free."""
+        name = container_name(folder)
+        for left in reversed(range(_REMOVALS)):
+            try:
+                await in_thread(lambda: remove_container(self.client, name))
+            except engine_errors() as error:
+                # In the end it is left to the next start, which finds it by its label.
+                _log.warning("%s could not be removed: %s", name, words(error))
+                if left:
+                    await asyncio.sleep(_ENGINE_AWAY_S)
+            else:
+                return
 
     # ---- images ----------------------------------------------------------------------------------
 
@@ -263,6 +301,9 @@ def _verdict(state: Mapping[str, Any], task: TaskId, attempt: int) -> Ended:
         return Ended(
             task, attempt, EndCause.OUT_OF_MEMORY, "it used more memory than it had asked for"
         )
+    if state.get(_ENGINE_AWAY):
+        detail = f"the Docker engine was away or restarted meanwhile: {exit_sentence(code)}"
+        return Ended(task, attempt, EndCause.UNKNOWN, detail)
     return Ended(task, attempt, EndCause.EXIT_NONZERO, exit_sentence(code))
 
 

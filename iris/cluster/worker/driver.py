@@ -188,6 +188,7 @@ class Driver:
         self._wanted = {(want.task, want.attempt): want for want in answer.attempts}
         self._inbox.append(Told(_desired(answer)))
         self._step()
+        self._wake.set()  # The agent may have a nearer deadline now: the end of a grace.
         return True
 
 

@@ -97,7 +97,9 @@ def _runtime(arguments: argparse.Namespace) -> tuple[TaskRuntime, Builder]:
     from iris.cluster.worker.container_builder import ContainerBuilder
     from iris.cluster.worker.docker_runtime import DockerRuntime
 
-    runtime = DockerRuntime(arguments.image, arguments.root.absolute())
+    # Where the chips are TPUs, nobody asks for GPUs.
+    chips = Resources(**json.loads(arguments.offers)).chips
+    runtime = DockerRuntime(arguments.image, arguments.root.absolute(), gpus=chips)
     return runtime, ContainerBuilder(runtime)
 
 
