@@ -13,10 +13,10 @@ import pytest
 from iris.client import Job
 from iris.cluster.types import ResourceSpec, gpu_device
 from iris.exit_status import ExitStatus
+from tests.cluster.docking import IMAGE, PATIENCE_S, SMALL, containers, docked, lacking, shell
 from tests.cluster.engines import OwnEngine, own_engine
 from tests.cluster.proxy import Proxy
 from tests.cluster.running import RunningCluster, running, until
-from tests.cluster.test_docker import IMAGE, PATIENCE_S, SMALL, containers, docked, lacking, shell
 
 ENGINE = Path("/var/run/docker.sock")
 PROVIDER = {"type": "local", "runtime": "docker"}
