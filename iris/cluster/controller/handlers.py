@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from iris import __version__
 from iris.cluster.controller.auth import Caller, NotPermitted
+from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.names import Ambiguous, job_meant
 from iris.cluster.controller.store import Store, TooLarge, read_pieces
 from iris.cluster.controller.turns import TurnLoop
@@ -51,16 +52,20 @@ def unknown(what: str) -> NoReturn:
 class Handlers:
     """The calls of `ControllerService`."""
 
-    def __init__(self, loop: TurnLoop, store: Store, recovery: tuple[int, int]) -> None:
+    def __init__(
+        self, loop: TurnLoop, store: Store, mirror: Mirror, recovery: tuple[int, int]
+    ) -> None:
         """Handlers of one controller.
 
         Args:
             loop: where facts go.
             store: where blobs and results are.
+            mirror: where they are, too.
             recovery: turns that were replayed at the start, and the milliseconds that it took.
         """
         self._loop = loop
         self._store = store
+        self._mirror = mirror
         self._recovery = recovery
         self._started_at = loop.clock.now()
 
@@ -81,7 +86,7 @@ class Handlers:
         if not spec.user:
             spec = replace(spec, user=UserName(request.login))
         for blob in request.blobs:
-            self._store.put(blob.content)
+            await self._mirror.put(blob.content)
         self._check_launch(spec.payload)
         asked = RequestId(f"{spec.user}/{request.request_id}")
         answer = await self._loop.ask(asked, ev.JobSubmitted(asked, spec))
@@ -204,17 +209,18 @@ class Handlers:
     ) -> AsyncIterator[pb.Chunk]:
         """What the last attempt of a task has returned or raised, pickled."""
         task = codec.task_from_wire(request.task)
-        path = self._result_of(task, caller)
+        path = await self._result_of(task, caller)
         for _, piece in read_pieces(path, 0):
             yield pb.Chunk(content=piece)
             await asyncio.sleep(0)
 
-    def _result_of(self, name: TaskId, caller: Caller) -> Path:
+    async def _result_of(self, name: TaskId, caller: Caller) -> Path:
         task = self.state.tasks.get(name)
         if task is None:
             unknown(f"task {name}")
         self._job(task.job, caller)
         for attempt in reversed(task.attempts):
+            await self._mirror.bring_result(name, attempt.number)
             path = self._store.result(name, attempt.number)
             if path.is_file():
                 return path
@@ -307,7 +313,7 @@ class Handlers:
         try:
             async for request in requests:
                 incoming.write(request.content)
-            return pb.PutBlobResponse(sha256=incoming.keep())
+            return pb.PutBlobResponse(sha256=await self._mirror.keep(incoming))
         except TooLarge as error:
             raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, f"the blob has {error}") from error
         finally:

@@ -8,10 +8,9 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 
 from iris.cluster.controller.links import Links
-from iris.cluster.controller.store import Store
 from iris.core import effects as ef
 from iris.core.events import Event
-from iris.core.ids import SliceId
+from iris.core.ids import JobId, SliceId
 from iris.ports import VmManager
 
 _log = logging.getLogger(__name__)
@@ -20,11 +19,19 @@ _log = logging.getLogger(__name__)
 class Hands:
     """The provider and the workers, as the turn sees them."""
 
-    def __init__(self, links: Links, store: Store, deliver: Callable[[Event], None]) -> None:
-        """Hands without a provider, which `attach` gives them before anything is performed."""
+    def __init__(
+        self, links: Links, forget: Callable[[JobId], None], deliver: Callable[[Event], None]
+    ) -> None:
+        """Hands without a provider, which `attach` gives them before anything is performed.
+
+        Args:
+            links: the workers that wait for word.
+            forget: removes what a job has left.
+            deliver: takes what has become of a request.
+        """
         self._vms: VmManager | None = None
         self._links = links
-        self._store = store
+        self._forget = forget
         self._deliver = deliver
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[tuple[SliceId, int, str], str] = {}
@@ -51,7 +58,7 @@ class Hands:
                 self._refusals[key] = effect.why
             case ef.ForgetJobs():
                 for job in effect.jobs:
-                    self._store.forget(job)
+                    self._forget(job)
             case ef.Reply():
                 _log.warning("nobody waits for the answer to %s", effect.request)
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from iris.cluster.controller.journal import JournalError
+from iris.cluster.controller.objects import NoSuchStore
 from iris.cluster.controller.server import AddressInUse
 from iris.cluster.controller.service import (
     CannotServe,
@@ -61,7 +62,7 @@ def run(config: ClusterConfig, options: Options, ready: Callable[[ControllerServ
     try:
         with rare_collections():
             asyncio.run(_serve(config, options, ready))
-    except (JournalError, CannotServe, AddressInUse, ValueError) as error:
+    except (JournalError, CannotServe, NoSuchStore, AddressInUse, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         conflict = isinstance(error, JournalError | AddressInUse)
         return ExitStatus.CONFLICT if conflict else ExitStatus.BAD_INPUT

@@ -11,6 +11,7 @@ from google.protobuf.message import DecodeError
 
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
 from iris.cluster.controller.handlers import Refused
+from iris.cluster.controller.objects import StoreUnavailable
 from iris.cluster.controller.standard import Health, OnlyKnownCallers, token_of
 from iris.config import Tls
 from iris.rpc.codec import Malformed
@@ -153,6 +154,8 @@ async def _abort(method: Method[Any, Any], error: Exception, context: _Context) 
             await context.abort(error.code, str(error))
         case Malformed():
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        case StoreUnavailable():
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
         case NotSignedIn():
             await context.abort(grpc.StatusCode.UNAUTHENTICATED, str(error))
         case NotPermitted():

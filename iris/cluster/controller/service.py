@@ -1,8 +1,10 @@
 """One controller, wired: folder, machine, provider, workers, server; begun, served, and ended in order."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -12,12 +14,14 @@ from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.janitor import sweep, sweep_daily
 from iris.cluster.controller.links import Links
+from iris.cluster.controller.mirror import Mirror
+from iris.cluster.controller.objects import ObjectFolder, StoreUnavailable
 from iris.cluster.controller.recovery import begin, open_folder
 from iris.cluster.controller.server import Server
 from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
-from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers
-from iris.config import ClusterConfig
+from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers, attempt_is_over
+from iris.config import ClusterConfig, Storage
 from iris.core.events import Event
 from iris.core.ids import GroupName, WorkerId
 from iris.core.spec import GroupSpec
@@ -25,6 +29,10 @@ from iris.ports import Clock, VmManager
 
 LOOPBACK: Final = "127.0.0.1"
 _STOP_GRACE_S: Final = 1.0
+_STORE_S: Final = 60.0
+"""For the object store to answer at the start."""
+
+_log = logging.getLogger(__name__)
 
 
 class CannotServe(Exception):
@@ -81,6 +89,7 @@ class ControllerService:
             JournalError: another controller works on it, or its journal cannot be read.
             OSError: it cannot be written.
             ValueError: a configured secret is missing.
+            NoSuchStore: the library for an object store is missing.
         """
         self._config = config
         self._options = options
@@ -88,10 +97,7 @@ class ControllerService:
         self._root = options.root.absolute()
         self._recovered = open_folder(self._root)
         self.door = Doorkeeper(config.auth, signing_key(self._root))
-        storage = config.storage
-        self._store = Store(
-            self._root, bundles=_folder(storage.bundles), logs=_folder(storage.logs)
-        )
+        self._store, self._mirror = _storage(config.storage, self._root)
         self._clock = self._recovered.clock
         self._loop = TurnLoop(self._recovered.controller, self._recovered.journal, self._clock)
         self.port = options.port
@@ -118,12 +124,14 @@ class ControllerService:
         Raises:
             AddressInUse: the port is taken.
             OSError: a turn could not be made durable.
+            CannotServe: a new cluster's object store does not let us write.
         """
         loop, state = self._loop, self._recovered.controller.state
+        await self._reach_store()
         effects = begin(self._recovered, self._config.spec)
         sweep(self._store, state)
         links = Links(self._clock, loop.deliver)
-        hands = Hands(links, self._store, loop.deliver)
+        hands = Hands(links, self._mirror.forget, loop.deliver)
         server = self._server(links, hands)
         host = LOOPBACK if self.door.is_open else "0.0.0.0"
         self.port = await server.listen(host, self._options.port, self._config.controller.tls)
@@ -137,6 +145,7 @@ class ControllerService:
             asyncio.create_task(sweep_daily(self._store, state)),
             asyncio.create_task(links.watch(lambda: state.workers)),
             asyncio.create_task(provider.watch()),
+            asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
             asyncio.create_task(self._until_closed()),
         ]
         try:
@@ -150,6 +159,17 @@ class ControllerService:
             if self._options.end_workers:
                 await provider.end_all()
             await self._end(turning, others)
+
+    async def _reach_store(self) -> None:
+        """Reach the object store if there is one. Only a new cluster does not begin without it."""
+        try:
+            async with asyncio.timeout(_STORE_S):
+                await self._mirror.learn(self._recovered.controller.state)
+        except (StoreUnavailable, TimeoutError) as error:
+            said = str(error) or f"storage: the object store gave no answer in {_STORE_S:g} s"
+            if self._recovered.journal.turns == 0:
+                raise CannotServe(said) from error
+            _log.error("%s; jobs that run go on", said)
 
     async def _end(self, turning: "asyncio.Task[None]", others: "list[asyncio.Task[None]]") -> None:
         """Close the loop, which leaves a snapshot, and give the folder back."""
@@ -177,18 +197,27 @@ class ControllerService:
     def _server(self, links: Links, hands: Hands) -> Server:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
-        handlers = Handlers(loop, store, recovery)
+        handlers = Handlers(loop, store, self._mirror, recovery)
         services = {
             "ControllerService": handlers,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door),
-            "LogService": LogHandlers(handlers, store, Followers(loop)),
+            "LogService": LogHandlers(handlers, store, self._mirror, Followers(loop)),
         }
         return Server(services, self.door)
 
 
-def _folder(text: str | None) -> Path | None:
-    if text is None:
-        return None
-    if "://" in text:
-        raise CannotServe(f"storage: {text!r} is a URL, and this version keeps things in folders")
-    return Path(text)
+def _storage(storage: Storage, root: Path) -> tuple[Store, Mirror]:
+    """The working folder, and what stands behind it: a folder is used itself, a URL is mirrored."""
+    named = {"bundles": storage.bundles, "logs": storage.logs}
+    folders: dict[str, Path] = {}
+    objects: dict[str, ObjectFolder] = {}
+    for key, text in named.items():
+        if text is None:
+            continue
+        scheme, separator, rest = text.partition("://")
+        if not separator or scheme == "file":
+            folders[key] = Path(rest if separator else text)
+        else:
+            objects[key] = ObjectFolder(text, f"storage.{key}")
+    store = Store(root, bundles=folders.get("bundles"), logs=folders.get("logs"))
+    return store, Mirror(store, objects.get("bundles"), objects.get("logs"))

@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -53,12 +53,17 @@ class Incoming:
         self._digest.update(content)
         self._file.write(content)
 
+    def settle(self) -> tuple[Path, str]:
+        """Where all of it is, durably, and its digest; no more is taken."""
+        if not self._file.closed:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        return self._path, self._digest.hexdigest()
+
     def keep(self, place: Path | None = None) -> str:
         """Give it its name, below its own folder its digest, and return the digest."""
-        digest = self._digest.hexdigest()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        _, digest = self.settle()
         target = place if place is not None else self._path.parent / digest
         target.parent.mkdir(parents=True, exist_ok=True)
         self._path.replace(target)
@@ -105,7 +110,7 @@ class Store:
         """Keep a small blob, and return its digest."""
         digest = hashlib.sha256(content).hexdigest()
         if not self.want_blob(digest):
-            incoming = Incoming(self.blobs, MAX_BLOB_BYTES)
+            incoming = self.receive_blob()
             incoming.write(content)
             incoming.keep()
         return digest
@@ -118,7 +123,7 @@ class Store:
 
     def result(self, task: TaskId, attempt: int) -> Path:
         """Where the result of an attempt is, or would be."""
-        return self.results / _place(task) / f"{attempt}.pickle"
+        return self.results / place_of(task) / f"{attempt}.pickle"
 
     def receive_result(self) -> Incoming:
         """A result to be filled, and kept under its attempt's place."""
@@ -128,7 +133,7 @@ class Store:
 
     def log(self, task: TaskId, attempt: int) -> Path:
         """Where the log of an attempt is, or would be."""
-        return self.logs / _place(task) / f"{attempt}.log"
+        return self.logs / place_of(task) / f"{attempt}.log"
 
     def log_size(self, task: TaskId, attempt: int) -> int:
         """How many bytes of it there are."""
@@ -158,7 +163,7 @@ class Store:
     def forget(self, job: JobId) -> None:
         """Remove logs and results of a job that is forgotten; those of jobs below it stay."""
         for root in (self.logs, self.results):
-            _remove_tree(root / _job_folder(job))
+            _remove_tree(root / job_folder(job))
 
     def jobs(self) -> set[JobId]:
         """Every job that something is kept of."""
@@ -166,8 +171,7 @@ class Store:
         for root in (self.logs, self.results):
             for folder, below, _ in os.walk(root):
                 if any(not name.startswith("+") for name in below):
-                    parts = Path(folder).relative_to(root).parts
-                    found.add(JobId("".join(f"/{part.removeprefix('+')}" for part in parts)))
+                    found.add(job_of_folder(Path(folder).relative_to(root).parts))
         return found
 
     def drop_blobs(self, used: Container[str], unused_since: float) -> int:
@@ -180,14 +184,20 @@ class Store:
         return count
 
 
-def _job_folder(job: JobId) -> str:
+def job_of_folder(parts: Iterable[str]) -> JobId:
+    """The job whose folder this is; the inverse of `job_folder`."""
+    return JobId("".join(f"/{part.removeprefix('+')}" for part in parts))
+
+
+def job_folder(job: JobId) -> str:
     """The folder of a job, relative: its path with the slashes kept and nothing else of meaning."""
     return "/".join(f"+{part}" for part in job.strip("/").split("/"))
 
 
-def _place(task: TaskId) -> str:
+def place_of(task: TaskId) -> str:
+    """The folder of a task, relative."""
     job, index = split_task_id(task)
-    return f"{_job_folder(job)}/{index}"
+    return f"{job_folder(job)}/{index}"
 
 
 def read_pieces(path: Path, offset: int, end: int | None = None) -> Iterator[tuple[int, bytes]]:

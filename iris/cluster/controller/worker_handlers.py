@@ -13,6 +13,7 @@ from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers, Refused, unknown
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.links import Links
+from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.store import Store, TooLarge, read_pieces, tail_of
 from iris.cluster.controller.turns import TurnLoop
 from iris.core.desired import DesiredSet, WantedAttempt, desired_set, is_known, is_news
@@ -190,13 +191,24 @@ def _mark(desired: DesiredSet) -> int:
     return zlib.crc32(repr(desired).encode()) | 1 << 33
 
 
+def attempt_is_over(state: ClusterState, name: TaskId, attempt: int) -> bool:
+    """Whether no more output can come of an attempt; true of one that nobody knows."""
+    task = state.tasks.get(name)
+    if task is None or attempt >= len(task.attempts):
+        return True
+    return task.attempts[attempt].ended_at is not None
+
+
 class LogHandlers:
     """The calls of `LogService`."""
 
-    def __init__(self, handlers: Handlers, store: Store, followers: Followers) -> None:
+    def __init__(
+        self, handlers: Handlers, store: Store, mirror: Mirror, followers: Followers
+    ) -> None:
         """Logs of jobs that `handlers` knows."""
         self._handlers = handlers
         self._store = store
+        self._mirror = mirror
         self._followers = followers
 
     async def append_log(
@@ -228,6 +240,7 @@ class LogHandlers:
         number, _ = self._standing(name, attempt, caller)
         if attempt is None and request.HasField("from_attempt"):
             number, _ = self._standing(name, request.from_attempt, caller)
+        await self._bring(name, number)
         offset = codec.offset_from_wire(request.offset)
         if request.tail_bytes:
             tail = codec.offset_from_wire(request.tail_bytes)
@@ -245,12 +258,18 @@ class LogHandlers:
                     await asyncio.sleep(0)
             if number < last and attempt is None:
                 number, offset = number + 1, 0  # Its task was tried again: go on with that.
+                await self._bring(name, number)
                 continue
             if over or not request.follow:
                 break
             standing = partial(self._standing, name, attempt, caller)
             await self._followers.wait(name, standing, (last, over))
         yield pb.LogChunk(attempt=number, offset=offset, end=True)
+
+    async def _bring(self, name: TaskId, attempt: int) -> None:
+        """Have an attempt's log here. While the attempt goes on, it is nowhere else."""
+        if attempt_is_over(self._handlers.state, name, attempt):
+            await self._mirror.bring_log(name, attempt)
 
     def _standing(self, name: TaskId, attempt: int | None, caller: Caller) -> tuple[int, bool]:
         """The attempt that is meant, and whether nothing more will come of it."""
