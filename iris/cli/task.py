@@ -66,3 +66,50 @@ def logs(
     for piece in task.stream_logs(attempt=attempt, follow=follow, tail_lines=tail or 0):
         out.write(piece.content)
         out.flush()
+
+
+@task.command(
+    "exec",
+    context_settings={"allow_interspersed_args": False},
+    epilog="\b\nExamples:\n  iris task exec /alice/train:0\n"
+    "  iris task exec /alice/train:0 -- nvidia-smi\n"
+    "  tar c data | iris task exec /alice/train:0 -- tar x\n",
+)
+@controller_options
+@click.option(
+    "--tty/--no-tty",
+    "terminal",
+    default=None,
+    help="Whether it has a terminal; if not said, as here.",
+)
+@click.option("-n", "--no-stdin", is_flag=True, help="Give it no input.")
+@click.argument("id", metavar="TASK")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def exec_(
+    id: str,
+    command: tuple[str, ...],
+    controller_url: str | None,
+    config: Path | None,
+    terminal: bool | None,
+    no_stdin: bool,
+) -> int:
+    """Run a command where a task runs: a shell, if none is given. Ends with the command's exit status.
+
+    The command has the task's environment, folder, user and, in a container, limits. It ends when the
+    task does, and when the connection to it is cut.
+    """
+    from iris.client.execs import is_terminal, run_in_task
+
+    here = is_terminal()
+    if terminal and not here:
+        raise click.UsageError("--tty needs a terminal here, too: run it in one, or use --no-tty")
+    with_terminal = here and not no_stdin if terminal is None else terminal
+    return run_in_task(
+        client(controller_url, config).channel,
+        id,
+        command[1:] if command[:1] == ("--",) else command,
+        out=sys.stdout.buffer,
+        err=sys.stderr.buffer,
+        input=None if no_stdin else sys.stdin.fileno(),
+        terminal=with_terminal,
+    )

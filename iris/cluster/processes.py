@@ -4,13 +4,18 @@ An attempt's process leads a group of its own, and writes its id into the attemp
 used again by the system, so that an id alone proves nothing: the process must also name the folder.
 """
 
+import asyncio
 import os
 import signal
+import subprocess
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 PID_FILE: Final = "pid"
+_LOOK_EVERY_S: Final = 0.1
+_ROUNDS: Final = 50
+"""Of killing what is found: a process that starts others is found again, and a killed one may take a moment."""
 
 
 def is_running(pid: int, *, mark: str) -> bool:
@@ -35,6 +40,17 @@ def leader(folder: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return pid if is_running(pid, mark=str(folder)) else None
+
+
+def variables_of(pid: int) -> dict[str, str]:
+    """The environment that a process was started with.
+
+    Raises:
+        OSError: it is gone, or somebody else's.
+    """
+    lines = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    pairs = [os.fsdecode(line).partition("=") for line in lines if b"=" in line]
+    return {name: value for name, _, value in pairs}
 
 
 def group_members(pid: int, folder: Path) -> list[int]:
@@ -86,3 +102,37 @@ def _minds_sigterm(pid: int) -> bool:
 def end_group(folder: Path) -> None:
     """Kill all processes of an attempt."""
     signal_group(folder, signal.SIGKILL)
+
+
+def kill_marked(mark: str) -> None:
+    """Kill all processes that have `mark` as the value of a variable, and what these start meanwhile."""
+    for _ in range(_ROUNDS):
+        found = [
+            int(entry.name)
+            for entry in Path("/proc").iterdir()
+            if entry.name.isdecimal() and is_running(int(entry.name), mark=mark)
+        ]
+        if not found:
+            return
+        for pid in found:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+
+async def ended(child: subprocess.Popen[bytes]) -> None:
+    """Until a child has ended: told by the system, without a thread and without looking again and again."""
+    loop = asyncio.get_running_loop()
+    done = asyncio.Event()
+    try:
+        descriptor = os.pidfd_open(child.pid)
+    except OSError:  # Too many open files: look now and then.
+        while child.poll() is None:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        return
+    loop.add_reader(descriptor, done.set)
+    try:
+        await done.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    child.wait()

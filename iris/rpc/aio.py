@@ -1,8 +1,10 @@
 """The client's end of the wire inside an event loop: what the worker uses."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar, cast
 
 import grpc
 import grpc.aio
@@ -10,7 +12,7 @@ from google.protobuf.message import Message
 
 from iris.rpc.addresses import Address
 from iris.rpc.channel import OPTIONS
-from iris.rpc.errors import remote_error
+from iris.rpc.errors import RemoteError, remote_error
 from iris.rpc.methods import Method
 
 _Q = TypeVar("_Q", bound=Message)
@@ -85,3 +87,63 @@ class AioChannel:
                 yield answer
         except grpc.RpcError as error:
             raise remote_error(error, self.address.url) from error
+
+    def converse(self, method: Method[_Q, _A]) -> "Conversation[_Q, _A]":
+        """Begin a call in which both sides send as they like."""
+        stub = self._channel.stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.answer.FromString,
+        )
+        call = stub(timeout=method.deadline_s, metadata=self._metadata)
+        return Conversation(cast("grpc.aio.StreamStreamCall[_Q, _A]", call), self.address.url)
+
+
+class Conversation(Generic[_Q, _A]):
+    """A call under way, in which both sides send."""
+
+    def __init__(self, call: "grpc.aio.StreamStreamCall[_Q, _A]", url: str) -> None:
+        self._call = call
+        self._url = url
+        self.ended = asyncio.Event()
+        """Set when the call is over, whoever ended it."""
+        call.add_done_callback(lambda _call: self.ended.set())
+        self._sending = asyncio.Lock()
+
+    async def send(self, message: _Q) -> None:
+        """Send one message, when the other side has room for it.
+
+        Raises:
+            RemoteError: the call is over.
+        """
+        try:
+            async with self._sending:
+                await self._call.write(message)
+        except (grpc.RpcError, asyncio.InvalidStateError) as error:
+            raise await self._failure() from error
+
+    async def receive(self) -> _A | None:
+        """The next message of the other side; nothing when it has sent its last.
+
+        Raises:
+            RemoteError: it was refused, or broke off.
+        """
+        try:
+            message = await self._call.read()
+        except grpc.RpcError as error:
+            raise remote_error(error, self._url) from error
+        return None if message is grpc.aio.EOF else cast("_A", message)
+
+    async def finish(self) -> None:
+        """Send no more."""
+        with suppress(grpc.RpcError, asyncio.InvalidStateError):
+            async with self._sending:
+                await self._call.done_writing()
+
+    def cancel(self) -> None:
+        """End the call."""
+        self._call.cancel()
+
+    async def _failure(self) -> RemoteError:
+        code, details = await self._call.code(), await self._call.details()
+        return RemoteError(code, f"{self._url}: {details}")

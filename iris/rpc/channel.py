@@ -185,5 +185,24 @@ class Channel:
         finally:
             call.cancel()
 
+    def converse(self, method: Method[_Q, _A], requests: Iterator[_Q]) -> Iterator[_A]:
+        """What the other side sends, while `requests` are sent as they come, by a thread of the call's own.
+
+        Raises:
+            RemoteError: it was refused, or broke off.
+        """
+        stub = self._channel.stream_stream(
+            method.path,
+            request_serializer=method.request.SerializeToString,
+            response_deserializer=method.answer.FromString,
+        )
+        call = stub(requests, timeout=method.deadline_s, metadata=self._metadata)
+        try:
+            yield from call
+        except grpc.RpcError as error:
+            raise self._failure(error) from error
+        finally:
+            call.cancel()
+
 
 __all__ = ["OPTIONS", "Channel", "RemoteError"]

@@ -522,16 +522,18 @@ class Wanted(_message.Message):
     def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., rank: _Optional[int] = ..., stop: bool = ..., grace_ms: _Optional[int] = ..., spec: _Optional[_Union[JobSpec, _Mapping]] = ..., launch: _Optional[bytes] = ..., token: _Optional[str] = ..., coordinator: _Optional[str] = ..., hosts: _Optional[_Iterable[str]] = ..., seen: bool = ...) -> None: ...
 
 class ReconcileResponse(_message.Message):
-    __slots__ = ("version", "attempts", "unknown", "token")
+    __slots__ = ("version", "attempts", "unknown", "token", "execs")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
+    EXECS_FIELD_NUMBER: _ClassVar[int]
     version: int
     attempts: _containers.RepeatedCompositeFieldContainer[Wanted]
     unknown: bool
     token: int
-    def __init__(self, version: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., unknown: bool = ..., token: _Optional[int] = ...) -> None: ...
+    execs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, version: _Optional[int] = ..., attempts: _Optional[_Iterable[_Union[Wanted, _Mapping]]] = ..., unknown: bool = ..., token: _Optional[int] = ..., execs: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PutResultRequest(_message.Message):
     __slots__ = ("task", "attempt", "content")
@@ -596,3 +598,53 @@ class LogChunk(_message.Message):
     content: bytes
     end: bool
     def __init__(self, attempt: _Optional[int] = ..., offset: _Optional[int] = ..., content: _Optional[bytes] = ..., end: bool = ...) -> None: ...
+
+class Terminal(_message.Message):
+    __slots__ = ("rows", "columns")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    columns: int
+    def __init__(self, rows: _Optional[int] = ..., columns: _Optional[int] = ...) -> None: ...
+
+class ExecStart(_message.Message):
+    __slots__ = ("task", "command", "tty", "term", "attempt")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    COMMAND_FIELD_NUMBER: _ClassVar[int]
+    TTY_FIELD_NUMBER: _ClassVar[int]
+    TERM_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    command: _containers.RepeatedScalarFieldContainer[str]
+    tty: bool
+    term: str
+    attempt: int
+    def __init__(self, task: _Optional[str] = ..., command: _Optional[_Iterable[str]] = ..., tty: bool = ..., term: _Optional[str] = ..., attempt: _Optional[int] = ...) -> None: ...
+
+class ExecInput(_message.Message):
+    __slots__ = ("start", "content", "end", "terminal")
+    START_FIELD_NUMBER: _ClassVar[int]
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    END_FIELD_NUMBER: _ClassVar[int]
+    TERMINAL_FIELD_NUMBER: _ClassVar[int]
+    start: ExecStart
+    content: bytes
+    end: bool
+    terminal: Terminal
+    def __init__(self, start: _Optional[_Union[ExecStart, _Mapping]] = ..., content: _Optional[bytes] = ..., end: bool = ..., terminal: _Optional[_Union[Terminal, _Mapping]] = ...) -> None: ...
+
+class ExecOutput(_message.Message):
+    __slots__ = ("id", "out", "err", "exit", "trouble", "accepted")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    OUT_FIELD_NUMBER: _ClassVar[int]
+    ERR_FIELD_NUMBER: _ClassVar[int]
+    EXIT_FIELD_NUMBER: _ClassVar[int]
+    TROUBLE_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTED_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    out: bytes
+    err: bytes
+    exit: int
+    trouble: str
+    accepted: int
+    def __init__(self, id: _Optional[str] = ..., out: _Optional[bytes] = ..., err: _Optional[bytes] = ..., exit: _Optional[int] = ..., trouble: _Optional[str] = ..., accepted: _Optional[int] = ...) -> None: ...

@@ -17,6 +17,8 @@ _A = TypeVar("_A", bound=Message)
 
 CHUNK_BYTES: Final = 1 << 20
 """Of streamed content, in one message."""
+EXEC_WINDOW_BYTES: Final = 1 << 20
+"""Of a command's input, that may be under way before the command has taken it."""
 MAX_MESSAGE_BYTES: Final = 16 << 20
 LONG_POLL_MS: Final = 10_000
 """The longest that an answer is put off, waiting for something to happen."""
@@ -32,11 +34,12 @@ class Kind(Enum):
 
 
 class Stream(Enum):
-    """Which side sends more than one message."""
+    """Which sides send more than one message."""
 
     NONE = "none"
     REQUEST = "request"
     ANSWER = "answer"
+    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +63,17 @@ class Method(Generic[_Q, _A]):
 
 
 _PEOPLE: Final = frozenset({Kind.USER, Kind.ADMIN, Kind.TASK})
+_USERS: Final = frozenset({Kind.USER, Kind.ADMIN})
 _ADMINS: Final = frozenset({Kind.ADMIN})
 _WORKERS: Final = frozenset({Kind.WORKER})
 _ALL: Final = frozenset(Kind)
 _C: Final = "ControllerService"
 _W: Final = "WorkerService"
 _L: Final = "LogService"
+_E: Final = "ExecService"
 _POLL_S: Final = 25.0
+_EXEC_S: Final = 86_400.0
+"""A shell in a task may stay open for a day."""
 
 # A submission and the operator's requests carry an id, so that the same twice is the same once.
 SUBMIT_JOB: Final = Method(_C, "SubmitJob", pb.SubmitJobRequest, pb.SubmitJobResponse, _PEOPLE, 30)
@@ -110,6 +117,27 @@ PUT_RESULT: Final = Method(
 APPEND_LOG: Final = Method(_L, "AppendLog", pb.AppendLogRequest, pb.AppendLogResponse, _WORKERS)
 READ_LOG: Final = Method(
     _L, "ReadLog", pb.ReadLogRequest, pb.LogChunk, _PEOPLE, 30, stream=Stream.ANSWER
+)
+
+EXEC_TASK: Final = Method(
+    _E,
+    "ExecTask",
+    pb.ExecInput,
+    pb.ExecOutput,
+    _USERS,
+    _EXEC_S,
+    repeatable=False,
+    stream=Stream.BOTH,
+)
+SERVE_EXEC: Final = Method(
+    _E,
+    "ServeExec",
+    pb.ExecOutput,
+    pb.ExecInput,
+    _WORKERS,
+    _EXEC_S,
+    repeatable=False,
+    stream=Stream.BOTH,
 )
 
 METHODS: Final[tuple[Method[Message, Message], ...]] = tuple(

@@ -41,15 +41,16 @@ PEOPLE = {
     "SubmitJob", "GetJob", "ListJobs", "StopJob", "ExplainJob", "GetResult", "ListWorkers", "ListSlices",
     "GetStatus", "HasBlob", "PutBlob", "GetBlob", "ReadLog",
 }  # fmt: skip
+OWNER = {"ExecTask"}
 OPERATOR = {"DrainWorker", "TerminateSlice", "CreateSlice"}
-WORKER = {"GetStatus", "GetBlob", "Register", "Reconcile", "PutResult", "AppendLog"}
+WORKER = {"GetStatus", "GetBlob", "Register", "Reconcile", "PutResult", "AppendLog", "ServeExec"}
 ALLOWED: Final = {
     "none": set[str](),
     "wrong": set[str](),
     "forged": set[str](),
-    "user": PEOPLE,
+    "user": PEOPLE | OWNER,
     "task": PEOPLE,
-    "admin": PEOPLE | OPERATOR,
+    "admin": PEOPLE | OWNER | OPERATOR,
     "worker": WORKER,
     "shared worker": WORKER,
 }
@@ -111,7 +112,7 @@ class Bearing:
 
 
 def test_every_call_is_in_the_table() -> None:
-    assert {method.name for method in METHODS} == PEOPLE | OPERATOR | WORKER
+    assert {method.name for method in METHODS} == PEOPLE | OWNER | OPERATOR | WORKER
 
 
 @pytest.mark.parametrize("who", ALLOWED)

@@ -63,6 +63,9 @@ def send(channel: Any, method: Method[Any, Any], content: bytes) -> grpc.RpcErro
     try:
         if method.stream is Stream.REQUEST:
             channel.stream_unary(method.path)(iter([content]), timeout=20)
+        elif method.stream is Stream.BOTH:
+            for _ in channel.stream_stream(method.path)(iter([content]), timeout=20):
+                pass
         elif method.stream is Stream.ANSWER:
             for _ in channel.unary_stream(method.path)(content, timeout=20):
                 pass

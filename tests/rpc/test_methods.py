@@ -25,8 +25,8 @@ def test_the_table_names_every_call_of_the_protocol_and_no_other() -> None:
         (method.service, method.name): (
             method.request.DESCRIPTOR.name,
             method.answer.DESCRIPTOR.name,
-            method.stream is Stream.REQUEST,
-            method.stream is Stream.ANSWER,
+            method.stream in (Stream.REQUEST, Stream.BOTH),
+            method.stream in (Stream.ANSWER, Stream.BOTH),
         )
         for method in METHODS
     }
@@ -41,7 +41,7 @@ def test_every_call_has_a_deadline_and_somebody_who_may_make_it() -> None:
 
 def test_what_only_workers_do_no_task_and_no_user_may() -> None:
     for method in METHODS:
-        if method.service == "WorkerService" or method.name == "AppendLog":
+        if method.service == "WorkerService" or method.name in ("AppendLog", "ServeExec"):
             assert method.kinds == {Kind.WORKER}
 
 

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, Final, TypeAlias
 
 import grpc
@@ -20,7 +21,7 @@ from iris.rpc.methods import MAX_MESSAGE_BYTES, METHODS, Kind, Method, Stream
 _log = logging.getLogger(__name__)
 
 Handler: TypeAlias = Callable[[Any, Caller], Awaitable[Any]]
-StreamHandler: TypeAlias = Callable[[Any, Caller], AsyncIterator[Any]]
+StreamHandler: TypeAlias = Callable[[Any, Caller], AsyncGenerator[Any, None]]
 _Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 OPTIONS: Final = (
@@ -93,6 +94,8 @@ class Server:
     def _handler(self, method: Method[Any, Any], handle: Any) -> "grpc.RpcMethodHandler[Any, Any]":
         # Requests are parsed by the call itself: gRPC would log a traceback for bytes that are none.
         words = {"response_serializer": method.answer.SerializeToString}
+        if method.stream is Stream.BOTH:
+            return grpc.stream_stream_rpc_method_handler(self._streaming(method, handle), **words)
         if method.stream is Stream.ANSWER:
             return grpc.unary_stream_rpc_method_handler(self._streaming(method, handle), **words)
         if method.stream is Stream.REQUEST:
@@ -113,11 +116,15 @@ class Server:
         return call
 
     def _streaming(self, method: Method[Any, Any], handle: StreamHandler) -> Any:
-        async def call(raw: bytes, context: _Context) -> AsyncIterator[Any]:
+        several = method.stream is Stream.BOTH
+
+        async def call(raw: Any, context: _Context) -> AsyncIterator[Any]:
             try:
                 caller = self._caller(method, context)
-                async for answer in handle(_parsed(method, raw), caller):
-                    yield answer
+                request = _parsed_all(method, raw) if several else _parsed(method, raw)
+                async with aclosing(handle(request, caller)) as answers:
+                    async for answer in answers:
+                        yield answer
             except Exception as error:  # noqa: BLE001
                 await _abort(method, error, context)
 

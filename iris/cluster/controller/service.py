@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
+from iris.cluster.controller.execs import ExecHandlers, Execs
 from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
@@ -198,9 +199,11 @@ class ControllerService:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
         handlers = Handlers(loop, store, self._mirror, recovery)
+        execs = Execs(links.wake)
         services = {
             "ControllerService": handlers,
-            "WorkerService": WorkerHandlers(loop, store, links, hands, self.door),
+            "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
+            "ExecService": ExecHandlers(handlers, execs),
             "LogService": LogHandlers(handlers, store, self._mirror, Followers(loop)),
         }
         return Server(services, self.door)

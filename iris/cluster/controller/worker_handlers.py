@@ -9,6 +9,7 @@ from typing import Final
 import grpc
 
 from iris.cluster.controller.auth import Caller, Doorkeeper
+from iris.cluster.controller.execs import Execs
 from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers, Refused, unknown
 from iris.cluster.controller.hands import Hands
@@ -34,14 +35,21 @@ _COORDINATOR_PORTS: Final = 10_000
 class WorkerHandlers:
     """The calls of `WorkerService`."""
 
-    def __init__(
-        self, loop: TurnLoop, store: Store, links: Links, hands: Hands, door: Doorkeeper
+    def __init__(  # noqa: PLR0913, PLR0917
+        self,
+        loop: TurnLoop,
+        store: Store,
+        links: Links,
+        hands: Hands,
+        door: Doorkeeper,
+        execs: Execs,
     ) -> None:
         self._loop = loop
         self._store = store
         self._links = links
         self._hands = hands
         self._door = door
+        self._execs = execs
         self._parts: dict[int, tuple[pb.JobSpec, bytes, str]] = {}
 
     @property
@@ -83,7 +91,7 @@ class WorkerHandlers:
             )
             await self._turned(event)
         answer = self._answer(name, incarnation)
-        if answer.token == request.known:
+        if answer.token == request.known and not answer.execs:
             # An agent that hears nothing for its orphan timeout stops its tasks.
             span = min(LONG_POLL_MS, self._state.spec.timeouts.orphan_timeout // 3)
             await self._links.wait(name, incarnation, span / 1_000)
@@ -107,6 +115,7 @@ class WorkerHandlers:
             version=desired.version, attempts=[self._wanted(row, want) for want in desired.attempts]
         )
         answer.token = _mark(desired)
+        answer.execs.extend(self._execs.offer(name))
         return answer
 
     def _wanted(self, row: Worker, want: WantedAttempt) -> pb.Wanted:

@@ -68,7 +68,8 @@ class Attempts:
         self._tasks: dict[Path, asyncio.Task[None]] = {}
         self._setting_up: dict[Path, asyncio.Task[None]] = {}
 
-    def _folder(self, task: TaskId, attempt: int) -> Path:
+    def folder(self, task: TaskId, attempt: int) -> Path:
+        """Where an attempt's things are, or would be."""
         digest = hashlib.sha256(attempt_name(task, attempt).encode()).hexdigest()
         return self._root / digest[:20]
 
@@ -97,7 +98,7 @@ class Attempts:
     def launch(self, wanted: pb.Wanted, host: Host) -> None:
         """Set an attempt up and run it."""
         task, attempt = TaskId(wanted.task), wanted.attempt
-        folder = self._folder(task, attempt)
+        folder = self.folder(task, attempt)
         if folder in self._tasks:
             return
         setup = asyncio.ensure_future(self._set_up(folder, wanted, host))
@@ -106,7 +107,7 @@ class Attempts:
 
     def terminate(self, task: TaskId, attempt: int) -> None:
         """Ask an attempt to end, or give up setting it up."""
-        folder = self._folder(task, attempt)
+        folder = self.folder(task, attempt)
         setup = self._setting_up.get(folder)
         if setup is not None and not setup.done():
             setup.cancel()
@@ -115,7 +116,7 @@ class Attempts:
 
     def kill(self, task: TaskId, attempt: int) -> None:
         """End an attempt now."""
-        folder = self._folder(task, attempt)
+        folder = self.folder(task, attempt)
         setup = self._setting_up.get(folder)
         if setup is not None:
             setup.cancel()
@@ -123,7 +124,7 @@ class Attempts:
 
     def discard(self, task: TaskId, attempt: int) -> None:
         """Remove what is left of an attempt."""
-        folder = self._folder(task, attempt)
+        folder = self.folder(task, attempt)
         work = self._tasks.pop(folder, None)
         if work is not None:
             work.cancel()

@@ -23,6 +23,7 @@ from iris.cluster.engine import (
     remove_containers,
     words,
 )
+from iris.cluster.worker.container_session import ContainerSession
 from iris.cluster.worker.container_watch import ContainerWatch
 from iris.cluster.worker.containers import (
     GPUS_LABEL,
@@ -37,6 +38,7 @@ from iris.cluster.worker.containers import (
 )
 from iris.cluster.worker.plan import RESULT_FILE, Layout, Plan, process_layout
 from iris.cluster.worker.runtime import EXIT_FILE, LOG_FILE, LaunchError, exit_sentence
+from iris.cluster.worker.sessions import Command
 from iris.core.agent import Ended
 from iris.core.ids import TaskId
 from iris.core.retry import EndCause
@@ -213,6 +215,10 @@ class DockerRuntime:
             else:
                 return
             await asyncio.sleep(_ENGINE_AWAY_S)
+
+    async def begin(self, folder: Path, command: Command) -> ContainerSession:
+        """A command inside the attempt's container."""
+        return await ContainerSession.begin(self.client, container_name(folder), command)
 
     async def _remove(self, folder: Path) -> None:
         """Until it is gone: before that, what it held is not free."""

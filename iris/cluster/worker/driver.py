@@ -6,6 +6,7 @@ import time
 from typing import Final, assert_never
 
 from iris.cluster.worker.attempts import Attempts
+from iris.cluster.worker.execs import Execs
 from iris.cluster.worker.plan import Host
 from iris.core.agent import (
     Agent,
@@ -48,6 +49,7 @@ class Driver:
         self._channel = channel
         self._agent = Agent(now=_now(), orphan_timeout=Millis(600_000))
         self._attempts: Attempts | None = None
+        self._execs: Execs | None = None
         self._host = Host("", registration.address, channel.address.url)
         self._inbox: list[Fact] = []
         self._wake = asyncio.Event()
@@ -56,13 +58,14 @@ class Driver:
         self._known = 0
         self._wanted: dict[tuple[str, int], pb.Wanted] = {}
 
-    async def attach(self, attempts: Attempts) -> None:
-        """Take up what is there already, and run attempts from now on.
+    async def attach(self, attempts: Attempts, execs: Execs) -> None:
+        """Take up what is there already, and run attempts and commands beside them from now on.
 
         Raises:
             LaunchError: nothing can be run here.
         """
         self._attempts = attempts
+        self._execs = execs
         self._inbox.extend(await attempts.adopt())
         self._step()
 
@@ -185,6 +188,8 @@ class Driver:
         if answer.unknown:
             return False
         self._known = answer.token
+        if self._execs is not None:
+            self._execs.offer(answer.execs)
         self._wanted = {(want.task, want.attempt): want for want in answer.attempts}
         self._inbox.append(Told(_desired(answer)))
         self._step()

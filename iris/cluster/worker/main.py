@@ -16,6 +16,7 @@ from iris.cluster.engine import EngineError
 from iris.cluster.worker.attempts import Attempts
 from iris.cluster.worker.driver import Driver, NotWelcome
 from iris.cluster.worker.environments import Builder, Environments, HostBuilder
+from iris.cluster.worker.execs import Execs
 from iris.cluster.worker.runtime import LaunchError, ProcessRuntime, TaskRuntime
 from iris.core.resources import Resources
 from iris.exit_status import ExitStatus
@@ -78,13 +79,15 @@ async def work(arguments: argparse.Namespace) -> int:
         driver.deliver,
         min_free_disk=parse_size(os.environ.get("IRIS_MIN_FREE_DISK", MIN_FREE_DISK)),
     )
+    execs = Execs(channel, runtime, attempts.folder)
     try:
-        await driver.attach(attempts)
+        await driver.attach(attempts, execs)
         await driver.run(closing)
     except NotWelcome as error:
         _log.error("this worker is refused: %s", error)
         return ExitStatus.CONFLICT
     finally:
+        await execs.close()
         await attempts.close()
         await channel.close()
     return ExitStatus.DONE

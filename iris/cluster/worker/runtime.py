@@ -13,9 +13,19 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final, Protocol
 
-from iris.cluster.processes import PID_FILE, end_group, leader, signal_group, terminate_unheard
+from iris.cluster.processes import (
+    PID_FILE,
+    end_group,
+    ended,
+    kill_marked,
+    leader,
+    signal_group,
+    terminate_unheard,
+    variables_of,
+)
 from iris.cluster.worker.limits import LOOK_EVERY_S, Watched, too_large
-from iris.cluster.worker.plan import Layout, Plan, process_layout
+from iris.cluster.worker.plan import WORK_FOLDER, Layout, Plan, process_layout
+from iris.cluster.worker.sessions import Command, ProcessSession, Session
 from iris.core.agent import Ended
 from iris.core.ids import TaskId
 from iris.core.retry import EndCause
@@ -24,6 +34,7 @@ LOG_FILE: Final = "log"
 EXIT_FILE: Final = "exit"
 _LIMIT_FILE: Final = "memory-limit"
 _OVER_FILE: Final = "over-memory"
+_EXECS_FOLDER: Final = "execs"
 MARK: Final = "IRIS_ATTEMPT_FOLDER"
 """The variable by which a process is known to belong to an attempt, whatever its id."""
 
@@ -84,6 +95,15 @@ class TaskRuntime(Protocol):
         """End an attempt now."""
         ...
 
+    async def begin(self, folder: Path, command: Command) -> Session:
+        """Run a command beside an attempt that runs, in its surroundings.
+
+        Raises:
+            LaunchError: it could not be started, or the attempt has ended.
+            OSError: likewise.
+        """
+        ...
+
 
 class LaunchError(Exception):
     """An attempt could not be started; the host or its supplies are to blame, not the user."""
@@ -104,6 +124,8 @@ class ProcessRuntime:
 
     async def adopt(self, folders: Collection[Path]) -> None:
         """Processes are found again by their folders; those without one were ended with it."""
+        for folder in folders:
+            _end_sessions(folder)
 
     async def run(self, plan: Plan) -> None:
         """Start an attempt."""
@@ -130,13 +152,14 @@ class ProcessRuntime:
         self._watch(folder, child.pid if child is not None else leader(folder))
         try:
             if child is not None:
-                await _ended(child)
+                await ended(child)
                 del self._children[folder]
             else:
                 await self._adopted(folder)
         finally:
             self._watched.pop(folder, None)
         end_group(folder)
+        _end_sessions(folder)
         return _verdict(folder, task, attempt)
 
     def _watch(self, folder: Path, pid: int | None) -> None:
@@ -189,30 +212,29 @@ class ProcessRuntime:
             os.killpg(child.pid, signal.SIGKILL)
         end_group(folder)
 
+    async def begin(self, folder: Path, command: Command) -> ProcessSession:
+        """A process with the variables of the attempt's leader, in the attempt's working folder."""
+        pid = leader(folder)
+        if pid is None:
+            raise LaunchError("the task has ended")
+        variables = variables_of(pid)
+        noted = folder / _EXECS_FOLDER / command.id
+        noted.parent.mkdir(exist_ok=True)
+        noted.touch()  # So that it is found and ended with the attempt, also by a later worker.
+        return await ProcessSession.begin(command, variables, folder / WORK_FOLDER)
+
+
+def _end_sessions(folder: Path) -> None:
+    """End the commands that run beside an attempt."""
+    for noted in sorted(folder.glob(f"{_EXECS_FOLDER}/*")):
+        kill_marked(noted.name)
+        noted.unlink(missing_ok=True)
+
 
 def _terminate_unheard(folder: Path) -> None:
     pid = leader(folder)
     if pid is not None:
         terminate_unheard(pid)
-
-
-async def _ended(child: subprocess.Popen[bytes]) -> None:
-    """Until a child has ended: told by the system, without a thread and without looking again and again."""
-    loop = asyncio.get_running_loop()
-    done = asyncio.Event()
-    try:
-        descriptor = os.pidfd_open(child.pid)
-    except OSError:  # Too many open files: look now and then.
-        while child.poll() is None:
-            await asyncio.sleep(_LOOK_EVERY_S)
-        return
-    loop.add_reader(descriptor, done.set)
-    try:
-        await done.wait()
-    finally:
-        loop.remove_reader(descriptor)
-        os.close(descriptor)
-    child.wait()
 
 
 def _verdict(folder: Path, task: TaskId, attempt: int) -> Ended:
