@@ -16,7 +16,7 @@ from iris.cluster.types import Entrypoint, EnvironmentSpec
 from iris.cluster.worker.environments import Environments, HostBuilder
 from iris.cluster.worker.runtime import LaunchError
 from iris.rpc import iris_pb2 as pb
-from tests.cluster.running import RunningCluster, running
+from tests.cluster.running import RunningCluster, running, until
 
 SAY = "import greeting; print(greeting.WORD)"
 
@@ -124,6 +124,42 @@ def test_what_cannot_be_built_leaves_nothing_and_says_why(tmp_path: Path, wheels
         make(tmp_path, pb.Launch(pip=["no-such-package"]), log)
     assert "No matching distribution found for no-such-package" in log.read_text()
     assert list((tmp_path / "environments").iterdir()) == []
+
+
+def places(root: Path) -> set[str]:
+    return {path.name for path in (root / "environments").iterdir()}
+
+
+def test_i_107_for_its_room_an_environment_goes_when_nothing_uses_it_longest_unused_first(
+    tmp_path: Path, wheels: Path
+) -> None:
+    log = tmp_path / "log"
+    for version in ("2.0", "3.0", "4.0"):
+        wheel(wheels, version)
+    made = [
+        Path(make(tmp_path, pb.Launch(pip=[f"greeting=={version}"]), log)).parents[1]
+        for version in ("1.0", "2.0", "3.0", "4.0")
+    ]
+    for age, place in enumerate(made):
+        os.utime(place / "iris-whole", (1_000 + age, 1_000 + age))
+    make(tmp_path, pb.Launch(pip=["greeting==2.0"]), log)  # Wanted again: now it is the youngest.
+    attempt = tmp_path / "attempts" / "one"
+    attempt.mkdir(parents=True)
+    (attempt / "environment").write_text(made[0].name)
+    shared = Environments(tmp_path, HostBuilder())
+    asyncio.run(shared.make_room(lambda: len(places(tmp_path)) <= 3))
+    assert places(tmp_path) == {made[0].name, made[1].name, made[3].name}
+    asyncio.run(shared.make_room(lambda: False))
+    assert places(tmp_path) == {made[0].name}
+    assert said(str(made[0] / "bin/python")) == "hello"
+
+
+def test_a_removal_that_was_cut_short_is_finished_at_the_next_start(tmp_path: Path) -> None:
+    going = tmp_path / "environments" / ".going-x"
+    going.mkdir(parents=True)
+    (going / "file").touch()
+    Environments(tmp_path, HostBuilder())
+    assert places(tmp_path) == set()
 
 
 PROJECT = """
@@ -269,3 +305,28 @@ def test_a_bundle_that_leaves_its_folder_is_launch_trouble_and_writes_nothing(
         assert ended.details[0].attempts[0].cause == "launch"
     # A walk does not mind that the worker tidies up meanwhile.
     assert not any("escaped" in files for _, _, files in os.walk(tmp_path))
+
+
+@pytest.fixture
+def nearly_full(tmp_path: Path, wheels: Path) -> Iterator[RunningCluster]:
+    """Its worker takes half of what is free for the least that must be."""
+    assert wheels.is_dir()
+    half = shutil.disk_usage(tmp_path).free >> 21
+    yield from running(tmp_path, variables={"IRIS_MIN_FREE_DISK": f"{half}MiB"})
+
+
+def test_a_host_that_gets_full_gives_up_what_nothing_uses_before_it_refuses_work(
+    nearly_full: RunningCluster,
+) -> None:
+    with nearly_full.client() as client:
+        environment = EnvironmentSpec(pip_packages=["greeting"])
+        command = Entrypoint.from_command("python", "-c", SAY + "; import time; time.sleep(3)")
+        job = client.submit(command, "greets", environment=environment)
+        until(lambda: job.tasks()[0].logs().endswith("hello\n"))
+        (made,) = nearly_full.root.glob("vms/*/*/environments/*")
+        client.submit(Entrypoint.from_command("true"), "beside").wait(60)
+        assert made.exists()  # It is in use.
+        assert job.wait(60).state == "succeeded"
+        until(lambda: not list(nearly_full.root.glob("vms/*/*/attempts/*")))
+        client.submit(Entrypoint.from_command("true"), "after").wait(60)
+        assert not made.exists()

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from iris.cluster.worker.archive import BadArchive, unpack
-from iris.cluster.worker.environments import Environments, say
+from iris.cluster.worker.environments import NOTE_FILE, Environments, say
 from iris.cluster.worker.plan import CALL_FILE, RESULT_FILE, WORK_FOLDER, Host, plan_of
 from iris.cluster.worker.runtime import LOG_FILE, LaunchError, TaskRuntime
 from iris.cluster.worker.shipping import Shipper
@@ -31,6 +31,8 @@ from iris.rpc.methods import CHUNK_BYTES, GET_BLOB, PUT_RESULT
 _DESCRIPTION: Final = "attempt.json"
 _RETRY_S: Final = 0.5
 _FETCHES: Final = 5
+_ROOM: Final = 5
+"""Times the least free disk: below it environments that nothing uses are removed."""
 
 _log = logging.getLogger(__name__)
 
@@ -206,7 +208,7 @@ class Attempts:
         if (folder / _DESCRIPTION).exists():
             return
         folder.mkdir(parents=True, exist_ok=True)
-        self._check_disk()
+        await self._find_room()
         description = {"task": wanted.task, "attempt": wanted.attempt}
         beside = folder / f"{_DESCRIPTION}.new"
         beside.write_text(json.dumps(description), encoding="utf-8")
@@ -219,15 +221,24 @@ class Attempts:
             await self._fetch(launch.bundle, archive)
             await asyncio.to_thread(unpack, archive, folder / WORK_FOLDER)
             archive.unlink()
-        prepared = await self._environments.prepare(launch, folder / WORK_FOLDER, folder / LOG_FILE)
+        prepared = await self._environments.prepare(
+            launch, folder / WORK_FOLDER, folder / LOG_FILE, note=folder / NOTE_FILE
+        )
         ports = free_ports(wanted.spec.ports)
         layout = self._runtime.layout(folder)
         plan = plan_of(wanted, folder, layout, host=host, ports=ports, prepared=prepared)
         beside.replace(folder / _DESCRIPTION)
         await self._runtime.run(plan)
 
-    def _check_disk(self) -> None:
-        free = shutil.disk_usage(self._root).free
+    def _free_disk(self) -> int:
+        return shutil.disk_usage(self._root).free
+
+    async def _find_room(self) -> None:
+        """Refuse to launch on a full disk; before it is full, give up what nothing uses."""
+        high = _ROOM * self._min_free_disk
+        if self._free_disk() < high:
+            await self._environments.make_room(lambda: self._free_disk() >= high)
+        free = self._free_disk()
         if free < self._min_free_disk:
             sizes = f"{free >> 20} MiB free, less than {self._min_free_disk >> 20} MiB"
             raise LaunchError(f"this host's disk has {sizes}; nothing new is launched there")

@@ -11,11 +11,12 @@ which holds to its lock.
 import asyncio
 import hashlib
 import json
+import logging
 import os
 import shutil
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -30,6 +31,11 @@ BUILDS_AT_ONCE: Final = 2
 
 _CALL_NEEDS: Final = "cloudpickle>=3"
 _WHOLE: Final = "iris-whole"
+_GOING: Final = ".going-"
+NOTE_FILE: Final = "environment"
+"""In an attempt's folder: the environment that it uses, which therefore stays."""
+
+_log = logging.getLogger(__name__)
 
 
 class Builder(Protocol):
@@ -71,17 +77,23 @@ class Environments:
     def __init__(self, root: Path, builder: Builder) -> None:
         """Environments below a folder."""
         self._root = root / "environments"
+        self._notes = root / "attempts"
         self._builder = builder
         self._making: dict[str, asyncio.Lock] = {}
         self._turnstile = asyncio.Semaphore(BUILDS_AT_ONCE)
+        for stray in self._root.glob(f"{_GOING}*"):
+            shutil.rmtree(stray, ignore_errors=True)
 
-    async def prepare(self, launch: pb.Launch, work: Path, log: Path) -> Prepared:
+    async def prepare(
+        self, launch: pb.Launch, work: Path, log: Path, *, note: Path | None = None
+    ) -> Prepared:
         """The environment of a launch, made if it is not there.
 
         Args:
             launch: what is asked for.
             work: the unpacked workspace.
             log: where to say what is done.
+            note: a file of the attempt that says which one it uses, as long as it does.
 
         Raises:
             LaunchError: the environment could not be made.
@@ -91,13 +103,34 @@ class Environments:
         if launch.sync and not (work / "pyproject.toml").is_file():
             raise LaunchError("sync: the workspace has no pyproject.toml")
         name = _digest(await self._builder.identity(log), launch)
+        if note is not None:
+            note.write_text(name, encoding="utf-8")
         async with self._making.setdefault(name, asyncio.Lock()):
             place = self._root / name
             if not (place / _WHOLE).exists():
                 async with self._turnstile:
                     await self._make(place, launch, work, log)
+            (place / _WHOLE).touch()  # When it was last wanted.
             there = self._builder.seen(place)
             return Prepared(f"{there}/bin/python", there)
+
+    async def make_room(self, is_enough: Callable[[], bool]) -> None:
+        """Remove environments that no attempt uses, the longest unused first, until it is enough."""
+        for place in sorted(self._root.glob(f"*/{_WHOLE}"), key=lambda path: path.stat().st_mtime):
+            if is_enough():
+                return
+            name = place.parent.name
+            async with self._making.setdefault(name, asyncio.Lock()):
+                if name in self._used():
+                    continue
+                going = self._root / f"{_GOING}{name}"
+                place.parent.rename(going)
+            await asyncio.to_thread(shutil.rmtree, going, ignore_errors=True)
+            _log.info("removed environment %s, which nothing used, for its room", name)
+
+    def _used(self) -> set[str]:
+        notes = self._notes.glob(f"*/{NOTE_FILE}")
+        return {note.read_text(encoding="utf-8") for note in notes}
 
     async def _make(self, place: Path, launch: pb.Launch, work: Path, log: Path) -> None:
         shutil.rmtree(place, ignore_errors=True)
