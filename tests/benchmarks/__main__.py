@@ -21,6 +21,7 @@ from tests.benchmarks import (
     placement,
     recovery,
     reporting,
+    slurm,
     startup,
     trace_speed,
 )
@@ -32,6 +33,8 @@ def benchmarks(
     accasim: Path | None = None,
     ray: Path | None = None,
     dask: Path | None = None,
+    *,
+    with_slurm: bool = False,
 ) -> Mapping[str, Benchmark]:
     """Every program at its full size, by name."""
     return {
@@ -44,7 +47,7 @@ def benchmarks(
         "recovery": recovery.measure,
         "memory": memory.measure,
         "help": startup.measure,
-        "live": partial(live.measure, ray=ray, dask=dask),
+        "live": partial(live.measure, ray=ray, dask=dask, with_slurm=with_slurm),
         "reporting": reporting.measure,
     }
 
@@ -57,11 +60,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--accasim", type=Path, help="a Python that has AccaSim 1.1.3")
     parser.add_argument("--ray", type=Path, help="a Python that has ray[default]")
     parser.add_argument("--dask", type=Path, help="a Python that has dask[distributed]")
+    parser.add_argument("--slurm", action="store_true", help="Slurm, from Debian's packages, too")
     asked = parser.parse_args(arguments)
-    known = benchmarks(asked.trace, asked.accasim, asked.ray, asked.dask)
+    known = benchmarks(asked.trace, asked.accasim, asked.ray, asked.dask, with_slurm=asked.slurm)
     unknown = sorted(set(asked.names) - known.keys())
     if unknown:
         parser.error(f"no benchmark is called {', '.join(unknown)}; there are {', '.join(known)}")
+    if asked.slurm and (missing := slurm.lacking()):
+        parser.error(missing)
     rows: list[tuple[Figure, float]] = []
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as alone:

@@ -1,4 +1,4 @@
-"""A cluster on this machine as a user meets it, beside Ray and Dask: up, a job, a command, many jobs, idle."""
+"""A cluster on this machine as a user meets it, beside Ray, Dask and Slurm: up, a job, a command, many jobs, idle."""
 
 import json
 import statistics
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from iris.cluster.types import Entrypoint, ResourceSpec
+from tests.benchmarks import slurm
 from tests.benchmarks.figures import Figure, milliseconds, timed
 from tests.cluster.logs import proportional_mib
 from tests.cluster.running import RunningCluster, until
@@ -106,13 +107,17 @@ _LINES: Final = (
         "`iris job run -- true`, whole command",
         "under 1 s",
         "command_s",
-        (("command_s", "job submit"),),
+        (("command_s", "job submit"), ("run_s", "srun"), ("batch_s", "sbatch --wait")),
     ),
     (
         "no-op jobs, submitted together",
         "60 a second",
         "jobs_per_s",
-        (("jobs_per_s", "jobs, one by one"), ("tasks_per_s", "tasks")),
+        (
+            ("jobs_per_s", "jobs, one by one"),
+            ("tasks_per_s", "tasks"),
+            ("array_per_s", "tasks of an array"),
+        ),
     ),
     (
         "idle controller and worker, proportional set size",
@@ -128,6 +133,7 @@ def measure(  # noqa: PLR0913
     *,
     ray: Path | None = None,
     dask: Path | None = None,
+    with_slurm: bool = False,
     calls: int = 30,
     commands: int = 7,
     jobs: int = 200,
@@ -141,6 +147,8 @@ def measure(  # noqa: PLR0913
         peers["Ray"] = peer(ray, _RAY)
     if dask is not None:
         peers["Dask"] = peer(dask, _DASK)
+    if with_slurm:
+        peers["Slurm"] = slurm.measure(commands=commands, jobs=jobs, ups=ups, settle_s=settle_s)
     figures = []
     for what, target, key, others in _LINES:
         told = [
