@@ -278,7 +278,8 @@ def logs(
     tail: int | None,
 ) -> None:
     """Show what a job's tasks have written."""
-    from iris.cli.follow import Part, print_logs
+    from iris.cli.follow import print_logs
+    from iris.client.printing import Part
     from iris.problems import Failure
 
     tasks = named(client(controller_url, config), id).tasks()

@@ -3,7 +3,8 @@
 from iris.client.client import IrisClient
 from iris.client.context import IrisContext, iris_ctx
 from iris.client.errors import BadRequest, JobEnded, NotFinished, NotPicklable, RemoteError
-from iris.client.job import Job, LogPiece, Task
+from iris.client.job import Job, Task
+from iris.client.pieces import LogPiece
 
 __all__ = [
     "BadRequest",

@@ -3,14 +3,12 @@
 import contextlib
 import os
 import queue
-import shutil
-import signal
 import sys
 import termios
 import threading
 import tty
 from collections.abc import Iterator, Sequence
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 from iris.exit_status import ExitStatus
 from iris.problems import Failure
@@ -20,6 +18,7 @@ from iris.rpc.methods import EXEC_TASK, EXEC_WINDOW_BYTES
 
 _PIECE_BYTES: Final = 64 << 10
 _HELD: Final = 16
+_LOOK_S: Final = 0.2
 
 
 class _Inputs:
@@ -89,8 +88,8 @@ def run_in_task(  # noqa: PLR0913
     term = os.environ.get("TERM", "") if terminal else ""
     start = pb.ExecStart(task=task, command=command, tty=terminal, term=term)
     first = pb.ExecInput(start=start, end=input is None)
-    if terminal:
-        first.terminal.CopyFrom(_size())
+    if terminal and input is not None:
+        first.terminal.CopyFrom(_size(input))
     inputs = _Inputs(first)
     if input is not None:
         threading.Thread(target=inputs.read_from, args=(input,), daemon=True).start()
@@ -115,28 +114,35 @@ def _write(file: BinaryIO, content: bytes) -> None:
         file.flush()
 
 
-def _size() -> pb.Terminal:
-    size = shutil.get_terminal_size()
+def _size(descriptor: int) -> pb.Terminal:
+    """Of the terminal itself: what LINES and COLUMNS say may be long past."""
+    size = os.get_terminal_size(descriptor)
     return pb.Terminal(rows=size.lines, columns=size.columns)
 
 
 @contextlib.contextmanager
 def _raw(descriptor: int, inputs: _Inputs) -> Iterator[None]:
-    """Give every key to the command, and tell it when the window changes."""
+    """Give every key to the command, and tell it when the window has another size."""
+    over = threading.Event()
 
-    def resized(_number: int, _frame: Any) -> None:
-        # Not from within the handler: the queue may be locked by the very code that it interrupts.
-        message = pb.ExecInput(terminal=_size())
-        threading.Thread(target=inputs.put, args=(message,), daemon=True).start()
+    def watch() -> None:
+        # A signal would tell sooner, but only a program's main thread gets it, and between any two steps.
+        known = None
+        while not over.is_set():
+            size = _size(descriptor)
+            if size != known:
+                inputs.put(pb.ExecInput(terminal=size))
+                known = size
+            over.wait(_LOOK_S)
 
     before = termios.tcgetattr(descriptor)
-    handler = signal.signal(signal.SIGWINCH, resized)
     tty.setraw(descriptor)
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
+        over.set()
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-        signal.signal(signal.SIGWINCH, handler)
 
 
 def is_terminal() -> bool:

@@ -1,13 +1,13 @@
 """A job that was submitted, and its tasks, as their user sees them."""
 
 import math
-import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 from iris.client.errors import END_STATUS, JobEnded, NotFinished
+from iris.client.pieces import LogPiece
+from iris.client.printing import Following, to_stdout
 from iris.exit_status import ExitStatus
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.channel import Channel
@@ -20,15 +20,6 @@ PATIENCE_S: Final = 600.0
 _RETRY_S: Final = 0.5
 _SLACK_S: Final = 2.0
 """An answer that was asked for within a time may come so much later."""
-
-
-@dataclass(frozen=True, slots=True)
-class LogPiece:
-    """Some bytes of a task's log."""
-
-    task: str
-    attempt: int
-    content: bytes
 
 
 class Task:
@@ -127,17 +118,24 @@ class Job:
 
         Args:
             timeout: seconds for all of it; no limit without.
-            stream_logs: print what the first task writes meanwhile.
+            stream_logs: print what all tasks write meanwhile; each line with its task's index if there are several.
 
         Raises:
             NotFinished: the time was over before; the job goes on.
             RemoteError: the controller does not know the job, or has never answered.
         """
         end = math.inf if timeout is None else time.monotonic() + timeout
-        if stream_logs and timeout is None:
-            for piece in Task(self._channel, f"{self.id}:0").stream_logs():
-                sys.stdout.write(piece.content.decode(errors="replace"))
-                sys.stdout.flush()
+        if not stream_logs:
+            return self._ended(end, timeout)
+        printing = Following(self.tasks(), to_stdout)
+        try:
+            job = self._ended(end, timeout)
+            printing.join()
+        finally:
+            printing.silence()
+        return job
+
+    def _ended(self, end: float, timeout: float | None) -> pb.Job:
         while True:
             left = max(0.0, end - time.monotonic())
             try:

@@ -278,7 +278,8 @@ def _end_of(attempt: Attempt) -> str:
 def _fail(state: ClusterState, job: Job, tasks: list[Task], why: str) -> Iterator[de.Decision]:
     for task in tasks:
         yield de.TaskVerdict(task.id, TaskState.FAILED, why)
-    yield from end_tree(state, job.id, JobState.FAILED, EndCause.JOB_ENDED, why)
+    told = why if len(job.tasks) == 1 else f"task {tasks[0].index}: {why}"
+    yield from end_tree(state, job.id, JobState.FAILED, EndCause.JOB_ENDED, told)
 
 
 def _pause(state: ClusterState, tasks: list[Task]) -> Instant | None:

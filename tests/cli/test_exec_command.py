@@ -213,6 +213,7 @@ class Typist:
 
     def __init__(self, shared: RunningCluster, *words: str) -> None:
         arguments, variables = command(shared, *words)
+        variables |= {"LINES": "24", "COLUMNS": "80"}  # Of an outer terminal, long past.
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.execvpe(arguments[0], arguments, variables)
@@ -253,8 +254,8 @@ def test_at_a_terminal_it_is_a_shell_with_one_which_knows_its_size_and_takes_eve
     typist.sees("$ " if os.geteuid() else "# ")
     typist.types("test -t 0 && test -t 1 && test -t 2 && echo a-ter''minal $COLOUR\r")
     typist.sees("a-terminal green")
-    typist.types("while [ \"$(stty size)\" != '33 101' ]; do sleep 0.1; done; echo si''ze\r")
-    typist.sees("size")
+    typist.types("while [ \"$(stty size)\" != '33 101' ]; do sleep 0.1; done; echo si''zed\r")
+    typist.sees("sized")
     typist.types("sleep 500\r")
     typist.sees("sleep 500")
     time.sleep(0.5)

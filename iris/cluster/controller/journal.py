@@ -8,6 +8,7 @@ always be verified over a stretch. Nothing is ever wiped here: the same start co
 import fcntl
 import json
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,8 @@ FORMAT: Final = 1
 """Of the tables below; a journal of a later one is refused."""
 
 SNAPSHOTS_KEPT: Final = 2
+_MARK_OFFSET: Final = 68
+"""Of the application id in a database's header; source: the file format of SQLite, section 1.3."""
 _TABLES: Final = """
 CREATE TABLE turns (number INTEGER PRIMARY KEY, now INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 CREATE TABLE snapshots (number INTEGER PRIMARY KEY, body TEXT NOT NULL) STRICT;
@@ -75,6 +78,10 @@ class SqliteJournal:
             raise JournalError(f"{path}: not a journal, or a damaged one: {error}") from error
 
     def _open(self, *, readonly: bool) -> None:
+        if not readonly:
+            self._check_generation()
+            # SQLite gives the files beside it the same mode.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         source = f"{self.path.absolute().as_uri()}?mode={'ro' if readonly else 'rwc'}"
         self._db = sqlite3.connect(source, uri=True, isolation_level=None)
         (version,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -90,6 +97,61 @@ class SqliteJournal:
         (last,) = self._db.execute("SELECT max(number) FROM turns").fetchone()
         (image,) = self._db.execute("SELECT max(number) FROM snapshots").fetchone()
         self.turns: int = max(last or 0, image or 0)
+        self._begin_generation()
+
+    # ---- generations -----------------------------------------------------------------------------
+    # A write-ahead log belongs to the file beside which it was written, and SQLite would play it into any
+    # other that somebody restores there. So the file has a mark, in its header, which is changed at each
+    # start and each snapshot, and a note beside it says what the mark must be.
+
+    def _check_generation(self) -> None:
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            marks = self._note.read_text(encoding="ascii").split()
+            is_mixed = log.stat().st_size > 0 and str(self._mark()) not in marks
+        except FileNotFoundError:
+            return
+        if is_mixed:
+            side = f"{self.path.name}-wal and {self.path.name}-shm"
+            message = f"{self.path}: is of another generation than the write-ahead log beside it"
+            raise JournalError(f"{message}; to restore a copy, remove {side} first")
+
+    @property
+    def _note(self) -> Path:
+        return self.path.with_name(f"{self.path.name}-mark")
+
+    def _mark(self) -> int:
+        """What the file itself says, whatever the write-ahead log would make of it."""
+        if not self.path.exists():
+            return 0
+        with self.path.open("rb") as file:
+            file.seek(_MARK_OFFSET)
+            return int.from_bytes(file.read(4), "big")
+
+    def _begin_generation(self) -> None:
+        mark = secrets.randbits(31)
+        self._write_note(self._mark(), mark)
+        self._db.execute(f"PRAGMA application_id={mark}")
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        if (
+            self._mark() == mark
+        ):  # Otherwise somebody reads, and both are right until the next time.
+            self._write_note(mark)
+
+    def _write_note(self, *marks: int) -> None:
+        beside = self._note.with_suffix(".new")
+        with open(beside, "w", encoding="ascii", opener=_private) as file:
+            file.write(" ".join(str(mark) for mark in marks))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(self._note)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    # ---- writing -----------------------------------------------------------------------------------
 
     def append(self, turn: Turn) -> None:
         """Write a turn; when this returns, it is durable.
@@ -105,8 +167,19 @@ class SqliteJournal:
         self.turns += 1
 
     def save(self, image: Snapshot) -> None:
-        """Write a snapshot of the state after the last turn, and let go of what it makes superfluous."""
+        """Write a snapshot of the state after the last turn, and let go of what it makes superfluous.
+
+        Raises:
+            OSError: the disk is full or broken; all turns are there.
+        """
         body = json.dumps(snapshot_to_json(image), separators=(",", ":"))
+        try:
+            self._save(body)
+            self._begin_generation()
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{self.path}: a snapshot could not be written: {error}") from error
+
+    def _save(self, body: str) -> None:
         self._db.execute("BEGIN")
         self._db.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?)", (self.turns, body))
         self._db.execute(
@@ -118,7 +191,6 @@ class SqliteJournal:
         if count == SNAPSHOTS_KEPT:
             self._db.execute("DELETE FROM turns WHERE number <= ?", (oldest,))
         self._db.execute("COMMIT")
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def latest(self) -> tuple[Snapshot | None, Iterator[Turn]]:
         """The last snapshot, and the turns after it.
@@ -167,3 +239,8 @@ class SqliteJournal:
     def close(self) -> None:
         """Close the file."""
         self._db.close()
+
+
+def _private(path: str, flags: int) -> int:
+    """Open a file that, if it is new, nobody else may read."""
+    return os.open(path, flags, 0o600)

@@ -21,6 +21,8 @@ SILENT_AFTER_MS: Final = LONG_POLL_MS + 5_000
 """A worker that polls speaks at least every `LONG_POLL_MS`; so long without a word is a silence."""
 
 _LOOK_EVERY_S: Final = 1.0
+_DEAF_MS: Final = 5_000
+"""Between two looks: whoever was away for so long has heard nobody, and cannot call anybody silent."""
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Links:
         self._clock = clock
         self._deliver = deliver
         self._links: dict[WorkerId, _Link] = {}
+        self._looked_at = clock.now()
 
     def heard(self, worker: WorkerId, incarnation: str) -> None:
         """A run of a worker's agent has spoken."""
@@ -92,6 +95,10 @@ class Links:
         now = self._clock.now()
         for name in [name for name in self._links if name not in workers]:
             del self._links[name]
+        deaf, self._looked_at = now - self._looked_at > _DEAF_MS, now
+        if deaf:  # What they said meanwhile waits to be read.
+            for link in self._links.values():
+                link.heard_at = now
         for name, link in self._links.items():
             silent = now - link.heard_at > SILENT_AFTER_MS and not link.polls
             row = workers[name]

@@ -43,7 +43,7 @@ def open_folder(root: Path) -> Recovered:
         JournalError: another controller works on it, or it cannot be read.
         OSError: the folder cannot be written.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = Lock(root)
     began = time.perf_counter()
     journal = SqliteJournal(root / JOURNAL_FILE)

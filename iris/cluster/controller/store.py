@@ -17,7 +17,7 @@ from iris.core.ids import JobId, TaskId, split_task_id
 MAX_BLOB_BYTES: Final = 1 << 30
 MAX_RESULT_BYTES: Final = 1 << 30
 MAX_LOG_BYTES: Final = 4 << 30
-"""Of one attempt; what comes after is dropped, and a line says so."""
+"""Of one attempt, so that nobody else loses a line; what comes after is dropped, and a line says so."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _READ_BYTES: Final = 64 << 10
@@ -86,7 +86,7 @@ class Store:
         self.logs = logs if logs is not None else root / "logs"
         self.results = root / "results"
         for folder in (self.blobs, self.logs, self.results):
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             for stray in folder.glob(".incoming-*"):
                 stray.unlink()
 
@@ -144,19 +144,24 @@ class Store:
         """Take a piece of a log if it goes on where the log ends; the offset that is expected next.
 
         A piece that comes again changes nothing, one that overlaps adds what is new, and one that
-        would leave a gap is not taken: the sender goes back to what is expected.
+        would leave a gap is not taken: the sender goes back to what is expected. A log that is full
+        ends in a line that says so; whatever is sent of it from then on counts as taken.
         """
         path = self.log(task, attempt)
         size = self.log_size(task, attempt)
+        if size >= MAX_LOG_BYTES:
+            return max(size, offset + len(content))
         if offset > size or offset + len(content) <= size:
             return size
         fresh = content[size - offset :]
-        if size + len(fresh) > MAX_LOG_BYTES:
-            return offset + len(content)
+        room = MAX_LOG_BYTES - size
+        if len(fresh) >= room:
+            mark = f"\n[iris: a log ends at {MAX_LOG_BYTES} bytes; the rest was dropped]\n"
+            fresh = fresh[:room] + mark.encode()
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             file.write(fresh)
-        return size + len(fresh)
+        return offset + len(content)
 
     # ---- forgetting ----------------------------------------------------------------------------
 

@@ -152,7 +152,8 @@ class WorkerHandlers:
             launch = b"" if path is None else path.read_bytes()
             root = JobId("/".join(job.id.split("/")[:3]))
             parts = codec.spec_to_wire(job.spec), launch, self._door.task_token(root)
-            self._parts[job.number] = parts
+            if launch:  # What is gone may come back.
+                self._parts[job.number] = parts
         return parts
 
     def _addresses(self, row: Worker) -> list[str]:

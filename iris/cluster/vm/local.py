@@ -80,7 +80,7 @@ class LocalVmManager:
         self._clock = clock
         self._deliver = deliver
         self._told_dead: set[SliceId] = set()
-        settings.root.mkdir(parents=True, exist_ok=True)
+        settings.root.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     # ---- the port ------------------------------------------------------------------------------
 

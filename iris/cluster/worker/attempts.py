@@ -9,15 +9,15 @@ import hashlib
 import json
 import logging
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from iris.cluster.worker.archive import BadArchive, unpack
 from iris.cluster.worker.environments import NOTE_FILE, Environments, say
 from iris.cluster.worker.plan import CALL_FILE, RESULT_FILE, WORK_FOLDER, Host, plan_of
+from iris.cluster.worker.ports import Ports
 from iris.cluster.worker.runtime import LOG_FILE, LaunchError, TaskRuntime
 from iris.cluster.worker.shipping import Shipper
 from iris.core.agent import Ended, Fact, Found, Started
@@ -62,11 +62,12 @@ class Attempts:
         """
         self._min_free_disk = min_free_disk
         self._root = root / "attempts"
-        self._root.mkdir(parents=True, exist_ok=True)
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._channel = channel
         self._runtime = runtime
         self._environments = environments
         self._deliver = deliver
+        self._ports = Ports()
         self._tasks: dict[Path, asyncio.Task[None]] = {}
         self._setting_up: dict[Path, asyncio.Task[None]] = {}
 
@@ -207,11 +208,14 @@ class Attempts:
     async def _set_up(self, folder: Path, wanted: pb.Wanted, host: Host) -> None:
         if (folder / _DESCRIPTION).exists():
             return
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self._find_room()
         description = {"task": wanted.task, "attempt": wanted.attempt}
         beside = folder / f"{_DESCRIPTION}.new"
         beside.write_text(json.dumps(description), encoding="utf-8")
+        if not wanted.launch:
+            what = f"the job's description, blob {wanted.spec.payload}"
+            raise LaunchError(f"{what}, is not in the controller's store any more")
         launch = pb.Launch.FromString(wanted.launch)
         if launch.call:
             await self._fetch(launch.call, folder / CALL_FILE)
@@ -224,7 +228,7 @@ class Attempts:
         prepared = await self._environments.prepare(
             launch, folder / WORK_FOLDER, folder / LOG_FILE, note=folder / NOTE_FILE
         )
-        ports = free_ports(wanted.spec.ports)
+        ports = self._ports.take(wanted.spec.ports, folder)
         layout = self._runtime.layout(folder)
         plan = plan_of(wanted, folder, layout, host=host, ports=ports, prepared=prepared)
         beside.replace(folder / _DESCRIPTION)
@@ -261,17 +265,6 @@ class Attempts:
                 if found.hexdigest() == digest:
                     return
         raise LaunchError(f"blob {digest} arrived damaged")
-
-
-def free_ports(names: Iterable[str]) -> dict[str, int]:
-    """A free port for each name; found all at once, so that no two are the same."""
-    found: dict[str, int] = {}
-    with ExitStack() as held:
-        for name in names:
-            listener = held.enter_context(socket.socket())
-            listener.bind(("", 0))
-            found[name] = listener.getsockname()[1]
-    return found
 
 
 async def _pieces(path: Path, task: TaskId, attempt: int) -> AsyncIterator[pb.PutResultRequest]:

@@ -25,6 +25,7 @@ from iris.core.instant import Instant, Millis
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.aio import AioChannel
+from iris.rpc.channel import spread
 from iris.rpc.errors import RemoteError
 from iris.rpc.methods import RECONCILE, REGISTER
 
@@ -153,7 +154,7 @@ class Driver:
                 pause = _FIRST_PAUSE_S
             except RemoteError as error:
                 _log.warning("%s", error)
-                await asyncio.sleep(pause)
+                await asyncio.sleep(spread(pause))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
 
     async def _register(self) -> None:

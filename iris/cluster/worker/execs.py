@@ -52,19 +52,26 @@ class Execs:
 
     async def _serve(self, id: str) -> None:
         call = self._channel.converse(SERVE_EXEC)
+        # Nobody who reads or writes a call may be cancelled before it is over: gRPC cancels it then, too.
+        beside: list[asyncio.Future[None]] = []
         try:
             await call.send(pb.ExecOutput(id=id))
             first = await call.receive()
             if first is not None:
-                await self._run(id, first, call)
+                await self._run(id, first, call, beside)
             await call.finish()
             await call.ended.wait()
         except RemoteError as error:
             _log.info("command %s: %s", id, error)
         finally:
             call.cancel()
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
 
-    async def _run(self, id: str, first: pb.ExecInput, call: _Call) -> None:
+    async def _run(
+        self, id: str, first: pb.ExecInput, call: _Call, beside: "list[asyncio.Future[None]]"
+    ) -> None:
         start = first.start
         command = Command(id, tuple(start.command), start.tty, start.term)
         folder = self._folder_of(TaskId(start.task), start.attempt)
@@ -75,22 +82,20 @@ class Execs:
             return
         inputs = _Inputs()
         inputs.put(first)
-        beside = [
-            asyncio.ensure_future(work)
-            for work in (
-                _hear(inputs, call),
-                _pass_on(session, inputs, call),
-                _kill_when_over(session, call),
-            )
-        ]
+        for work in (
+            _hear(inputs, call),
+            _pass_on(session, inputs, call),
+            _kill_when_over(session, call),
+        ):
+            beside.append(asyncio.ensure_future(work))
         try:
             while (piece := await session.read()) is not None:
                 await call.send(pb.ExecOutput(out=piece[0], err=piece[1]))
             await call.send(pb.ExecOutput(exit=await session.wait()))
+        except LaunchError as error:
+            await call.send(pb.ExecOutput(trouble=str(error)))
         finally:
             session.kill()
-            for task in beside:
-                task.cancel()
 
 
 class _Inputs:
