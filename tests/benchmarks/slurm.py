@@ -24,6 +24,8 @@ from tests.cluster.running import free_port, until
 _NEEDED: Final = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "squeue")
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 _UP_S: Final = 60.0
+_CORES: Final = 80
+"""That it may give away, one to a job: as many jobs at a time as the other clusters are given room for."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,6 @@ class Slurm:
 def _config(folder: Path, ports: tuple[int, int]) -> str:
     host = socket.gethostname()
     user = "root" if os.geteuid() == 0 else os.environ.get("LOGNAME", "nobody")
-    cores = os.cpu_count() or 1
     return "\n".join(
         (
             "ClusterName=peer",
@@ -72,8 +73,9 @@ def _config(folder: Path, ports: tuple[int, int]) -> str:
             "SelectTypeParameters=CR_Core",
             "ReturnToService=2",
             "MpiDefault=none",
-            f"NodeName={host} NodeAddr=127.0.0.1 CPUs={cores} State=UNKNOWN",
-            f"PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE OverSubscribe=FORCE:4",
+            "SlurmdParameters=config_overrides",
+            f"NodeName={host} NodeAddr=127.0.0.1 CPUs={_CORES} State=UNKNOWN",
+            f"PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE",
             "",
         )
     )

@@ -15,6 +15,7 @@ from tests.benchmarks import (
     placement,
     recovery,
     reporting,
+    restart,
     startup,
     trace_speed,
 )
@@ -36,6 +37,7 @@ TINY: Final[Mapping[str, Benchmark]] = {
     "fill": partial(filling.measure, workers=20, repeats=1),
     "dispatch": partial(filling.measure_dispatches, dispatches=50, repeats=1),
     "recovery": partial(recovery.measure, tasks=1_000, later=5),
+    "restart": partial(restart.measure, tasks=1_000, later=5),
     "memory": partial(memory.measure, live=50),
     "help": partial(startup.measure, repeats=1),
     "live": partial(live.measure, calls=2, commands=1, jobs=4, ups=1, settle_s=0),
