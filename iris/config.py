@@ -286,6 +286,7 @@ def _scheduler(section: SchedulerSection) -> SchedulerPolicy:
         user_weights=tuple(
             sorted((UserName(user), weight) for user, weight in section.user_weights.items())
         ),
+        max_tasks_per_user=section.max_tasks_per_user,
     )
 
 

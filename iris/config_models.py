@@ -219,6 +219,7 @@ class SchedulerSection(Section):
     eviction: bool = _SCHEDULER.eviction
     fair_half_life: PositiveDuration = _SCHEDULER.fair_half_life
     user_weights: dict[str, PositiveCount] = Field(default_factory=dict)
+    max_tasks_per_user: PositiveCount = _SCHEDULER.max_tasks_per_user
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SchedulerSection":

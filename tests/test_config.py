@@ -167,12 +167,16 @@ def test_every_duration_of_a_policy_arrives() -> None:
 
 
 def test_the_scheduler_is_chosen_by_name() -> None:
-    text = "scheduler: {order: fifo, backfill: none, eviction: false, fair_half_life: 6h}\n"
+    text = (
+        "scheduler: {order: fifo, backfill: none, eviction: false, fair_half_life: 6h,"
+        " max_tasks_per_user: 7}\n"
+    )
     found = read(ONE + text + "retention: {ended_jobs: 5}").spec
     assert found.scheduler.order is Order.FIFO
     assert found.scheduler.backfill is Backfill.NONE
     assert not found.scheduler.eviction
     assert found.scheduler.fair_half_life == 6 * 3_600_000
+    assert found.scheduler.max_tasks_per_user == 7
     assert found.retention.ended_jobs == 5
     weights = read(ONE + "scheduler: {user_weights: {bob: 2, alice: 3}}").spec.scheduler
     assert weights.user_weights == (("alice", 3), ("bob", 2))

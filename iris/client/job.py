@@ -75,6 +75,8 @@ class Task:
                     request.tail_bytes = request.tail_lines = 0
                     if attempt is None:
                         request.from_attempt = chunk.attempt
+                    if not chunk.content:
+                        continue  # It says no more than that the line stands.
                     yield LogPiece(self.id, chunk.attempt, chunk.content)
             except RemoteError as error:
                 if not (follow and self._channel.may_try_again(error)):

@@ -62,6 +62,11 @@ class IndexedTables:
         self.shapes: dict[JobId, Shape] = {
             j.id: shape_of(j.spec) for j in self.jobs.values() if j.ended_at is None
         }
+        self.unended: dict[UserName, int] = {}
+        """Tasks of jobs that have not ended, by user."""
+        for job in self.jobs.values():
+            if job.ended_at is None:
+                self.count_tasks(job, 1)
         self.deadlines = Deadlines(lambda at, due, key: due_at(self, due, key) == at)
         self.fleet: dict[GroupName, dict[SliceState, int]] = {}
         self.coming: dict[PoolKey, int] = {}
@@ -84,6 +89,14 @@ class IndexedTables:
         self.reindex_pools()
         self.reindex_waiting()
         self._rearm()
+
+    def count_tasks(self, job: Job, sign: int) -> None:
+        """Let a job's tasks count among those of its user that have not ended, or no more."""
+        count = self.unended.get(job.spec.user, 0) + sign * len(job.tasks)
+        if count:
+            self.unended[job.spec.user] = count
+        else:
+            del self.unended[job.spec.user]
 
     def reindex_pools(self) -> None:
         """List all slices and workers anew, after the configuration or the tables changed."""

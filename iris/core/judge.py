@@ -80,7 +80,7 @@ def _answer_submission(state: ClusterState, submission: JobSubmitted) -> de.Deci
         return de.Answer(submission.request, Accepted(known))
     spec = submission.spec
     job = job_id(spec.parent, spec.user, spec.name)
-    why = _why_invalid(submission.spec)
+    why = _why_invalid(submission.spec) or _why_too_many(state, spec)
     if why:
         return de.Answer(submission.request, Rejected(why))
     why = _why_in_conflict(state, spec, job)
@@ -100,6 +100,16 @@ def _why_invalid(spec: JobSpec) -> str:
     if min(spec.max_retries_failure, spec.max_retries_preemption) < 0:
         return "max_retries_failure and max_retries_preemption: a budget is not negative"
     return ""
+
+
+def _why_too_many(state: ClusterState, spec: JobSpec) -> str:
+    most, has = state.spec.scheduler.max_tasks_per_user, state.unended.get(spec.user, 0)
+    if has + spec.replicas <= most:
+        return ""
+    tasks = f"{has} tasks that have not ended, and {spec.replicas} more would be above {most}"
+    return (
+        f"user {spec.user} has {tasks} (scheduler.max_tasks_per_user); wait for some, or stop them"
+    )
 
 
 def _why_in_conflict(state: ClusterState, spec: JobSpec, job: JobId) -> str:

@@ -143,6 +143,8 @@ class SchedulerPolicy:
     """After this long, past use counts half in the fair order."""
     user_weights: tuple[tuple[UserName, int], ...] = ()
     """A user of weight 2 is owed twice the share of one of weight 1, the default."""
+    max_tasks_per_user: int = 1_000_000
+    """Tasks of a user that have not ended: what holds the controller's memory to a bound, at some 2 KiB each."""
 
 
 @dataclass(frozen=True, slots=True)

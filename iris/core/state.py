@@ -112,6 +112,7 @@ class ClusterState(IndexedTables):
         self.jobs[job.id] = job
         self.job_by_number[job.number] = job
         self.shapes[job.id] = shape_of(job.spec)
+        self.count_tasks(job, 1)
         for task in job.tasks:
             self.tasks[task.id] = task
         for unit in self.units_of(job):
@@ -158,6 +159,7 @@ class ClusterState(IndexedTables):
             self.ended[job.id] = None
             self.news.finished[job.id] = None
             del self.shapes[job.id]
+            self.count_tasks(job, -1)
 
     def assign(self, job: Job, task: Task, worker: Worker) -> Attempt:
         """Give a task its next attempt, on a worker, and enter it in the ledgers."""

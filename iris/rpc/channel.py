@@ -5,8 +5,9 @@ Workers and the controller live in an event loop and use `iris.rpc.aio`.
 
 import logging
 import random
+import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -19,6 +20,7 @@ from iris.rpc.methods import MAX_MESSAGE_BYTES, Method
 
 _Q = TypeVar("_Q", bound=Message)
 _A = TypeVar("_A", bound=Message)
+_R = TypeVar("_R")
 
 OPTIONS: Final = (
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
@@ -31,6 +33,7 @@ OPTIONS: Final = (
 )
 _FIRST_PAUSE_S: Final = 0.1
 _LONGEST_PAUSE_S: Final = 2.0
+_LOOK_S: Final = 1.0
 _NOBODY: Final = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 _log = logging.getLogger(__name__)
@@ -174,7 +177,7 @@ class Channel:
         """The messages that answer a request, as they come; whoever stops reading ends the call.
 
         Raises:
-            RemoteError: it was refused, or broke off.
+            RemoteError: it was refused, broke off, or nothing came for the method's deadline.
         """
         stub = self._channel.unary_stream(
             method.path,
@@ -182,13 +185,20 @@ class Channel:
             response_deserializer=method.answer.FromString,
         )
         call = stub(request, metadata=self._metadata)
+        watch = _Watch(call.cancel, method.deadline_s)
         try:
-            for answer in call:
+            while (answer := watch.during(lambda: next(call, None))) is not None:
                 self._answered()
                 yield answer
         except grpc.RpcError as error:
+            if watch.was_silent:
+                said = (
+                    f"the controller at {self.address.url} said nothing for {method.deadline_s:g} s"
+                )
+                raise RemoteError(grpc.StatusCode.DEADLINE_EXCEEDED, said) from error
             raise self._failure(error) from error
         finally:
+            watch.end()
             call.cancel()
 
     def converse(self, method: Method[_Q, _A], requests: Iterator[_Q]) -> Iterator[_A]:
@@ -209,6 +219,38 @@ class Channel:
             raise self._failure(error) from error
         finally:
             call.cancel()
+
+
+class _Watch:
+    """Cancels a stream on which nothing comes, while somebody waits for it to come: a line may have gone deaf."""
+
+    def __init__(self, cancel: Callable[[], object], limit_s: float) -> None:
+        self._cancel = cancel
+        self._limit_s = limit_s
+        self._since: float | None = None  # None: nobody waits
+        self._over = threading.Event()
+        self.was_silent = False
+        threading.Thread(target=self._look, daemon=True).start()
+
+    def during(self, wait: Callable[[], _R]) -> _R:
+        """What is waited for."""
+        self._since = time.monotonic()
+        try:
+            return wait()
+        finally:
+            self._since = None
+
+    def end(self) -> None:
+        """The stream is over."""
+        self._over.set()
+
+    def _look(self) -> None:
+        while not self._over.wait(_LOOK_S):
+            since = self._since
+            if since is not None and time.monotonic() - since > self._limit_s:
+                self.was_silent = True
+                self._cancel()
+                return
 
 
 __all__ = ["OPTIONS", "Channel", "RemoteError"]

@@ -25,8 +25,10 @@ from iris.core.records import Job, Worker
 from iris.core.state import ClusterState
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
-from iris.rpc.methods import LONG_POLL_MS
+from iris.rpc.methods import LONG_POLL_MS, READ_LOG
 
+_STILL_HERE_S: Final = READ_LOG.deadline_s / 3
+"""Whoever follows a log is told so often that the line still stands."""
 _JOBS_KEPT: Final = 256
 _FIRST_COORDINATOR_PORT: Final = 20_000
 _COORDINATOR_PORTS: Final = 10_000
@@ -273,7 +275,11 @@ class LogHandlers:
             if over or not request.follow:
                 break
             standing = partial(self._standing, name, attempt, caller)
-            await self._followers.wait(name, standing, (last, over))
+            try:
+                async with asyncio.timeout(_STILL_HERE_S):
+                    await self._followers.wait(name, standing, (last, over))
+            except TimeoutError:
+                yield pb.LogChunk(attempt=number, offset=offset)
         yield pb.LogChunk(attempt=number, offset=offset, end=True)
 
     async def _bring(self, name: TaskId, attempt: int) -> None:
