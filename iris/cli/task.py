@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -10,10 +11,21 @@ from iris.cli.tables import print_list, print_table
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
+if TYPE_CHECKING:
+    from iris.client import IrisClient
+
 
 @click.group()
 def task() -> None:
     """Look at a job's tasks and their logs."""
+
+
+def _whole(asked: "IrisClient", id: str) -> str:
+    """A task's identifier; of `train:0`, too, where the job may be named as everywhere else."""
+    job, colon, index = id.rpartition(":")
+    if id.startswith("/") or not colon:
+        return id
+    return f"{asked.job(job).status().id}:{index}"
 
 
 @task.command("list", epilog="\b\nExamples:\n  iris task list /alice/train\n")
@@ -44,7 +56,7 @@ def list_(job: str, controller_url: str | None, config: Path | None, as_json: bo
     return ExitStatus.DONE if found.HasField("ended_at_ms") else None
 
 
-@task.command(epilog="\b\nExamples:\n  iris task logs /alice/train:0 -f\n")
+@task.command(epilog="\b\nExamples:\n  iris task logs train:0 -f\n")
 @controller_options
 @click.argument("id")
 @click.option("--attempt", type=click.IntRange(0), help="This attempt; the last if not given.")
@@ -61,7 +73,8 @@ def logs(
     """Show what a task has written."""
     from iris.client import Task
 
-    task = Task(client(controller_url, config).channel, id)
+    asked = client(controller_url, config)
+    task = Task(asked.channel, _whole(asked, id))
     out = sys.stdout.buffer
     for piece in task.stream_logs(attempt=attempt, follow=follow, tail_lines=tail or 0):
         out.write(piece.content)
@@ -71,7 +84,7 @@ def logs(
 @task.command(
     "exec",
     context_settings={"allow_interspersed_args": False},
-    epilog="\b\nExamples:\n  iris task exec /alice/train:0\n"
+    epilog="\b\nExamples:\n  iris task exec train:0\n"
     "  iris task exec /alice/train:0 -- nvidia-smi\n"
     "  tar c data | iris task exec /alice/train:0 -- tar x\n",
 )
@@ -104,9 +117,10 @@ def exec_(
     if terminal and not here:
         raise click.UsageError("--tty needs a terminal here, too: run it in one, or use --no-tty")
     with_terminal = here and not no_stdin if terminal is None else terminal
+    asked = client(controller_url, config)
     return run_in_task(
-        client(controller_url, config).channel,
-        id,
+        asked.channel,
+        _whole(asked, id),
         command[1:] if command[:1] == ("--",) else command,
         out=sys.stdout.buffer,
         err=sys.stderr.buffer,

@@ -103,6 +103,12 @@ def test_without_a_command_it_is_a_shell_that_reads_its_input(
     assert (done.returncode, done.stdout) == (3, b"42\n")
 
 
+def test_the_job_may_be_named_as_everywhere_else(shared: RunningCluster, job: Job) -> None:
+    assert job.id == "/alice/goes-on"
+    assert entered(shared, "goes-on:0", "echo", "here").stdout == b"here\n"
+    assert entered(shared, "nobody:0", "true").returncode == ExitStatus.NOT_FOUND
+
+
 def test_no_stdin_leaves_the_input_to_whoever_runs_it(shared: RunningCluster, job: Job) -> None:
     assert entered(shared, "-n", f"{job.id}:0", "cat", input=b"mine").stdout == b""
 
