@@ -13,7 +13,7 @@ from iris.core.instant import MINUTE, SECOND, Millis
 from iris.core.lifecycle import AttemptState, JobState, SliceState, TaskState
 from iris.core.resources import Resources
 from iris.core.retry import Budget, EndCause
-from iris.core.spec import Band, JobSpec, SchedulerPolicy
+from iris.core.spec import Band, JobSpec
 from tests.harness import ALICE, Script, cpu_group, fleet, tpu_group
 
 TPU = "v5litepod-16"
@@ -395,25 +395,3 @@ def test_i_120_what_happens_to_one_job_ends_no_attempt_of_another() -> None:
     script.ends(script.task(jobs[0]).id, EndCause.EXIT_NONZERO).stop(jobs[1])
     script.advance(MINUTE)
     assert [script.job(job).state for job in jobs[2:]] == [JobState.RUNNING] * 2
-
-
-def test_i_90_a_user_has_so_many_tasks_that_have_not_ended_and_no_more() -> None:
-    script = fleet(
-        cpu_group(cores=8, min_slices=1), scheduler=SchedulerPolicy(max_tasks_per_user=3)
-    )
-    one = script.submit("one", replicas=2)
-    script.submit("two", replicas=2)
-    answer = script.the(ef.Reply).answer
-    assert answer == ef.Rejected(
-        "user alice has 2 tasks that have not ended, and 2 more would be above 3"
-        " (scheduler.max_tasks_per_user); wait for some, or stop them"
-    )
-    assert script.controller.state.unended == {"alice": 2}
-    script.submit("three")
-    assert isinstance(script.the(ef.Reply).answer, ef.Accepted)
-    script.submit_spec(replace(GOOD, user=UserName("bob"), name="other"))
-    assert isinstance(script.the(ef.Reply).answer, ef.Accepted)
-    script.running(one).finish(one)
-    script.submit("two", replicas=2)
-    assert isinstance(script.the(ef.Reply).answer, ef.Accepted)
-    assert script.controller.state.unended == {"alice": 3, "bob": 1}

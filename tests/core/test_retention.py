@@ -1,11 +1,11 @@
-"""What is forgotten: ended jobs beyond the limit, with their trees, and slices long gone."""
+"""What is held to a bound: ended jobs, with their trees, slices long gone, and a user's live tasks."""
 
 from iris.core import decisions as de
 from iris.core import effects as ef
-from iris.core.ids import JobId, SliceId
+from iris.core.ids import JobId, SliceId, UserName
 from iris.core.instant import HOUR, MINUTE, Millis
 from iris.core.lifecycle import JobState
-from iris.core.spec import RetentionPolicy
+from iris.core.spec import JobSpec, RetentionPolicy, SchedulerPolicy
 from tests.harness import Script, cpu_group, fleet
 
 FEW = RetentionPolicy(ended_jobs=8)
@@ -96,3 +96,25 @@ def test_a_slice_that_is_gone_is_remembered_for_a_while_and_then_forgotten_with_
     assert name not in script.controller.state.slices
     assert "iris-cpu-1-w0" not in script.controller.state.workers
     assert script.slices_in() == []
+
+
+def test_i_90_a_user_has_so_many_tasks_that_have_not_ended_and_no_more() -> None:
+    script = fleet(
+        cpu_group(cores=8, min_slices=1), scheduler=SchedulerPolicy(max_tasks_per_user=3)
+    )
+    one = script.submit("one", replicas=2)
+    script.submit("two", replicas=2)
+    answer = script.the(ef.Reply).answer
+    assert answer == ef.Rejected(
+        "user alice has 2 tasks that have not ended, and 2 more would be above 3"
+        " (scheduler.max_tasks_per_user); wait for some, or stop them"
+    )
+    assert script.controller.state.unended == {"alice": 2}
+    script.submit("three")
+    assert isinstance(script.the(ef.Reply).answer, ef.Accepted)
+    script.submit_spec(JobSpec(UserName("bob"), "other"))
+    assert isinstance(script.the(ef.Reply).answer, ef.Accepted)
+    script.running(one).finish(one)
+    script.submit("two", replicas=2)
+    assert isinstance(script.the(ef.Reply).answer, ef.Accepted)
+    assert script.controller.state.unended == {"alice": 3, "bob": 1}
