@@ -44,7 +44,7 @@ class Slurm:
 
     def is_idle(self) -> bool:
         """Whether its node takes jobs."""
-        with suppress(subprocess.CalledProcessError):
+        with suppress(subprocess.CalledProcessError, subprocess.TimeoutExpired):
             return self.run("sinfo", "--noheader", "--format=%T").strip() == "idle"
         return False
 

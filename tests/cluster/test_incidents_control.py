@@ -128,9 +128,8 @@ def test_i_95_jobs_cost_the_controller_no_process_and_no_thread(own: RunningClus
         children, threads = held()
         run("more", 100)
         assert held()[0] == children
-        assert (
-            held()[1] <= threads + 5
-        )  # A pool may still grow to its size; a thread a job would be a hundred.
+        # A pool may still grow to its size; a thread a job would be a hundred.
+        assert held()[1] <= threads + 5
 
 
 def test_i_102_a_restart_ends_no_attempt_of_thirty_that_run(own: RunningCluster) -> None:
@@ -138,6 +137,9 @@ def test_i_102_a_restart_ends_no_attempt_of_thirty_that_run(own: RunningCluster)
         command = Entrypoint.from_command("sleep", "300")
         job = client.submit(command, "thirty", replicas=30, resources=SMALL)
         until(lambda: all(task.state == "running" for task in job.status().details), 120)
+        until(
+            lambda: len(own.task_pids()) == 2 * 30
+        )  # A leader and its command each, and no helper.
         before = set(own.task_pids())
         for _ in range(3):
             own.kill()
