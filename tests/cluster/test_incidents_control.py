@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from iris.cluster.types import Entrypoint, ResourceSpec
 from iris.cluster.worker.environments import BUILDS_AT_ONCE, Environments
 from iris.exit_status import ExitStatus
 from iris.rpc import iris_pb2 as pb
-from iris.rpc.methods import GET_JOB, LIST_JOBS
+from iris.rpc.methods import GET_JOB, LIST_JOBS, READ_LOG
 from tests.cluster.entering import PROGRAM
 from tests.cluster.proxy import Proxy
 from tests.cluster.running import RunningCluster, running, until
@@ -213,11 +214,13 @@ def _log(client: IrisClient) -> str:
 
 
 def test_i_93_a_reader_on_a_line_that_has_gone_deaf_notices_and_loses_nothing(
-    own: RunningCluster,
+    own: RunningCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The controller gives a sign of life every ten seconds, so twelve are enough to miss one.
+    monkeypatch.setattr("iris.client.job.READ_LOG", replace(READ_LOG, deadline_s=12.0))
     proxy = Proxy(own.port)
     try:
-        script = "for n in $(seq 38); do echo line $n; sleep 1; done"
+        script = "for n in $(seq 18); do echo line $n; sleep 1; done"
         with own.client() as client:
             job = client.submit(Entrypoint.from_command("sh", "-c", script), "read")
         with IrisClient.remote(proxy.url, user="alice") as client:
@@ -231,12 +234,11 @@ def test_i_93_a_reader_on_a_line_that_has_gone_deaf_notices_and_loses_nothing(
             reading.start()
             until(lambda: b"line 2\n" in b"".join(pieces))
             proxy.deaf(there=False, back=False)
-            # Twenty seconds to the next sign of life, ten to its answer.
-            until(lambda: client.channel._away, 45)
+            until(lambda: client.channel._away, 30)
             proxy.well()
             reading.join(60)
             assert not reading.is_alive()
-        whole = "".join(f"line {number}\n" for number in range(1, 39))
+        whole = "".join(f"line {number}\n" for number in range(1, 19))
         assert b"".join(pieces).decode() == whole
     finally:
         proxy.close()

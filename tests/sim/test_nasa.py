@@ -16,6 +16,9 @@ from tests.sim.queueing import Customer, strict_starts
 from tests.sim.real_traces import real_trace
 from tests.tidy.tree import ROOT
 
+# Long simulations: the core's coverage is measured by its own tests, at twice the time.
+pytestmark = pytest.mark.no_cover
+
 NASA: Final = ROOT / "scenarios" / "nasa.yaml"
 PHILLY: Final = ROOT / "scenarios" / "philly.yaml"
 PHILLY_SLOTS: Final = ROOT / "scenarios" / "philly_slots.yaml"

@@ -15,6 +15,9 @@ from tests.sim.theory import EXPONENTIAL, LENGTH, assert_in_interval, customers,
 from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
 
+# Long simulations: the core's coverage is measured by its own tests, at twice the time.
+pytestmark = pytest.mark.no_cover
+
 # ---- preemption and checkpoints ----------------------------------------------------------------
 
 

@@ -18,6 +18,9 @@ from sim.world import simulate
 from tests.sim.expected import NAMES, OWN, SCENARIOS, golden, printed
 from tests.tidy.tree import ROOT
 
+# Long simulations: the core's coverage is measured by its own tests, at twice the time.
+pytestmark = pytest.mark.no_cover
+
 PAGE: Final = ROOT / "docs" / "simulation.md"
 
 

@@ -33,6 +33,9 @@ from tests.sim.theory import (
 from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
 
+# Long simulations: the core's coverage is measured by its own tests, at twice the time.
+pytestmark = pytest.mark.no_cover
+
 # ---- M/M/c and M/G/1 ---------------------------------------------------------------------------
 
 LOGNORMAL: Final = {"lognormal": {"mean": "1h", "sigma": 0.8}}
