@@ -166,6 +166,8 @@ class Job:
         if job.state == "succeeded" and kind == "returned":
             return value
         why = job.why or next((task.why for task in job.details if task.why), "")
+        if kind == "left" and job.state == "succeeded":
+            why = "its function ended the process and returned nothing"
         ended = JobEnded(self.id, job.state, why)
         if kind == "raised":
             ended.add_note(trace)

@@ -134,6 +134,7 @@ _STATE_BY_CAUSE: Final = {
     EndCause.EXIT_NONZERO: AttemptState.FAILED,
     EndCause.OUT_OF_MEMORY: AttemptState.FAILED,
     EndCause.LAUNCH: AttemptState.WORKER_FAILED,
+    EndCause.BUILD: AttemptState.FAILED,
 }
 
 

@@ -20,7 +20,7 @@ from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, TaskSta
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
 from iris.core.resources import fits
-from iris.core.retry import Budget, EndCause, charge_of
+from iris.core.retry import BUILD_TRIES, Budget, EndCause, charge_of, failed_builds
 from iris.core.soundness import GIVEN_UP
 from iris.core.state import ClusterState
 
@@ -187,6 +187,8 @@ class Witness:
         spent = sum(1 for causes in rounds if charge_of(causes) is told)
         if spent > _budget(job, told):
             yield f"V-14 {retry.tasks[0]} goes back for the {spent}th time, more than {told.value} allows"
+        if failed_builds(rounds) >= BUILD_TRIES:
+            yield f"V-14 {retry.tasks[0]} goes back after {BUILD_TRIES} failed builds"
 
     def verdict(self, verdict: de.TaskVerdict) -> Iterator[str]:
         """V-14: a task fails for good only by an end that may not be repeated, or over its budget."""
@@ -208,7 +210,7 @@ class Witness:
         if charge is None or attempt.cause is EndCause.TIMEOUT:
             return
         spent = sum(1 for causes in rounds if charge_of(causes) is charge)
-        if spent <= _budget(job, charge):
+        if spent <= _budget(job, charge) and failed_builds(rounds) < BUILD_TRIES:
             yield f"V-14 {task.id} has failed with {spent} of {_budget(job, charge)} retries spent"
 
     # ---- attempts and slices ---------------------------------------------------------------

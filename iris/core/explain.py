@@ -16,7 +16,7 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, refusal, shape_of
 from iris.core.ids import GroupName, JobId
 from iris.core.instant import Instant
-from iris.core.lifecycle import COMING, AttemptState, TaskState
+from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.order import served_at
 from iris.core.placing import best_host, place_gang
 from iris.core.reasons import (
@@ -29,7 +29,7 @@ from iris.core.reasons import (
     UnderWay,
     Verdict,
 )
-from iris.core.records import Attempt, Hold, Job
+from iris.core.records import Attempt, Hold, Job, Worker
 from iris.core.room import Pool
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
@@ -232,16 +232,31 @@ class _Question:
             ]
             known = [at for at in times if at is not None]
             return Verdict.GATED, NextEvent("a slice may be asked for", min(known, default=None))
-        if self.hold is None and not self._somebody_runs():
-            what = "another configuration is loaded, or a slice comes for other work"
-            return Verdict.UNSUPPLIED, NextEvent(what, None)
-        return Verdict.FULL, self._somebody_ends()
+        candidates = list(self.state.room.candidates(self.shape))
+        workers = [worker for pool in candidates for worker in workers_of(self.state, pool)]
+        if self.hold is not None or any(worker.attempts for worker in workers):
+            return Verdict.FULL, self._somebody_ends()
+        if workers:
+            return Verdict.BARRED, self._is_let_in(pools, workers)
+        if any(self.state.existing(pool.group.name) for pool in candidates):
+            return Verdict.FULL, NextEvent("a slice that is leaving is gone", None)
+        what = "another configuration is loaded, or a slice comes for other work"
+        return Verdict.UNSUPPLIED, NextEvent(what, None)
 
-    def _somebody_runs(self) -> bool:
-        """Whether anything exists, or is on its way out, where this could run."""
-        return any(
-            self.state.existing(pool.group.name) for pool in self.state.room.candidates(self.shape)
-        )
+    def _is_let_in(self, pools: Sequence[PoolReason], workers: Sequence[Worker]) -> NextEvent:
+        """What opens one of the hosts that are there, and on which nothing runs."""
+        for worker in workers:
+            if worker.state is WorkerState.SILENT:
+                given_up = due_at(self.state, Due.SILENCE, worker.id)
+                return NextEvent(f"{worker.id} speaks again, or is given up", given_up)
+        for worker in workers:
+            if worker.cordoned and self.state.slices[worker.slice].state is SliceState.READY:
+                command = f"iris worker drain --resume {worker.id}"
+                return NextEvent(f"an operator lets work onto {worker.id} again: {command}", None)
+        checks = [pool.blocker.check for pool in pools if pool.can_serve and pool.blocker]
+        if "avoid" in checks:
+            return NextEvent("a host comes on which no launch of it failed", None)
+        return NextEvent("a slice that is leaving is gone, or another host comes", None)
 
     def _somebody_ends(self) -> NextEvent:
         """The first end of running work that is certain, where this could run."""

@@ -18,7 +18,7 @@ from iris.core.ids import JobId, RequestId, TaskId, is_name, job_id
 from iris.core.instant import MINUTE, Instant, Millis, after, since
 from iris.core.lifecycle import AttemptState, JobState, TaskState
 from iris.core.records import Attempt, Job, Task
-from iris.core.retry import MEANING, Budget, EndCause, charge_of
+from iris.core.retry import BUILD_TRIES, MEANING, Budget, EndCause, charge_of, failed_builds
 from iris.core.spec import MAX_REPLICAS, JobSpec
 from iris.core.state import ClusterState
 
@@ -28,7 +28,13 @@ QUICK: Final = MINUTE
 _GROUPS_TOLD: Final = 4
 
 _SPACED: Final = frozenset(
-    {EndCause.EXIT_NONZERO, EndCause.OUT_OF_MEMORY, EndCause.LAUNCH, EndCause.UNKNOWN}
+    {
+        EndCause.EXIT_NONZERO,
+        EndCause.OUT_OF_MEMORY,
+        EndCause.LAUNCH,
+        EndCause.BUILD,
+        EndCause.UNKNOWN,
+    }
 )
 
 
@@ -197,8 +203,11 @@ def _judge_task(state: ClusterState, job: Job, task: Task) -> Iterator[de.Decisi
         yield from _fail(state, job, [task], _unrepeatable(attempt))
     else:
         spent = sum(1 for a in task.attempts if a.cause and MEANING[a.cause].charges is charge)
+        builds = failed_builds([[a.cause] for a in task.attempts])
         if spent > _budget(job, charge):
             yield from _fail(state, job, [task], _spent(job, charge, attempt))
+        elif builds >= BUILD_TRIES:
+            yield from _fail(state, job, [task], _unbuildable(builds, attempt))
         else:
             pause = _pause(state, [task])
             yield de.Retry(job.id, (task.id,), charge, pause, attempt.cause.value)
@@ -235,11 +244,18 @@ def _judge_round(
     if charge is None:
         yield from _fail(state, job, guilty, _unrepeatable(worst))
         return
-    rounds = zip(*(t.attempts for t in job.tasks), strict=True)
-    charges = [charge_of(a.cause for a in attempts if a.cause is not None) for attempts in rounds]
-    spent = charges.count(charge)
+    rounds = [
+        [a.cause for a in attempts]
+        for attempts in zip(*(t.attempts for t in job.tasks), strict=True)
+    ]
+    charges = [charge_of(c for c in causes if c is not None) for causes in rounds]
+    spent, builds = charges.count(charge), failed_builds(rounds)
     if spent > _budget(job, charge):
         yield from _fail(state, job, guilty, _spent(job, charge, worst))
+        return
+    if builds >= BUILD_TRIES:
+        unbuilt = [t for t in guilty if t.attempts[-1].cause is EndCause.BUILD]
+        yield from _fail(state, job, unbuilt, _unbuildable(builds, unbuilt[0].attempts[-1]))
         return
     assert worst.cause is not None, worst
     tasks = tuple(t.id for t in job.tasks)
@@ -271,6 +287,10 @@ def _spent(job: Job, charge: Budget, attempt: Attempt) -> str:
     """Why there is no further attempt."""
     budget = f"max_retries_{charge.value} is {_budget(job, charge)}"
     return f"attempt {attempt.number} ended: {_end_of(attempt)}; {budget}"
+
+
+def _unbuildable(builds: int, attempt: Attempt) -> str:
+    return f"attempt {attempt.number} ended: {_end_of(attempt)}; {builds} builds failed in a row"
 
 
 def _unrepeatable(attempt: Attempt) -> str:

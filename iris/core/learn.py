@@ -20,6 +20,7 @@ from iris.core.lifecycle import (
     SliceState,
     WorkerState,
 )
+from iris.core.placing import has_another_host
 from iris.core.records import Attempt, Slice, Task, Worker
 from iris.core.retry import EndCause
 from iris.core.sightings import (
@@ -40,6 +41,7 @@ _OWN_CAUSES: Final = frozenset(
         EndCause.EXIT_NONZERO,
         EndCause.OUT_OF_MEMORY,
         EndCause.LAUNCH,
+        EndCause.BUILD,
         EndCause.PREEMPTION,
     }
 )
@@ -321,4 +323,6 @@ def _attempt_ended(
         task.avoid = tuple(sorted({*task.avoid, worker.id}))
         worker.launch_failures += 1
         state.news.blamed[worker.id] = None
+    elif cause is EndCause.BUILD and has_another_host(state, task, worker):
+        task.avoid = tuple(sorted({*task.avoid, worker.id}))
     state.end_attempt(task, attempt, cause, report.detail)

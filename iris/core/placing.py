@@ -2,7 +2,7 @@
 
 from iris.core import decisions as de
 from iris.core.fit import Shape
-from iris.core.records import Job, Slice
+from iris.core.records import Job, Slice, Task, Worker
 from iris.core.resources import Resources, fits
 from iris.core.room import Pool
 from iris.core.state import ClusterState
@@ -67,6 +67,22 @@ def place_gang(state: ClusterState, job: Job, shape: Shape) -> de.Placement | No
                 if gang_fits(state, shape, slice_):
                     return placement_on(job, slice_, "the whole slice is free")
     return None
+
+
+def has_another_host(state: ClusterState, task: Task, failed: Worker) -> bool:
+    """Whether a host is up that could hold a task, were it empty, and on which it did not fail yet."""
+    shape = state.shape(state.jobs[task.job], state.unit_of(task).member)
+    candidates = list(state.room.candidates(shape))
+    for worker in state.workers.values():
+        slice_ = state.slices[worker.slice]
+        together = slice_.workers if shape.hosts else [worker.id]
+        if any(name == failed.id or name in shape.avoid for name in together):
+            continue
+        if worker.cordoned or not state.may_work(slice_):
+            continue
+        if state.pool_of(slice_) in candidates and fits(shape.need, worker.offers):
+            return True
+    return False
 
 
 def placement_on(job: Job, slice_: Slice, why: str) -> de.Placement:

@@ -36,6 +36,8 @@ class Verdict(Enum):
     """A slice may be asked for, but not before a time."""
     FULL = "full"
     """Every slice that may exist does: somebody who runs must end."""
+    BARRED = "barred"
+    """Hosts that could serve it are there and run nothing, but may not have it."""
     UNSUPPLIED = "unsupplied"
     """Nothing that could serve it is there, and nothing may be asked for on its account."""
 
@@ -190,6 +192,7 @@ _VERDICTS: Final = {
     Verdict.COMING: "it waits for slices that are on their way",
     Verdict.GATED: "it waits until slices may be asked for again",
     Verdict.FULL: "it waits for running work to end",
+    Verdict.BARRED: "hosts that could serve it are there, and none of them may have it now",
     Verdict.UNSUPPLIED: "nothing that could serve it is there, or may be asked for on its account",
 }
 

@@ -55,7 +55,7 @@ class Task:
     verdict: TaskState | None = None  # None: not ended by decision
     not_before: Instant | None = None  # None: may start at once
     avoid: tuple[WorkerId, ...] = ()
-    """Workers on which a launch of it failed; it never goes back there."""
+    """Workers on which a launch or a build of it failed; it never goes back there."""
     why: str = ""
 
 

@@ -11,7 +11,7 @@ exits because a host vanished is infrastructure), and a stop that only followed 
 by itself; one that it stopped ends with the cause for which the stop was asked.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -27,6 +27,8 @@ class EndCause(Enum):
     OUT_OF_MEMORY = "out_of_memory"
     LAUNCH = "launch"
     """Image, bundle, device or engine: the user's code never ran."""
+    BUILD = "build"
+    """What the job itself brings could not be made ready: its packages, its project, its archive."""
     HOST_LOST = "host_lost"
     PREEMPTION = "preemption"
     EVICTION = "eviction"
@@ -64,6 +66,7 @@ MEANING: Final[Mapping[EndCause, Meaning]] = {
     EndCause.EXIT_NONZERO: Meaning(AttemptState.FAILED, Budget.FAILURE),
     EndCause.OUT_OF_MEMORY: Meaning(AttemptState.FAILED, Budget.FAILURE),
     EndCause.LAUNCH: Meaning(AttemptState.WORKER_FAILED, Budget.PREEMPTION, blames_host=True),
+    EndCause.BUILD: Meaning(AttemptState.FAILED, Budget.PREEMPTION),
     EndCause.HOST_LOST: _INFRASTRUCTURE,
     EndCause.PREEMPTION: Meaning(AttemptState.PREEMPTED, Budget.PREEMPTION),
     EndCause.EVICTION: Meaning(AttemptState.EVICTED, Budget.PREEMPTION),
@@ -85,6 +88,20 @@ def charge_of(causes: Iterable[EndCause]) -> Budget | None:
     """The one budget that a round with these ends is charged to, in whatever order they came."""
     charges = (MEANING[cause].charges for cause in causes)
     return max(charges, key=_WEIGHT.__getitem__, default=None)
+
+
+BUILD_TRIES: Final = 3
+"""So many rounds in a row of a job that cannot be built, on other hosts where there are some, fail it."""
+
+
+def failed_builds(rounds: Sequence[Collection[EndCause | None]]) -> int:
+    """How many rounds, the last ones in a row, ended because something could not be built."""
+    count = 0
+    for causes in reversed(rounds):
+        if EndCause.BUILD not in causes:
+            break
+        count += 1
+    return count
 
 
 SURVIVES_LOSS: Final = frozenset(

@@ -277,13 +277,13 @@ def test_a_build_that_fails_never_charges_the_users_budget(cluster: RunningClust
         ended = job.wait(120)
         assert ended.state == "failed"
         (attempt,) = ended.details[0].attempts
-        assert attempt.cause == "launch"
+        assert attempt.cause == "build"
         assert "the environment could not be made" in attempt.detail
         assert "No matching distribution found" in job.tasks()[0].logs()
         assert "max_retries_preemption is 0" in ended.details[0].why
 
 
-def test_a_bundle_that_leaves_its_folder_is_launch_trouble_and_writes_nothing(
+def test_a_bundle_that_leaves_its_folder_is_not_unpacked_and_blames_no_host(
     cluster: RunningCluster, tmp_path: Path
 ) -> None:
     import io
@@ -301,7 +301,7 @@ def test_a_bundle_that_leaves_its_folder_is_launch_trouble_and_writes_nothing(
         ended = job.wait(60)
         assert ended.state == "failed"
         assert "../../../escaped: leaves the workspace" in ended.details[0].attempts[0].detail
-        assert ended.details[0].attempts[0].cause == "launch"
+        assert ended.details[0].attempts[0].cause == "build"
     # A walk does not mind that the worker tidies up meanwhile.
     assert not any("escaped" in files for _, _, files in os.walk(tmp_path))
 

@@ -48,6 +48,43 @@ def test_a_function_runs_and_its_result_comes_back(client: IrisClient) -> None:
     assert job.why() == ["succeeded"]
 
 
+def test_a_function_that_ends_its_process_has_no_result(client: IrisClient) -> None:
+    def leave() -> int:
+        os._exit(0)
+
+    def left_by_the_door() -> None:
+        raise SystemExit(0)
+
+    for name, function in (("steps-out", leave), ("exits", left_by_the_door)):
+        job = client.submit(Entrypoint.from_callable(function), name)
+        with pytest.raises(JobEnded, match="ended the process and returned nothing"):
+            job.result(60)
+        assert job.status().state == "succeeded"
+
+
+APART = """
+setsid sleep 9871 &
+(setsid sh -c 'sleep 9872 & sleep 9873' &)
+sleep 0.3
+"""
+
+
+def _sleepers() -> list[str]:
+    words = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+    return [line.decode() for line in words if b"sleep\x00987" in line]
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_what_left_the_group_of_an_attempt_goes_with_it(client: IrisClient, ends: bool) -> None:
+    script = APART + ("true" if ends else "sleep 60")
+    job = client.submit(shell(script), f"apart-{ends}")
+    if not ends:
+        until(lambda: len(_sleepers()) >= 3)
+        job.terminate()
+    assert job.wait(60).state == ("succeeded" if ends else "killed")
+    until(lambda: not _sleepers())
+
+
 def test_what_a_function_raises_is_the_cause_of_the_failure(client: IrisClient) -> None:
     def fail() -> None:
         raise KeyError("nothing")
@@ -258,3 +295,15 @@ def test_a_second_controller_on_the_same_folder_is_refused(own: RunningCluster) 
     assert second.returncode == ExitStatus.CONFLICT
     assert "another controller" in second.stderr
     assert "Traceback" not in second.stderr
+
+
+def test_trouble_with_the_controllers_disk_is_told_in_one_line_that_names_the_place(
+    own: RunningCluster,
+) -> None:
+    (blobs,) = own.root.rglob("blobs")
+    blobs.rmdir()
+    blobs.write_text("no folder")
+    with own.client() as client, pytest.raises(RemoteError) as refused:
+        client.submit(shell("true"), "nowhere")
+    assert refused.value.status is ExitStatus.FAILED
+    assert str(refused.value).endswith(f"the controller's disk: File exists: {blobs}")

@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -138,3 +140,26 @@ def test_the_last_lines_of_a_file(tmp_path: Path, content: bytes, lines: int, ta
     path.write_bytes(content)
     assert content[tail_of(path, lines) :] == tail
     assert tail_of(tmp_path / "absent", lines) == 0
+
+
+TAKES_TOO_MUCH = """
+import resource, sys
+from pathlib import Path
+from iris.cluster.controller.store import Store
+store = Store(Path(sys.argv[1]))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    store.put(bytes(int(sys.argv[2])))
+except OSError as error:
+    print(error.strerror, error.filename)
+"""
+
+
+@pytest.mark.parametrize("size", [100_001, 10_000_000])
+def test_a_disk_that_takes_no_more_is_named_and_nothing_is_left_of_the_blob(
+    tmp_path: Path, size: int
+) -> None:
+    command = [sys.executable, "-c", TAKES_TOO_MUCH, str(tmp_path), str(size)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == f"File too large {tmp_path / 'blobs'}"
+    assert list((tmp_path / "blobs").iterdir()) == []

@@ -96,6 +96,7 @@ def test_each_cause_ends_in_its_state() -> None:
         (EndCause.EXIT_NONZERO, AttemptState.FAILED),
         (EndCause.OUT_OF_MEMORY, AttemptState.FAILED),
         (EndCause.LAUNCH, AttemptState.WORKER_FAILED),
+        (EndCause.BUILD, AttemptState.FAILED),
         (EndCause.REQUESTED, AttemptState.KILLED),
     ):
         story = running()

@@ -8,12 +8,12 @@ from iris.core import decisions as de
 from iris.core import events as ev
 from iris.core.conduct import Witness
 from iris.core.ids import JobId, RequestId, SliceId, TaskId, WorkerId, Zone
-from iris.core.instant import MINUTE, Instant
+from iris.core.instant import HOUR, MINUTE, Instant
 from iris.core.invariants import Auditor
 from iris.core.lifecycle import SliceState, TaskState
 from iris.core.record import Turn
 from iris.core.resources import Resources
-from iris.core.retry import Budget, EndCause
+from iris.core.retry import BUILD_TRIES, Budget, EndCause
 from iris.core.spec import Band, ClusterSpec
 from iris.core.state import ClusterState
 from tests.core.forged import HOST, MACHINE, NEED, POD, Harm, busy, put, task
@@ -312,3 +312,20 @@ def test_the_fit_may_be_asked_for_what_changed_only() -> None:
     state.books.evaluations += 10_000
     auditor.check(Turn(state.now, (), ()))
     assert "V-20 at 0 the fit was asked 10000 times for 1 changes" in auditor.sentences
+
+
+def test_no_build_is_tried_for_ever() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    job = script.submit("mistyped")
+    name = script.job(job).tasks[0].id
+    for _ in range(BUILD_TRIES - 2):
+        script.ends(name, EndCause.BUILD).advance(HOUR)
+    script.ends(name, EndCause.BUILD)
+    right = script.the(de.Retry)
+    assert judged(script.controller.state, right) == ""
+    script.advance(HOUR)
+    state = script.controller.state
+    attempt = state.tasks[name].attempts[-1]
+    put(attempt, cause=EndCause.BUILD)
+    put(state.tasks[name], retried=BUILD_TRIES)
+    assert f"V-14 {name} goes back after 3 failed builds" in judged(state, right)

@@ -7,7 +7,7 @@ import pytest
 from iris.core import events as ev
 from iris.core.explain import why_waiting
 from iris.core.fit import Lack
-from iris.core.ids import JobId, WorkerId
+from iris.core.ids import JobId, SliceId, WorkerId
 from iris.core.instant import HOUR, MINUTE, Instant, Millis
 from iris.core.learn import learn
 from iris.core.reasons import Blocker, Reason, Verdict, sentences
@@ -108,7 +108,36 @@ def test_i_28_a_task_is_told_that_only_hosts_are_free_where_it_failed() -> None:
     script = fleet(cpu_group(min_slices=1, max_slices=1))
     job = script.submit()
     script.ends(script.task(job).id, EndCause.LAUNCH).advance(MINUTE)
-    assert blocker(why(script, job)).check == "avoid"
+    reason = why(script, job)
+    assert blocker(reason).check == "avoid"
+    assert reason.verdict is Verdict.BARRED
+    assert reason.next.what == "a host comes on which no launch of it failed"
+    script.submit("other", cpu=4)
+    assert why(script, job).verdict is Verdict.FULL
+
+
+def test_hosts_that_run_nothing_and_may_have_nothing_are_no_running_work() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    host = WorkerId("iris-cpu-1-w0")
+    script.step(ev.WorkerDrainRequested(host))
+    job = script.submit()
+    reason = why(script, job)
+    assert (reason.verdict, reason.next.at) == (Verdict.BARRED, None)
+    assert f"iris worker drain --resume {host}" in reason.next.what
+    script.silent(host)
+    reason = why(script, job)
+    assert reason.verdict is Verdict.BARRED
+    assert reason.next.what == f"{host} speaks again, or is given up"
+    assert reason.next.at is not None
+    assert reason.next.at > script.now
+
+
+def test_a_slice_that_is_about_to_go_is_waited_for() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    script.step(ev.PreemptionNoticed(SliceId("iris-cpu-1")))
+    reason = why(script, script.submit())
+    assert reason.verdict is Verdict.BARRED
+    assert reason.next.what == "a slice that is leaving is gone, or another host comes"
 
 
 def test_room_that_is_kept_for_others_is_told_apart_from_no_room() -> None:

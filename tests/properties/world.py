@@ -29,6 +29,7 @@ ENDS: Final = {
     EndCause.EXIT_NONZERO: AttemptState.FAILED,
     EndCause.OUT_OF_MEMORY: AttemptState.FAILED,
     EndCause.LAUNCH: AttemptState.WORKER_FAILED,
+    EndCause.BUILD: AttemptState.FAILED,
     EndCause.PREEMPTION: AttemptState.PREEMPTED,
 }
 """Ends that a container comes to by itself, and how a worker reports each."""

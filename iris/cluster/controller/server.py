@@ -169,6 +169,10 @@ async def _abort(method: Method[Any, Any], error: Exception, context: _Context) 
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, str(error))
         case asyncio.CancelledError() | grpc.aio.AbortError():
             raise error
+        case OSError() if error.strerror is not None:
+            _log.error("%s: %s", method.name, error)
+            message = f"the controller's disk: {error.strerror}: {error.filename}"
+            await context.abort(grpc.StatusCode.INTERNAL, message)
         case _:
             _log.error("%s failed", method.name, exc_info=error)
             message = f"a bug in the controller: {type(error).__name__}; its log has more"

@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -46,19 +47,26 @@ class Incoming:
 
         Raises:
             TooLarge: that would be more than the limit.
+            OSError: the disk is full or broken; names the folder.
         """
         self.size += len(content)
         if self.size > self._limit:
             raise TooLarge(f"more than {self._limit >> 20} MiB")
         self._digest.update(content)
-        self._file.write(content)
+        try:
+            self._file.write(content)
+        except OSError as error:
+            raise self._named(error) from error
 
     def settle(self) -> tuple[Path, str]:
         """Where all of it is, durably, and its digest; no more is taken."""
         if not self._file.closed:
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
+            try:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+                self._file.close()
+            except OSError as error:
+                raise self._named(error) from error
         return self._path, self._digest.hexdigest()
 
     def keep(self, place: Path | None = None) -> str:
@@ -71,8 +79,12 @@ class Incoming:
 
     def drop(self) -> None:
         """Forget it."""
-        self._file.close()
+        with suppress(OSError):  # A full disk does not take what is still to be written.
+            self._file.close()
         self._path.unlink(missing_ok=True)
+
+    def _named(self, error: OSError) -> OSError:
+        return OSError(error.errno, error.strerror, str(self._path.parent))
 
 
 class Store:
@@ -111,8 +123,12 @@ class Store:
         digest = hashlib.sha256(content).hexdigest()
         if not self.want_blob(digest):
             incoming = self.receive_blob()
-            incoming.write(content)
-            incoming.keep()
+            try:
+                incoming.write(content)
+                incoming.keep()
+            except OSError:
+                incoming.drop()
+                raise
         return digest
 
     def receive_blob(self) -> Incoming:

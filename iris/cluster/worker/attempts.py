@@ -18,7 +18,7 @@ from iris.cluster.worker.archive import BadArchive, unpack
 from iris.cluster.worker.environments import NOTE_FILE, Environments, say
 from iris.cluster.worker.plan import CALL_FILE, RESULT_FILE, WORK_FOLDER, Host, plan_of
 from iris.cluster.worker.ports import Ports
-from iris.cluster.worker.runtime import LOG_FILE, LaunchError, TaskRuntime
+from iris.cluster.worker.runtime import LOG_FILE, BuildError, LaunchError, TaskRuntime
 from iris.cluster.worker.shipping import Shipper
 from iris.core.agent import Ended, Fact, Found, Started
 from iris.core.ids import TaskId, attempt_name
@@ -161,7 +161,7 @@ class Attempts:
             with suppress(OSError):  # A full disk takes no more words either.
                 say(folder / LOG_FILE, f"cannot launch: {error}")
             await self._ship(folder, task, attempt)
-            self._deliver(Ended(task, attempt, EndCause.LAUNCH, str(error)))
+            self._deliver(Ended(task, attempt, self._cause_of(error), str(error)))
             return
         finally:
             self._setting_up.pop(folder, None)
@@ -233,6 +233,13 @@ class Attempts:
         plan = plan_of(wanted, folder, layout, host=host, ports=ports, prepared=prepared)
         beside.replace(folder / _DESCRIPTION)
         await self._runtime.run(plan)
+
+    def _cause_of(self, error: Exception) -> EndCause:
+        """Whether what the job brings cannot be made ready, or this host, perhaps for its full disk."""
+        its_own = isinstance(error, BuildError | BadArchive)
+        if its_own and self._free_disk() >= self._min_free_disk:
+            return EndCause.BUILD
+        return EndCause.LAUNCH
 
     def _free_disk(self) -> int:
         return shutil.disk_usage(self._root).free

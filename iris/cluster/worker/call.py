@@ -21,6 +21,8 @@ def main(arguments: list[str]) -> int:
         return _failed(result, RuntimeError(message), message)
     import cloudpickle
 
+    # So that a function that ends its process is told apart from one that returned nothing.
+    _write(result, cloudpickle.dumps(("left", None, "")))
     try:
         with open(call, "rb") as file:
             function, positional, named = cloudpickle.load(file)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.worker.plan import Prepared
-from iris.cluster.worker.runtime import LaunchError
+from iris.cluster.worker.runtime import BuildError, LaunchError
 from iris.rpc import iris_pb2 as pb
 
 BUILD_TIMEOUT_S: Final = 1_800.0
@@ -96,12 +96,13 @@ class Environments:
             note: a file of the attempt that says which one it uses, as long as it does.
 
         Raises:
-            LaunchError: the environment could not be made.
+            BuildError: the environment could not be made of what the job asks for.
+            LaunchError: it could not be made here.
         """
         if not launch.pip and not launch.sync:
             return Prepared(self._builder.python, "")
         if launch.sync and not (work / "pyproject.toml").is_file():
-            raise LaunchError("sync: the workspace has no pyproject.toml")
+            raise BuildError("sync: the workspace has no pyproject.toml")
         name = _digest(await self._builder.identity(log), launch)
         if note is not None:
             note.write_text(name, encoding="utf-8")
@@ -161,7 +162,9 @@ class Environments:
             raise LaunchError(message) from error
         if code:
             what = " ".join(step[:4])
-            raise LaunchError(f"the environment could not be made: `{what} ...` ended with {code}")
+            # Without a virtual environment to begin with, it is the host's own Python.
+            kind = LaunchError if "venv" in step else BuildError
+            raise kind(f"the environment could not be made: `{what} ...` ended with {code}")
 
     async def _sync(self, launch: pb.Launch, work: Path) -> list[str]:
         """The command that installs the workspace's own project; not editable, for the folder goes away."""

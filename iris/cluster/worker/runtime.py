@@ -109,6 +109,10 @@ class LaunchError(Exception):
     """An attempt could not be started; the host or its supplies are to blame, not the user."""
 
 
+class BuildError(LaunchError):
+    """What the job brings could not be made ready; it would be so on any host."""
+
+
 class ProcessRuntime:
     """Attempts as plain processes of the worker's own user."""
 
@@ -159,6 +163,8 @@ class ProcessRuntime:
         finally:
             self._watched.pop(folder, None)
         end_group(folder)
+        # What has left the group, with a session of its own, still carries the mark.
+        await asyncio.to_thread(kill_marked, str(folder))
         _end_sessions(folder)
         return _verdict(folder, task, attempt)
 
