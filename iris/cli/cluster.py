@@ -207,8 +207,9 @@ def get_slice(place: Place, id: str) -> None:
 @slice.command("create", epilog="\b\nExamples:\n  iris cluster slice create cpu --keep 1h\n")
 @click.argument("group")
 @click.option("--keep", default="10m", show_default=True, help="Even if nobody uses it.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def create_slice(place: Place, group: str, keep: str) -> None:
+def create_slice(place: Place, group: str, keep: str, as_json: bool) -> None:
     """Ask for one more slice of a group, over and above the demand."""
     from iris.rpc import iris_pb2 as pb
     from iris.rpc.methods import CREATE_SLICE
@@ -218,14 +219,17 @@ def create_slice(place: Place, group: str, keep: str) -> None:
         request_id=secrets.token_hex(16), group=group, keep_ms=parse_duration(keep)
     )
     place.channel().call(CREATE_SLICE, request)
+    if as_json:
+        print_object("SliceRequest", {"group": group, "keep_ms": request.keep_ms})
     click.echo(f"one more slice of {group} is asked for", err=True)
 
 
 @slice.command("terminate", epilog="\b\nExamples:\n  iris cluster slice terminate iris-cpu-1 -y\n")
 @click.argument("id")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_obj
-def terminate_slice(place: Place, id: str, yes: bool) -> None:
+def terminate_slice(place: Place, id: str, yes: bool, as_json: bool) -> None:
     """Give up a slice at once; tasks on it are tried again elsewhere."""
     from iris.rpc import iris_pb2 as pb
     from iris.rpc.methods import TERMINATE_SLICE
@@ -235,4 +239,6 @@ def terminate_slice(place: Place, id: str, yes: bool) -> None:
         click.confirm(f"{id} has {live} running tasks; give it up", abort=True, err=True)
     request = pb.TerminateSliceRequest(request_id=secrets.token_hex(16), slice=id)
     place.channel().call(TERMINATE_SLICE, request)
+    if as_json:
+        print_object("Slice", {"id": id})
     click.echo(f"{id} is being given up", err=True)

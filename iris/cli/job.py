@@ -1,7 +1,7 @@
 """`iris job`: run a command on the cluster, follow it, find out how it went and why it waits."""
 
-import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,7 +82,7 @@ def run(
     with client(controller_url, config, workspace) as iris:
         submitted = iris.submit(
             types.Entrypoint.from_command(*command),
-            name or _name_of(command),
+            name,
             resources=types.ResourceSpec(cpu, memory, disk, _device(tpu, gpu)),
             environment=types.EnvironmentSpec(_variables(env), pip),
             replicas=replicas,
@@ -136,16 +136,12 @@ def reason(job: "pb.Job") -> str:
     return job.why or next((task.why for task in job.details if task.why), "")
 
 
-def _name_of(command: tuple[str, ...]) -> str:
-    """A name from the command, with what makes it unique."""
-    stem = "".join(c if c.isalnum() or c in "._-" else "-" for c in Path(command[0]).name)
-    return f"{stem.lstrip('.-')[:30] or 'job'}-{time.time_ns() // 1_000_000:x}-{os.getpid():x}"
-
-
 def _variables(env: tuple[str, ...]) -> dict[str, str]:
     pairs = [word.partition("=") for word in env]
-    for name, equals, _ in pairs:
-        if not equals or not name:
+    for word, (name, equals, _) in zip(env, pairs, strict=True):
+        if not name:
+            raise click.BadParameter(f"{word!r} names no variable; write --env NAME=VALUE")
+        if not equals:
             raise click.BadParameter(f"{name!r} has no value; write --env NAME=VALUE")
     return {name: value for name, _, value in pairs}
 
@@ -308,21 +304,33 @@ def why(id: str, controller_url: str | None, config: Path | None, as_json: bool)
 @job.command(epilog="\b\nExamples:\n  iris job stop /alice/train\n")
 @controller_options
 @job_argument("ids", many=True)
-def stop(ids: tuple[str, ...], controller_url: str | None, config: Path | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def stop(
+    ids: tuple[str, ...], controller_url: str | None, config: Path | None, as_json: bool
+) -> None:
     """Stop jobs, each with everything below it."""
     iris = client(controller_url, config)
+    stopped: list[Mapping[str, object]] = []
     for id in ids:
         found = named(iris, id)
         found.terminate()
         click.echo(f"stopping {found.id}", err=True)
+        stopped.append({"id": found.id})
+    if as_json:
+        print_list("Job", stopped)
 
 
 @job.command(epilog="\b\nExamples:\n  iris job wait /alice/train --timeout 2h\n")
 @controller_options
 @job_argument("ids", many=True)
 @click.option("--timeout", help="For all of them together, as 2h; no limit if not given.")
+@click.option("--json", "as_json", is_flag=True, help="Print the ended jobs as one JSON object.")
 def wait(
-    ids: tuple[str, ...], controller_url: str | None, config: Path | None, timeout: str | None
+    ids: tuple[str, ...],
+    controller_url: str | None,
+    config: Path | None,
+    timeout: str | None,
+    as_json: bool,
 ) -> int:
     """Wait for jobs to end; end with the worst result."""
     from iris.client.errors import END_STATUS
@@ -331,11 +339,15 @@ def wait(
     iris = client(controller_url, config)
     end = None if timeout is None else time.monotonic() + parse_duration(timeout) / 1_000
     worst = ExitStatus.DONE
+    found: list[Mapping[str, object]] = []
     for id in ids:
         left = None if end is None else max(0.0, end - time.monotonic())
         ended = named(iris, id).wait(left)
         _say_end(ended)
+        found.append(as_object(ended))
         worst = max(worst, END_STATUS[ended.state])
+    if as_json:
+        print_list("Job", found)
     return worst
 
 

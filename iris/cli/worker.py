@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from iris.cli.connect import channel, controller_options
-from iris.cli.tables import print_list, print_table
+from iris.cli.tables import print_list, print_object, print_table
 from iris.cli.watch import watchable
 
 
@@ -62,11 +62,16 @@ def list_(controller_url: str | None, config: Path | None, as_json: bool) -> Non
 @controller_options
 @click.argument("id")
 @click.option("--resume", is_flag=True, help="Let it have work again.")
-def drain(id: str, controller_url: str | None, config: Path | None, resume: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def drain(
+    id: str, controller_url: str | None, config: Path | None, resume: bool, as_json: bool
+) -> None:
     """Give a worker no new work; what runs on it runs on."""
     from iris.rpc import iris_pb2 as pb
     from iris.rpc.methods import DRAIN_WORKER
 
     request = pb.DrainWorkerRequest(worker=id, resume=resume)
     channel(controller_url, config).call(DRAIN_WORKER, request)
+    if as_json:
+        print_object("Worker", {"id": id, "cordoned": not resume})
     click.echo(f"{id} {'may have work again' if resume else 'gets no new work'}", err=True)

@@ -34,7 +34,12 @@ def pack(workspace: Path) -> bytes:
     """
     root = workspace.resolve()
     if not root.is_dir():
-        raise BadWorkspace(f"{workspace}: there is no such folder")
+        what = (
+            "it is a file, and a workspace is a folder"
+            if root.exists()
+            else "there is no such folder"
+        )
+        raise BadWorkspace(f"{workspace}: {what}")
     names = _tracked(root)
     if names is None:
         names = _all_files(root)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from iris.client.bundle import pack
 from iris.client.job import PATIENCE_S, Job
-from iris.client.request import check, launch_of, pickled, spec_of
+from iris.client.request import check, launch_of, name_for, pickled, spec_of
 from iris.cluster.types import (
     Constraint,
     Entrypoint,
@@ -109,7 +109,7 @@ class IrisClient:
     def submit(  # noqa: PLR0913
         self,
         entrypoint: Entrypoint,
-        name: str,
+        name: str | None = None,
         *,
         resources: ResourceSpec = ResourceSpec(),  # noqa: B008
         environment: EnvironmentSpec = EnvironmentSpec(),  # noqa: B008
@@ -128,7 +128,7 @@ class IrisClient:
 
         Args:
             entrypoint: what each task runs.
-            name: unique among the user's jobs, or among its parent's.
+            name: unique among the user's jobs, or among its parent's; made of what runs if not given.
             resources: of one task.
             environment: variables and packages.
             replicas: how many tasks.
@@ -148,7 +148,7 @@ class IrisClient:
             RemoteError: the controller refused, or was away for `PATIENCE_S`.
         """
         request = JobRequest(
-            name=name,
+            name=name if name is not None else name_for(entrypoint),
             user=self._user or "",
             resources=resources,
             environment=environment,

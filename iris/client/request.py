@@ -1,11 +1,20 @@
 """A submission as it goes on the wire; what cannot be is refused here, before anything is sent."""
 
-from collections.abc import Iterator, Mapping
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from iris.client.errors import BadRequest, NotPicklable
-from iris.cluster.types import PYTHON_MINOR, Entrypoint, JobRequest
+from iris.cluster.types import (
+    PYTHON_MINOR,
+    Constraint,
+    Entrypoint,
+    EnvironmentSpec,
+    JobRequest,
+    ResourceSpec,
+)
 from iris.core.ids import is_name
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
@@ -20,6 +29,7 @@ def check(request: JobRequest, workspace: Path | None) -> None:
     Raises:
         BadRequest: a value cannot be; says which, and what would be right.
     """
+    _check_kinds(request)
     for what, text in (("name", request.name), ("user", request.user)):
         if not is_name(text) and (what == "name" or text):
             raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
@@ -29,7 +39,7 @@ def check(request: JobRequest, workspace: Path | None) -> None:
         if not name.isidentifier():
             raise BadRequest(f"ports: {name!r} cannot be part of a variable; use letters and `_`")
     environment = request.environment
-    variables: Mapping[str, object] = environment.env_vars  # No type checker has seen the caller.
+    variables: Mapping[str, object] = environment.env_vars
     for name, value in variables.items():
         if not isinstance(value, str):
             kind = type(value).__name__
@@ -40,6 +50,51 @@ def check(request: JobRequest, workspace: Path | None) -> None:
         raise BadRequest("sync: there is no workspace whose project could be installed; name one")
     if environment.sync and workspace is not None and not (workspace / "pyproject.toml").is_file():
         raise BadRequest(f"sync: {workspace} has no pyproject.toml; name the project's own folder")
+
+
+_KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
+    "name": ((str,), "a text"),
+    "resources": ((ResourceSpec,), "a ResourceSpec"),
+    "environment": ((EnvironmentSpec,), "an EnvironmentSpec"),
+    "replicas": ((int,), "a whole number"),
+    "coscheduled": ((bool,), "True or False"),
+    "band": ((str,), "a text"),
+    "max_retries_failure": ((int,), "a whole number"),
+    "max_retries_preemption": ((int,), "a whole number"),
+    "scheduling_timeout": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
+    "timeout": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
+}
+_MEMBERS: Final[Mapping[str, tuple[type, str]]] = {
+    "constraints": (Constraint, "Constraint"),
+    "ports": (str, "text"),
+}
+
+
+def _check_kinds(request: JobRequest) -> None:
+    """Refuse values of a wrong type: no type checker has seen the caller."""
+    for field, (kinds, right) in _KINDS.items():
+        value = getattr(request, field)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            raise BadRequest(f"{field}: {value!r} is of type {type(value).__name__}; give {right}")
+    for field, (kind, word) in _MEMBERS.items():
+        values = getattr(request, field)
+        if isinstance(values, str) or not isinstance(values, Sequence):
+            raise BadRequest(f"{field}: {values!r} is no list; give a list, each a {word}")
+        for value in values:
+            if not isinstance(value, kind):
+                raise BadRequest(
+                    f"{field}: {value!r} is of type {type(value).__name__}; give a {word}"
+                )
+
+
+def name_for(entrypoint: Entrypoint) -> str:
+    """A name for a job without one: of what it runs, with what makes it unique."""
+    if entrypoint.call is not None:
+        told = getattr(entrypoint.call[0], "__name__", type(entrypoint.call[0]).__name__)
+    else:
+        told = Path(entrypoint.command[0]).name
+    stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in told)
+    return f"{stem.lstrip('.-')[:30] or 'job'}-{time.time_ns() // 1_000_000:x}-{os.getpid():x}"
 
 
 def launch_of(entrypoint: Entrypoint, request: JobRequest, *, call: str) -> pb.Launch:

@@ -15,7 +15,7 @@ import grpc
 from google.protobuf.message import Message
 
 from iris.rpc.addresses import Address
-from iris.rpc.errors import RemoteError, remote_error
+from iris.rpc.errors import BadToken, RemoteError, remote_error
 from iris.rpc.methods import MAX_MESSAGE_BYTES, Method
 
 _Q = TypeVar("_Q", bound=Message)
@@ -56,8 +56,11 @@ class Channel:
             authority: the certificate that signed the controller's, if no public authority did.
 
         Raises:
+            BadToken: no header can hold it.
             OSError: the certificate cannot be read.
         """
+        if not (token.isascii() and token.isprintable()):
+            raise BadToken
         self.address = address
         self._authority = authority
         self.reached = False

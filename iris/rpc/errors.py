@@ -50,6 +50,17 @@ _LISTS: Final = {
 _OTHER: Final = _Meaning(ExitStatus.FAILED, "look at the controller's log")
 
 
+class BadToken(Failure):
+    """A token that no header of a call can hold; it is a secret, so that it is not repeated."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the token has a line break or another character that no token has",
+            ExitStatus.BAD_INPUT,
+            "set IRIS_TOKEN to the token alone",
+        )
+
+
 class RemoteError(Failure):
     """The controller refused a call, or could not be asked.
 

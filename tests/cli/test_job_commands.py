@@ -180,6 +180,9 @@ BAD: list[tuple[list[str], int, str]] = [
     (["job", "run", "--timeout", "soon", "--", "true"], 2, "'soon'"),
     (["job", "run", "--timeout", "0", "--", "true"], 2, "timeout_ms: 0 is less than 1"),
     (["job", "run", "--env", "A", "--", "true"], 2, "'A' has no value; write --env NAME=VALUE"),
+    (["job", "run", "--env", "=v", "--", "true"], 2, "'=v' names no variable; write --env NAME="),
+    (["job", "run", "--name", "", "--", "true"], 2, "name '' cannot be one"),
+    (["job", "run", "--workspace", __file__, "--", "true"], 2, "it is a file, and a workspace is"),
     (["job", "run", "--tpu", "v99", "--", "true"], 2, "'v99' is no TPU type; there are"),
     (["job", "run", "--gpu", "H100:x", "--", "true"], 2, "'H100:x'"),
     (["job", "run", "--workspace", "/no/such", "--", "true"], 2, "there is no such folder"),
@@ -205,6 +208,30 @@ def test_what_cannot_be_is_one_error_with_its_status(
     assert err.startswith("error: ")
     assert "Traceback" not in err
     assert err.count("error:") == 1
+
+
+def test_a_token_that_no_header_holds_is_bad_input_and_is_not_repeated(
+    iris: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IRIS_TOKEN", "sec\nret")
+    status, out, err = iris("job", "list")
+    assert (status, out) == (ExitStatus.BAD_INPUT, "")
+    assert "set IRIS_TOKEN to the token alone" in err
+    assert "sec" not in err
+
+
+def test_what_only_does_something_says_it_as_json_too(iris: Run) -> None:
+    iris("job", "run", "--no-wait", "--name", "json-stop", "--", "sleep", "60")
+    assert json.loads(iris("job", "stop", "--json", "json-stop")[1])["items"] == [
+        {"id": "/alice/json-stop"}
+    ]
+    status, out, _ = iris("job", "wait", "--json", "json-stop")
+    assert status == ExitStatus.JOB_STOPPED
+    assert [item["state"] for item in json.loads(out)["items"]] == ["killed"]
+    worker = json.loads(iris("worker", "list", "--json")[1])["items"][0]["id"]
+    for words, cordoned in ((["--json"], True), (["--json", "--resume"], False)):
+        told = json.loads(iris("worker", "drain", worker, *words)[1])
+        assert (told["id"], told["cordoned"]) == (worker, cordoned)
 
 
 def test_a_wrong_address_is_status_5_and_no_address_is_status_2(

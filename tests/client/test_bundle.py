@@ -145,10 +145,13 @@ def test_i_141_a_workspace_of_5_gb_is_refused_without_being_read(tmp_path: Path)
     assert ".gitignore" in message
 
 
-@pytest.mark.parametrize("name", ["absent", "file"])
-def test_what_is_no_folder_is_no_workspace(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [("absent", "there is no such folder"), ("file", "it is a file, and a workspace")],
+)
+def test_what_is_no_folder_is_no_workspace(tmp_path: Path, name: str, what: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BadWorkspace, match=f"{name}: there is no such folder"):
+    with pytest.raises(BadWorkspace, match=f"{name}: {what}"):
         pack(tmp_path / name)
 
 
