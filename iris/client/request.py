@@ -21,6 +21,8 @@ from iris.rpc import iris_pb2 as pb
 from iris.units import BadQuantity
 
 NAME_HELP: Final = "use 1 to 63 letters, digits, `_`, `.` or `-`, no `.` or `-` first"
+_SHOWN: Final = 80
+"""Letters of a name that is none, which are enough to know it by."""
 
 
 def check(request: JobRequest, workspace: Path | None) -> None:
@@ -32,7 +34,8 @@ def check(request: JobRequest, workspace: Path | None) -> None:
     _check_kinds(request)
     for what, text in (("name", request.name), ("user", request.user)):
         if not is_name(text) and (what == "name" or text):
-            raise BadRequest(f"{what} {text!r} cannot be one: {NAME_HELP}")
+            shown = text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+            raise BadRequest(f"{what} {shown!r} cannot be one: {NAME_HELP}")
     if request.replicas < 1:
         raise BadRequest(f"replicas: {request.replicas} is less than 1")
     for name in request.ports:

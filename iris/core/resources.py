@@ -62,7 +62,13 @@ def copies(need: Resources, free: Resources) -> int:
     return min(have // want for want, have in zip(need, free, strict=True) if want > 0)
 
 
-_BYTES: Final = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1, "bytes"))
+_BYTES: Final = (
+    (1 << 30, "GiB"),
+    (10**9, "GB"),
+    (1 << 20, "MiB"),
+    (10**6, "MB"),
+    (1, "bytes"),
+)
 _UNITS: Final[Mapping[str, Sequence[tuple[int, str, str]]]] = {
     "chips": ((1, "chip", "chips"),),
     "cpu": ((1_000, "core", "cores"), (1, "millicore", "millicores")),

@@ -50,6 +50,14 @@ def parse_address(text: str) -> Address:
         port = parts.port
     except ValueError as error:
         raise BadAddress(f"{text!r} is no address of a controller ({error})") from error
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+    if "@" in parts.netloc:  # It is not repeated: it may hold a password.
+        raise BadAddress("an address of a controller has no user and no password; set IRIS_TOKEN")
+    if (
+        parts.query
+        or parts.fragment
+        or parts.scheme not in ("http", "https")
+        or not parts.hostname
+        or parts.path.strip("/")
+    ):
         raise BadAddress(f"{text!r} is no address of a controller")
     return Address(parts.hostname, DEFAULT_PORT if port is None else port, parts.scheme == "https")

@@ -240,6 +240,7 @@ HOLDS_LOCK = Entrypoint.from_callable(LOCK.acquire)
 REFUSED: list[tuple[type[Exception], str, dict[str, object]]] = [
     (BadRequest, "name 'a/b' cannot be one: use 1 to 63 letters", {"name": "a/b"}),
     (BadRequest, "name '' cannot be one", {"name": ""}),
+    (BadRequest, "x...' cannot be one", {"name": "x" * 5_000}),
     (BadRequest, "name '../x' cannot be one", {"name": "../x"}),
     (BadRequest, "replicas: 0 is less than 1", {"replicas": 0}),
     (BadRequest, "replicas: '2' is of type str; give a whole number", {"replicas": "2"}),

@@ -20,7 +20,7 @@ from iris.core.fit import (
     weight_of,
 )
 from iris.core.ids import UserName, WorkerId, Zone
-from iris.core.resources import Resources, fits
+from iris.core.resources import Resources, amount, fits
 from iris.core.spec import Constraint, ConstraintOp, GroupSpec, JobSpec
 from tests.harness import GIB, cpu_group, gpu_group, tpu_group
 
@@ -86,6 +86,20 @@ def test_one_task_alone_may_take_some_gpus_of_one_of_several_machines() -> None:
 
 def test_cpu_work_may_go_to_a_host_of_a_pod() -> None:
     assert refusal(CPU, tpu_group(hosts=2), ZONE) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (3 * GIB, "3 GiB of memory"),
+        (10**9, "1 GB of memory"),
+        (1 << 20, "1 MiB of memory"),
+        (2 * 10**6, "2 MB of memory"),
+        (999, "999 bytes of memory"),
+    ],
+)
+def test_an_amount_is_told_in_the_largest_unit_that_is_whole(number: int, told: str) -> None:
+    assert amount("memory", number) == told
 
 
 def test_what_no_empty_host_holds_is_refused_with_the_first_amount_that_lacks() -> None:

@@ -22,10 +22,28 @@ def test_an_address_is_read(text: str, address: Address) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "ftp://x", "http://", "http://h:port", "http://h:99999", "http://h/path"]
+    "text",
+    [
+        "",
+        "ftp://x",
+        "http://",
+        "http://h:port",
+        "http://h:99999",
+        "http://h/path",
+        "http://h?x=1",
+        "http://h#x",
+    ],
 )
 def test_what_is_none_is_refused(text: str) -> None:
     with pytest.raises(BadAddress) as refusal:
         parse_address(text)
     assert refusal.value.status is ExitStatus.BAD_INPUT
     assert "http://host:10000" in refusal.value.help
+
+
+@pytest.mark.parametrize("text", ["http://alice:secret@host:1", "alice@host", ":secret@host"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(text: str) -> None:
+    with pytest.raises(BadAddress) as refusal:
+        parse_address(text)
+    assert "IRIS_TOKEN" in str(refusal.value)
+    assert "secret" not in str(refusal.value)
