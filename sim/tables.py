@@ -99,7 +99,9 @@ def share_text(value: object) -> str:
 def money_text(value: object) -> str:
     """Dollars to the cent."""
     amount = number(value)
-    return DASH if amount is None else f"${amount:,.2f}"
+    if amount is None:
+        return DASH
+    return f"-${-amount:,.2f}" if amount < 0 else f"${amount:,.2f}"
 
 
 def chip_time_text(value: object) -> str:
@@ -111,6 +113,11 @@ def chip_time_text(value: object) -> str:
 def headline_figures(results: Mapping[str, object]) -> list[tuple[str, str, object]]:
     """The figures worth a line each over replications: a name, a kind of unit, the value."""
     return [(name, _kind(keys), at(results, *keys)) for name, keys in _FIGURES]
+
+
+def headline_paths() -> list[tuple[str, str, tuple[str, ...]]]:
+    """The same figures without their values: a name, a kind of unit, the keys."""
+    return [(name, _kind(keys), keys) for name, keys in _FIGURES]
 
 
 def value_text(kind: str, value: object) -> str:

@@ -40,6 +40,7 @@ violated (no number can be trusted), 2 the scenario is wrong, 130 interrupted.
 
 
 VERBS: Final = {
+    "compare": Lazy("iris.cli.compare:compare", "Compare two scenarios, seed by seed."),
     "replay": Lazy("iris.cli.replay:replay", "Show what a journal holds, or verify it."),
 }
 
@@ -123,7 +124,7 @@ def _simulate(request: Request) -> ExitStatus:
     if request.out is not None:
         prepare_directory(request.out)
     with Interrupt() as interrupt:
-        runs = _runs(request, scenario, interrupt)
+        runs = runs_of(request, scenario, interrupt)
     if not runs:
         click.echo("interrupted before a run had ended: there is no result", err=True)
         return ExitStatus.INTERRUPTED
@@ -151,7 +152,7 @@ def status_of(results: Mapping[str, object]) -> ExitStatus:
     return ExitStatus.EXPECTATION_FALSE
 
 
-def _runs(request: Request, scenario: "Scenario", interrupt: "Interrupt") -> "list[Run]":
+def runs_of(request: Request, scenario: "Scenario", interrupt: "Interrupt") -> "list[Run]":
     """The runs that the request asks for, with progress on a terminal."""
     from sim.study import Plan, RunLost, run_study
     from sim.world import simulate
