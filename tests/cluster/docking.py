@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from iris.cluster.types import Entrypoint, ResourceSpec
-from tests.cluster.running import RunningCluster, running
+from tests.cluster.running import RunningCluster, running, until
 
 IMAGE = "iris-worker:test"
 PATIENCE_S = 120.0
@@ -55,8 +55,14 @@ def docked(
         try:
             yield cluster
         finally:
-            for name in containers(cluster):
-                docker("rm", "-f", name)
+            _clear(cluster)
+
+
+def _clear(cluster: RunningCluster) -> None:
+    for name in containers(cluster):
+        # Its worker may be removing it, too, so that it is the end that counts.
+        subprocess.run(["docker", "rm", "-f", name], capture_output=True, check=False)
+    until(lambda: not containers(cluster))
 
 
 def shell(script: str) -> Entrypoint:

@@ -131,6 +131,8 @@ class RunningCluster:
         ]
         self.kill()
         os.kill(pid, signal.SIGKILL)
+        if self._restarted is not None:
+            self._restarted.wait(20)
         self._restarted = subprocess.Popen(command, env=environment, start_new_session=True)
         (folder / "worker.pid").write_text(str(self._restarted.pid))
         self.start()

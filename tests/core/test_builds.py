@@ -56,6 +56,13 @@ def test_a_host_that_may_have_no_work_is_no_other_host() -> None:
     assert script.task(job).avoid == ()
 
 
+def test_a_host_of_another_kind_is_no_other_host() -> None:
+    script = fleet(cpu_group(min_slices=1), tpu_group(min_slices=1, max_slices=1))
+    gang = script.submit("gang", gang=True, replicas=2, tpu=TPU)
+    script.ends(script.task(gang, 1).id, EndCause.BUILD)
+    assert script.task(gang, 1).avoid == ()
+
+
 def test_what_failed_between_two_builds_begins_the_count_anew() -> None:
     script = fleet(cpu_group(min_slices=1, max_slices=1))
     job = script.submit("mixed", max_retries_failure=1)
