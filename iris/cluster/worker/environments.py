@@ -29,6 +29,9 @@ BUILD_TIMEOUT_S: Final = 1_800.0
 BUILDS_AT_ONCE: Final = 2
 """More at a time would take the machine from the tasks that run."""
 
+_TAIL_BYTES: Final = 4_096
+_SHOWN: Final = 200
+"""Letters of a build's last line that a sentence repeats."""
 _CALL_NEEDS: Final = "cloudpickle>=3"
 _WHOLE: Final = "iris-whole"
 _GOING: Final = ".going-"
@@ -161,10 +164,12 @@ class Environments:
             message = f"the environment was not ready after {BUILD_TIMEOUT_S:.0f} s"
             raise LaunchError(message) from error
         if code:
-            what = " ".join(step[:4])
+            what = " ".join([Path(step[0]).name, *step[1:4]])
             # Without a virtual environment to begin with, it is the host's own Python.
             kind = LaunchError if "venv" in step else BuildError
-            raise kind(f"the environment could not be made: `{what} ...` ended with {code}")
+            raise kind(
+                f"the environment could not be made: `{what} ...` ended with {code}: {_last_line(log)}"
+            )
 
     async def _sync(self, launch: pb.Launch, work: Path) -> list[str]:
         """The command that installs the workspace's own project; not editable, for the folder goes away."""
@@ -178,6 +183,14 @@ class Environments:
         command = [uv, "sync", "--quiet", "--no-progress", "--inexact", "--no-editable"]
         where = ["--python", self._builder.python, "--project", self._builder.seen(work)]
         return [*command, *where, *lock, *extras]
+
+
+def _last_line(log: Path) -> str:
+    """What a step said last, which is why it failed, as far as it fits into a sentence."""
+    with log.open("rb") as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")[:_SHOWN]
 
 
 def _digest(identity: str, launch: pb.Launch) -> str:
