@@ -7,6 +7,7 @@ trace beside the project, `needs ../shared/data/…`, and only where that folder
 import os
 import re
 import signal
+import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -38,6 +39,11 @@ hypothesis.settings.load_profile(os.environ.get("IRIS_TESTS", "dev"))
 # inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declares the markers."""
+    config.addinivalue_line("markers", "untraced: a long test that coverage need not see")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -79,3 +85,19 @@ def pytest_make_collect_report(
     report = yield
     refuse_skip(report, collector.config)
     return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Takes coverage's tracer off a test marked `untraced` and off its fixtures.
+
+    pytest-cov's own `no_cover` leaves it on in fixtures, where the long simulations are.
+    """
+    tracer = sys.gettrace() if item.get_closest_marker("untraced") else None
+    if tracer is None:
+        return (yield)
+    sys.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(tracer)

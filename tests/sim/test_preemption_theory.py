@@ -16,7 +16,7 @@ from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
 
 # Long simulations: the core's coverage is measured by its own tests, at twice the time.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.untraced
 
 # ---- preemption and checkpoints ----------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from tests.sim.expected import NAMES, OWN, SCENARIOS, golden, printed
 from tests.tidy.tree import ROOT
 
 # Long simulations: the core's coverage is measured by its own tests, at twice the time.
-pytestmark = pytest.mark.no_cover
+pytestmark = pytest.mark.untraced
 
 PAGE: Final = ROOT / "docs" / "simulation.md"
 
