@@ -7,11 +7,13 @@ the victims leave is kept for the beneficiary, which goes nowhere else; so the s
 evicts twice for one start, and nobody slips into the gap.
 
 A search that found nothing is remembered: it is repeated only on workers whose work has changed
-since.
+since. One that found a place is remembered while its queue is served: for the next unit only the
+places that the eviction touched are looked at again.
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from iris.core import decisions as de
 from iris.core.fit import Shape, weight_of
@@ -19,6 +21,7 @@ from iris.core.holds import kept_for_less, releases_on
 from iris.core.ids import SliceId, WorkerId
 from iris.core.indexes import HoldKey
 from iris.core.lifecycle import AttemptState
+from iris.core.offers import Offer, Offers
 from iris.core.order import queues_in_order, served_at
 from iris.core.placing import spare_is_wanted
 from iris.core.records import Job, Task, Worker
@@ -28,9 +31,8 @@ from iris.core.spec import Band
 from iris.core.state import ClusterState
 from iris.core.waiting import GANG, QueueKey, Unit
 
-_Cost = tuple[int, int, int, int]
-"""What an eviction costs: the most urgent band that loses, work lost, the number of victims, and the
-place's number for ties."""
+_FREE: Final = (-len(Band), 0, 0)
+"""Less than what anybody's loss costs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +44,6 @@ class _Search:
     """What is kept for it already is no bar to it."""
     pools: tuple[Pool, ...]
     where: list[WorkerId] | None  # None: everywhere
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """A place, and who must leave it: nobody, when it will be free without that."""
-
-    workers: list[Worker]
-    victims: list[Task]
 
 
 def plan_evictions(state: ClusterState) -> Iterator[de.Decision]:
@@ -117,23 +111,35 @@ def _open_pools(state: ClusterState, shape: Shape) -> tuple[Pool, ...]:
     return tuple(p for p in candidates if not spare_is_wanted(state, shape, p))
 
 
-def _cheapest(state: ClusterState, search: _Search, unit: Unit) -> _Found | None:
+def _cheapest(state: ClusterState, search: _Search, unit: Unit) -> Offer | None:
     """The place whose victims lose least, or one that will be free without any."""
     pools = [p for p in search.pools if _has_victims(state, p, search.key.band)]
     if not pools:
         return None  # Nobody there would have to go: no worker need be looked at.
-    best: tuple[_Cost, _Found] | None = None
-    for number, workers in _places(state, pools, search.where, unit):
-        victims = _victims_on_all(state, workers, search)
-        if victims is None:
-            continue
-        found = _Found(workers, victims)
-        if not victims:
-            return found
-        cost = (*_cost(state, victims), number)
-        if best is None or cost < best[0]:
-            best = (cost, found)
-    return best[1] if best is not None else None
+    ranks = tuple(pool.rank for pool in pools)
+    known = state.news.offers.get(search.key)
+    names: Iterable[WorkerId] = state.workers
+    if search.where is not None:
+        names, offers = search.where, Offers(ranks)
+    elif known is None or known.pools != ranks:
+        offers = state.news.offers[search.key] = Offers(ranks)
+    else:
+        own = state.holds.get(search.own)
+        kept = own.workers if own is not None else ()
+        offers, names = known, dict.fromkeys((*kept, *state.news.stirred[known.seen :]))
+    offers.seen = len(state.news.stirred)
+    for number, workers in _places(state, pools, names, unit):
+        offers.put(number, _offer(state, number, workers, search))
+    return offers.best()
+
+
+def _offer(
+    state: ClusterState, number: int, workers: list[Worker], search: _Search
+) -> Offer | None:
+    victims = _victims_on_all(state, workers, search)
+    if victims is None:
+        return None
+    return Offer((*_cost(state, victims), number), workers, victims)
 
 
 def _has_victims(state: ClusterState, pool: Pool, band: int) -> bool:
@@ -142,11 +148,11 @@ def _has_victims(state: ClusterState, pool: Pool, band: int) -> bool:
 
 
 def _places(
-    state: ClusterState, pools: list[Pool], where: list[WorkerId] | None, unit: Unit
+    state: ClusterState, pools: list[Pool], names: Iterable[WorkerId], unit: Unit
 ) -> Iterator[tuple[int, list[Worker]]]:
     """Hosts for a task, whole slices for a gang, each with its number."""
     seen: dict[SliceId, None] = {}
-    for worker in _workers_in(state, pools, where):
+    for worker in _workers_in(state, pools, names):
         if unit.member != GANG:
             yield worker.number, [worker]
         elif worker.slice not in seen:
@@ -156,9 +162,8 @@ def _places(
 
 
 def _workers_in(
-    state: ClusterState, pools: list[Pool], where: list[WorkerId] | None
+    state: ClusterState, pools: list[Pool], names: Iterable[WorkerId]
 ) -> Iterator[Worker]:
-    names: Iterable[WorkerId] = state.workers if where is None else where
     for name in names:
         worker = state.workers.get(name)
         listed = state.room.where.get(worker.number) if worker is not None else None
@@ -220,6 +225,8 @@ def _gives_way(job: Job, key: QueueKey) -> bool:
 
 
 def _cost(state: ClusterState, victims: list[Task]) -> tuple[int, int, int]:
+    if not victims:
+        return _FREE
     units = {state.unit_of(victim): victim for victim in victims}
     urgent = max(-state.jobs[victim.job].spec.band for victim in victims)
     return urgent, sum(_loss(state, victim) for victim in units.values()), len(victims)

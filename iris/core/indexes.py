@@ -306,6 +306,7 @@ class IndexedTables:
         slice_ = self.slices[worker.slice]
         pool = self.pool_of(slice_)
         self.churned[worker.id] = None
+        self.news.stirred.append(worker.id)
         if worker.holds:
             self.touched.update(dict.fromkeys(worker.holds))
         if pool is None:

@@ -180,7 +180,7 @@ def _expire(state: ClusterState, due: Due, key: str) -> Iterator[de.Decision]:
         return  # What was awaited has come in this very instant.
     if due is Due.SCHEDULING:
         job = state.jobs[JobId(key)]
-        why = f"not every task ran within {job.spec.scheduling_timeout} ms of the submission"
+        why = "not every task ran within its scheduling timeout"
         yield from end_tree(state, job.id, JobState.UNSCHEDULABLE, EndCause.JOB_ENDED, why)
     elif due is Due.TIMEOUT:
         yield de.AttemptStop(TaskId(key), EndCause.TIMEOUT, "it ran for longer than its timeout")

@@ -12,7 +12,9 @@ from iris.core.events import (
 )
 from iris.core.ids import JobId, SliceId, TaskId, WorkerId
 from iris.core.lifecycle import SliceState
+from iris.core.offers import Offers
 from iris.core.retry import EndCause
+from iris.core.waiting import QueueKey
 
 
 @dataclass(slots=True)
@@ -52,6 +54,10 @@ class News:
     reconfigured: bool = False
     grown: bool = False
     """A slice came, went or changed its state: the autoscaler should look."""
+    stirred: list[WorkerId] = field(default_factory=list)
+    """Workers on which something changed, in order, as often as it did."""
+    offers: dict[QueueKey, Offers] = field(default_factory=dict)
+    """What was found in this turn for those who need the room of others."""
 
     def is_about_slices(self) -> bool:
         """Whether anything is up for decision about slices and workers."""

@@ -191,6 +191,7 @@ class ClusterState(IndexedTables):
             self.note_started(task, attempt)
         elif to is AttemptState.STOPPING:
             self.churned[attempt.worker] = None  # What is leaving need not be evicted.
+            self.news.stirred.append(attempt.worker)
         self.settle_task(task)
 
     def note_started(self, task: Task, attempt: Attempt) -> None:

@@ -10,6 +10,7 @@ from iris.core.fit import Lack
 from iris.core.ids import JobId, SliceId, WorkerId
 from iris.core.instant import HOUR, MINUTE, Instant, Millis
 from iris.core.learn import learn
+from iris.core.lifecycle import JobState
 from iris.core.reasons import Blocker, Reason, Verdict, sentences
 from iris.core.resources import amount
 from iris.core.retry import EndCause
@@ -382,3 +383,17 @@ def test_a_constraint_that_was_inherited_keeps_its_pool_out_by_name() -> None:
     only_b = Constraint("group", ConstraintOp.IN, ("b",), inherited=True)
     reason = why(script, script.submit(constraints=(only_b,)))
     assert blocker(reason) == Blocker("constraint", "group in b", "a")
+
+
+def test_i_110_a_child_that_waits_for_what_its_parent_holds_says_who_holds_it_and_until_when() -> (
+    None
+):
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    parent = script.submit("parent", cpu=4)
+    child = script.submit("child", cpu=4, parent=parent, scheduling_timeout=10 * MINUTE)
+    script.running(parent)
+    reason = why(script, child)
+    assert "Next: somebody who runs there ends." in sentences(reason)
+    script.advance(10 * MINUTE)
+    assert script.job(child).state is JobState.UNSCHEDULABLE
+    assert script.job(parent).state is JobState.RUNNING

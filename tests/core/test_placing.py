@@ -55,7 +55,7 @@ def test_best_fit_always_leaves_the_least_room_behind(sizes: list[int]) -> None:
         free[index] -= 1_000 * size
 
 
-def test_cpu_work_prefers_cpu_machines_however_empty() -> None:
+def test_i_112_cpu_work_prefers_cpu_machines_however_empty() -> None:
     script = fleet(
         tpu_group(hosts=1, min_slices=1), cpu_group(cores=64, min_slices=1, max_slices=1)
     )

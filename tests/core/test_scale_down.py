@@ -7,7 +7,7 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import SliceId, WorkerId
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
-from iris.core.lifecycle import AttemptState, SliceState
+from iris.core.lifecycle import AttemptState, JobState, SliceState
 from iris.core.retry import EndCause
 from iris.core.spec import AutoscalerPolicy, Band, TimeoutPolicy
 from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
@@ -199,3 +199,18 @@ def test_the_oldest_idle_goes_first_and_only_the_surplus_goes() -> None:
     gone = drained(script.advance(IDLE))
     assert len(gone) == 2
     assert used not in gone
+
+
+def test_i_122_what_a_running_job_does_not_use_is_given_back_while_its_last_task_goes_on() -> None:
+    script = fleet(cpu_group(max_slices=4))
+    job = script.submit("shards", cpu=4, replicas=4, timeout=2 * HOUR)
+    for name in list(script.coming("cpu")):
+        script.ready(name)
+    script.running(job)
+    for index in range(1, 4):
+        script.ends(script.task(job, index).id)
+    script.advance(IDLE)
+    assert len(script.asked(ef.DeleteSlice)) == 3
+    assert script.job(job).state is JobState.RUNNING
+    script.advance(2 * HOUR)
+    assert script.the(de.AttemptStop).task == script.task(job, 0).id

@@ -226,6 +226,22 @@ def test_i_07_a_hopeless_search_for_victims_is_repeated_only_where_something_has
     assert again < 10
 
 
+@pytest.mark.parametrize("policy", [SchedulerPolicy(), STRICT, GREEDY])
+def test_i_94_each_host_is_asked_a_bounded_number_of_times_however_many_must_make_way(
+    policy: SchedulerPolicy,
+) -> None:
+    costs = []
+    for machines in (50, 200):
+        controller = big_cluster(machines, policy)
+        tell(controller, submission("low", cpu=1, replicas=4 * machines, band=Band.BATCH))
+        urgent = submission("urgent", cpu=4, replicas=machines, band=Band.PRODUCTION)
+        decisions, cost = tell(controller, urgent)
+        evicted = [d for d in decisions if isinstance(d, de.Eviction)]
+        assert sum(len(d.victims) for d in evicted) == 4 * machines
+        costs.append(cost / machines)
+    assert max(costs) < 4
+
+
 def test_i_91_what_has_ended_makes_no_turn_dearer() -> None:
     costs = []
     for history in (0, 300):

@@ -247,10 +247,13 @@ def test_a_refusal_beside_a_death_in_one_turn_loses_the_slice_once() -> None:
 # ---- notices ----------------------------------------------------------------------------------
 
 
-def test_a_notice_keeps_work_off_until_the_preemption_fails_to_come() -> None:
+def test_i_86_a_notice_keeps_work_off_from_its_own_turn_on_until_the_preemption_fails_to_come() -> (
+    None
+):
     script = fleet(cpu_group(min_slices=1, max_slices=1))
     running = script.submit("before")
     script.running(running).step(ev.PreemptionNoticed(CPU))
+    assert script.the(de.SliceCordon).slice == CPU
     waiting = script.submit("after")
     assert script.task(waiting).state is TaskState.PENDING
     assert script.task(running).state is TaskState.RUNNING
