@@ -76,6 +76,7 @@ class Booting:
                 return
             address = self._address()
             cores = machine.group.accelerator is None
+            host = None
             if claimed == index:
                 host = cloud.fleet.boot(machine.name, index, address, cores_count=cores)
                 machine.hosts.append(host)
@@ -91,7 +92,7 @@ class Booting:
             )
             if len(machine.hosts) == machine.group.hosts:
                 cloud.came_up(machine)
-            cloud.deliver(registered)
+            cloud.fleet.register(host, registered)
 
         return register
 
@@ -99,7 +100,7 @@ class Booting:
         cloud = self._cloud
         if cloud.model.host_failure is not None:
             span = cloud.dice.draw(cloud.model.host_failure, "host fails", host.worker)
-            cloud.clock.later(span, lambda: cloud.kill_host(host))
+            cloud.clock.later(span, lambda: None if cloud.calm else cloud.kill_host(host))
 
     def _address(self) -> str:
         if self._cloud.model.recycle_addresses and self._free_addresses:

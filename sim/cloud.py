@@ -46,6 +46,7 @@ class FakeCloud:
         self.machines: dict[SliceId, Machine] = {}
         self._in_zone: dict[Zone, dict[SliceId, Machine]] = {}
         """Those of each zone that hold stock: all but the preempted."""
+        self.calm = False
         self.hung_until: Instant | None = None  # None: calls return
         self._calls = 0
         self._created: dict[tuple[GroupName, Zone], int] = {}
@@ -64,6 +65,13 @@ class FakeCloud:
                     )
         Strangers(self).start()
 
+    def calm_down(self) -> None:
+        """From now on it does what it is asked, at once, and takes nothing; what is under way goes on."""
+        self.calm = True
+        self.model = CloudModel(boot=self.model.boot, delete=self.model.delete)
+        self.stock = Stock(self.model, self.dice)
+        self.hung_until = None
+
     def _shrink(self, zone: Zone, number: int) -> None:
         """A step of the zone's capacity: what goes is drawn from all that there was, ours or not.
 
@@ -71,6 +79,8 @@ class FakeCloud:
         held slice with even odds, also where fewer than 40 are held; what is then still too many
         goes, too.
         """
+        if self.calm:
+            return
         steps = self.model.capacity[zone]
         before = steps[number - 1][1] if number else 0
         held = [m for m in self._in_zone.get(zone, {}).values() if not m.noticed]
@@ -232,7 +242,7 @@ class FakeCloud:
         span = self.dice.draw(self.model.false_notice, "false notice", machine.name, number)
 
         def alarm() -> None:
-            if machine.state is CloudState.READY:
+            if machine.state is CloudState.READY and not self.calm:
                 self.deliver(ev.PreemptionNoticed(machine.name))
                 self._false_alarm(machine, number + 1)
 
@@ -240,7 +250,7 @@ class FakeCloud:
 
     def _expire(self, machine: Machine) -> None:
         """A lifetime is over: the cloud takes the slice, and perhaps others of its zone with it."""
-        if machine.state is not CloudState.READY or machine.noticed:
+        if machine.state is not CloudState.READY or machine.noticed or self.calm:
             return
         bulk = self.model.bulk
         more = min(self.dice.geometric(bulk.mean, "bulk", machine.name), bulk.max) - 1

@@ -1,6 +1,5 @@
 """Scripted faults: what a scenario does to the world, on top of its random behaviour."""
 
-from collections.abc import Callable
 from typing import Protocol
 
 from iris.core.events import CloudState, Event, JobStopRequested
@@ -21,7 +20,10 @@ class World(Protocol):
     clock: Clockwork
     cloud: FakeCloud
     fleet: Fleet
-    deliver: Callable[[Event], None]
+
+    def ask(self, request: RequestId, event: Event) -> None:
+        """A user asks for something, under an id."""
+        ...
 
     def stall(self, until: Instant) -> None:
         """Let the controller stand still."""
@@ -62,7 +64,7 @@ def _strike(world: World, number: int, fault: Fault) -> None:
             job = JobId(fault.job) if fault.job is not None else world.oldest_running_job()
             if job is not None:
                 request = RequestId(f"fault-{number}")
-                world.deliver(JobStopRequested(request, job, UserName("scenario")))
+                world.ask(request, JobStopRequested(request, job, UserName("scenario")))
 
 
 def _close_zones(cloud: FakeCloud, fault: Fault, until: Instant) -> None:

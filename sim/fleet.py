@@ -13,6 +13,7 @@ from iris.core.events import (
     AttemptReport,
     Event,
     WorkerHeard,
+    WorkerRegistered,
     WorkerReported,
     WorkerSilent,
 )
@@ -129,8 +130,16 @@ class Fleet:
         for run in list(host.runs.values()):
             self._end(run, self._kept(run, now))
         self.hosts.pop(host.worker, None)
-        silent = WorkerSilent(host.worker, host.incarnation, now)
+        self._fall_silent(host)
+
+    def _fall_silent(self, host: Host) -> None:
+        silent = WorkerSilent(host.worker, host.incarnation, self._clock.now)
         self._clock.later(self._silence, lambda: self._deliver(silent))
+
+    def register(self, host: Host | None, registered: WorkerRegistered) -> None:
+        """A host has come up and says who it is; it is nobody when its index is another's."""
+        del host
+        self._deliver(registered)
 
     def cut(self, host: Host, span: Millis | None) -> None:
         """Cut the host's link, for a while or for good; its tasks run on."""
@@ -207,12 +216,18 @@ class Fleet:
         work.last[index] = run
         host.runs[start.task, start.attempt] = run
         self.running += 1
-        entry, number = template.entry, work.arrival.number
-        launch = self._dice.draw(template.launch, f"launch/{entry}", number, index, start.attempt)
+        launch = self._launch_span(run)
         if launch:
             self._clock.later(launch, lambda: self._run(run))
         else:
             self._run(run)
+
+    def _launch_span(self, run: Run) -> Millis:
+        """From the start of an attempt to its user's code running."""
+        arrival = run.work.arrival
+        stream = f"launch/{arrival.template.entry}"
+        key = (arrival.number, run.index, run.attempt)
+        return self._dice.draw(arrival.template.launch, stream, *key)
 
     def _run(self, run: Run) -> None:
         if run.over:

@@ -56,6 +56,8 @@ class Provider(Protocol):
     deliver: Callable[[Event], None]
     groups: dict[GroupName, GroupSpec]
     machines: dict[SliceId, Machine]
+    calm: bool
+    """Nothing bad happens any more but what is on its way."""
 
     def add_machine(self, name: SliceId, group: GroupSpec, zone: Zone) -> Machine:
         """A slice begins to exist, and to cost."""

@@ -14,6 +14,14 @@ from iris.core.ids import Zone
 from iris.core.instant import SECOND, Instant, Millis
 from iris.core.spec import Band, ClusterSpec, Constraint
 from sim.dice import Constant, Distribution
+from sim.protocol_model import (
+    KIND_CONTROLLER,
+    KIND_NETWORK,
+    KIND_RUNTIME,
+    ControllerModel,
+    NetworkModel,
+    RuntimeModel,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +292,15 @@ class Expectation:
     right: str | float
 
 
+class Fidelity(Enum):
+    """How closely the way between controller and workers is simulated."""
+
+    CAPACITY = "capacity"
+    """Workers are told and heard at once; for studies of capacity, and fast."""
+    PROTOCOL = "protocol"
+    """Real agents over a simulated network, runtimes that go wrong, a controller that crashes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scenario:
     """Everything that a run needs, read and checked."""
@@ -298,7 +315,13 @@ class Scenario:
     faults: tuple[Fault, ...]
     expect: tuple[Expectation, ...]
     path: Path
-    config_hash: str
+    fidelity: Fidelity = Fidelity.CAPACITY
+    network: NetworkModel = KIND_NETWORK
+    runtime: RuntimeModel = KIND_RUNTIME
+    controller: ControllerModel = KIND_CONTROLLER
+    calm_after: Instant | None = None  # None: what the models say goes on to the end
+    """From then on nothing new goes wrong, and everything that can end must end."""
+    config_hash: str = ""
     """Of the whole scenario text with its overrides, for the header of reports."""
 
 

@@ -16,7 +16,8 @@ from iris.core.instant import Instant
 from iris.problems import BadInput, Problem, one_of
 from iris.yaml_source import Document, load_mapping, validate
 from sim.expect import parse_expectation
-from sim.model import Expectation, Fault, FaultKind, Scenario
+from sim.model import Expectation, Fault, FaultKind, Fidelity, Scenario
+from sim.protocol_model import ControllerModel, NetworkModel, RuntimeModel
 from sim.scenario_cluster import Checked
 from sim.scenario_entries import entries
 from sim.scenario_machines import cloud_model
@@ -47,6 +48,11 @@ def load_scenario(
         workload=entries(form, checked),
         faults=tuple(_fault(fault, index, checked) for index, fault in enumerate(form.faults)),
         expect=tuple(_expectations(form.expect, checked)),
+        fidelity=Fidelity(form.fidelity),
+        network=NetworkModel() if form.network is None else form.network.made(),
+        runtime=RuntimeModel() if form.runtime is None else form.runtime.made(),
+        controller=ControllerModel() if form.controller is None else form.controller.made(),
+        calm_after=None if form.calm_after is None else Instant(form.calm_after),
         path=path,
         config_hash=_digest(document),
     )

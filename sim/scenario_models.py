@@ -15,6 +15,7 @@ from iris.fields import Count, Cpu, Duration, PositiveCount, PositiveDuration, S
 from iris.problems import Finding, Unfit, shown
 from iris.units import DURATION_UNITS, format_duration
 from sim.scenario_cloud import CloudForm
+from sim.scenario_protocol import ControllerForm, NetworkForm, RuntimeForm
 from sim.scenario_spread import Form, Probability, Spread, instantly, refuse
 
 LONGEST_ENTRY_NAME: Final = 48
@@ -275,6 +276,11 @@ class ScenarioForm(Form):
     warm_up: Duration = Millis(0)
     cluster: ClusterModel
     cloud: CloudForm = Field(default_factory=CloudForm)
+    fidelity: Literal["capacity", "protocol"] = "capacity"
+    network: NetworkForm | None = None
+    runtime: RuntimeForm | None = None
+    controller: ControllerForm | None = None
+    calm_after: PositiveDuration | None = None
     workload: list[EntryForm]
     faults: list[FaultForm] = Field(default_factory=list)
     expect: list[str] = Field(default_factory=list)
@@ -287,8 +293,18 @@ class ScenarioForm(Form):
             if first.setdefault(entry.name, index) != index:
                 message = f"two entries are called {shown(entry.name)}"
                 findings.append(Finding(("workload", index, "name"), message, "rename one"))
+        findings += self._fidelity_findings()
         if self.duration is not None and self.warm_up >= self.duration:
             spans = f"{format_duration(self.warm_up)} is not less than the duration"
             findings.append(Finding(("warm_up",), spans, f"{format_duration(self.duration)}"))
         refuse(*findings)
         return self
+
+    def _fidelity_findings(self) -> list[Finding]:
+        if self.fidelity == "protocol":
+            return []
+        return [
+            Finding((key,), f"`{key}` needs `fidelity: protocol`", "add that, or remove this")
+            for key in ("network", "runtime", "controller", "calm_after")
+            if getattr(self, key) is not None
+        ]

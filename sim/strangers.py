@@ -22,10 +22,14 @@ class Strangers:
 
     def _delete_one(self, number: int) -> None:
         cloud = self._cloud
+        if cloud.calm:
+            return
         assert cloud.model.another_hand is not None
         span = cloud.dice.draw(cloud.model.another_hand, "another hand", number)
 
         def meddle() -> None:
+            if cloud.calm:
+                return
             ready = [m for m in cloud.machines.values() if m.state is CloudState.READY]
             for machine in cloud.choose(ready, 1, f"another hand/{number}"):
                 cloud.remove(machine, lambda: None)
@@ -35,10 +39,14 @@ class Strangers:
 
     def _add_one(self, number: int) -> None:
         cloud = self._cloud
+        if cloud.calm:
+            return
         assert cloud.model.stray is not None
         span = cloud.dice.draw(cloud.model.stray, "stray", number)
 
         def appear() -> None:
+            if cloud.calm:
+                return
             group = next(iter(cloud.groups.values()))
             name = SliceId(f"iris-{group.name.lower().replace('_', '-')}-stray{number}")
             machine = cloud.add_machine(name, group, group.zones[0])

@@ -24,7 +24,7 @@ POLL_S = 0.2
 
 
 class Simulate(Protocol):
-    """What runs a scenario: `sim.world.simulate`."""
+    """What runs a scenario: `sim.run.simulate`."""
 
     def __call__(
         self,

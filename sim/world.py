@@ -5,7 +5,6 @@ facts of an instant reach the controller in one turn; its requests are carried o
 the cloud. Nothing here decides anything that the controller decides.
 """
 
-import time
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from itertools import islice
@@ -27,7 +26,6 @@ from iris.core.resources import Resources
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
 from iris.drive import turn
-from iris.garbage import rare_collections
 from sim import faults
 from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
@@ -39,10 +37,6 @@ from sim.model import Arrival, Scenario
 from sim.recorder import Recorder
 from sim.workload import arrivals
 
-Progress = Callable[[Instant, int], None]
-"""Called now and then with the simulated time and the number of jobs that have ended."""
-
-_STEPS_BETWEEN_LOOKS = 1_000
 PATIENCE = Millis(30 * DAY)
 """A run without a `duration` ends when nothing has run for so long and no job is still to come."""
 MOST_EXPLAINED = 5
@@ -99,11 +93,9 @@ class World:
         self.recorder = Recorder(self.measures)
         self.controller = Controller()
         self.auditor = Auditor(self.controller.state, every_turn=audit_every_turn)
-        self.journal = DigestJournal()
+        self.journal = self._make_journal()
         self.deliver: Callable[[ev.Event], None] = self._deliver
-        self.fleet = Fleet(
-            self.clock, self.dice, self.recorder, self._deliver, scenario.cloud.silence
-        )
+        self.fleet = self._make_fleet()
         self.cloud = FakeCloud(
             scenario.cloud,
             {g.name: g for g in scenario.cluster.groups},
@@ -124,6 +116,13 @@ class World:
         self.over = False
         self._sample_every = self._first_sample_span()
         self._begin()
+
+    def _make_journal(self) -> DigestJournal:
+        return DigestJournal()
+
+    def _make_fleet(self) -> Fleet:
+        silence = self.scenario.cloud.silence
+        return Fleet(self.clock, self.dice, self.recorder, self._deliver, silence)
 
     def _first_sample_span(self) -> Millis:
         if self.scenario.duration is None:
@@ -160,11 +159,11 @@ class World:
             self._request_turn(self._awake_at)
             return
         if self._inbox or (self._deadline is not None and self._deadline <= now):
-            self._turn(now)
+            self._take_turn(now)
         if self._deadline is not None:
             self._request_turn(max(self._deadline, now))
 
-    def _turn(self, now: Instant) -> None:
+    def _take_turn(self, now: Instant) -> None:
         if self._stalled_since is not None:
             self._inbox.insert(0, ev.ControllerStalled(self._stalled_since))
             self._awake_at = self._stalled_since = None
@@ -221,8 +220,13 @@ class World:
         self.recorder.job_submitted(job, arrival, self.clock.now)
         self._unfinished[job] = None
         self._touched[job] = None
-        self._deliver(ev.JobSubmitted(RequestId(job), spec))
+        self.ask(RequestId(job), ev.JobSubmitted(RequestId(job), spec))
         self._next_arrival()
+
+    def ask(self, request: RequestId, event: ev.Event) -> None:
+        """A user asks for something, under an id."""
+        del request
+        self._deliver(event)
 
     def _collect(self, last: Turn) -> None:
         """Enter what the controller concluded in this turn of the jobs that it touched."""
@@ -345,37 +349,3 @@ def waiting(state: ClusterState) -> tuple[int, int]:
         pending += tasks
         wanted += tasks * each
     return pending, wanted
-
-
-def simulate(
-    scenario: Scenario,
-    *,
-    progress: Progress | None = None,
-    check_invariants: bool | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Measures:
-    """Run a scenario to its end and return what it left behind.
-
-    Args:
-        scenario: what to run.
-        progress: called now and then.
-        check_invariants: all of them after every turn; by default as often as keeps the cost of a
-            turn bounded, which depends on the scenario and seed alone.
-        stop: asked now and then; once it says so, the run ends there and is marked partial.
-    """
-    began = time.perf_counter()
-    world = World(scenario, audit_every_turn=bool(check_invariants))
-    stopped = False
-    step = world.clock.step
-    with rare_collections():
-        while world.goes_on() and not stopped:
-            for _ in range(_STEPS_BETWEEN_LOOKS):
-                step()
-                if not world.goes_on():
-                    break
-            if progress is not None:
-                progress(world.clock.now, world.ended_jobs)
-            stopped = stop is not None and stop() and world.goes_on()
-        measures = world.finish(partial=stopped)
-    measures.wall_s = time.perf_counter() - began
-    return measures

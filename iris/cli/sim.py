@@ -154,8 +154,8 @@ def status_of(results: Mapping[str, object]) -> ExitStatus:
 
 def runs_of(request: Request, scenario: "Scenario", interrupt: "Interrupt") -> "list[Run]":
     """The runs that the request asks for, with progress on a terminal."""
+    from sim.run import simulate
     from sim.study import Plan, RunLost, run_study
-    from sim.world import simulate
 
     count = request.replications or 1
     processes = min(count, request.jobs or os.cpu_count() or 1)

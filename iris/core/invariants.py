@@ -60,6 +60,22 @@ class Auditor:
         self._ended_jobs: dict[int, JobState] = {}
         self._ended_attempts: dict[tuple[int, TaskId], list[_End]] = {}
 
+    def after_restart(self, state: ClusterState, before: str) -> "Auditor":
+        """The one who goes on when a controller has recovered its state, which should be as it was.
+
+        Args:
+            state: as it was recovered.
+            before: the digest of the state after the last durable turn.
+        """
+        after = Auditor(state, every_turn=self._rehearsal is not None)
+        after.checked, after.violated = self.checked + 1, self.violated
+        after.sentences = self.sentences
+        after._turns, after._next_look = self._turns, self._next_look
+        after._ended_jobs, after._ended_attempts = self._ended_jobs, self._ended_attempts
+        if state.digest() != before:
+            after._note(f"V-17 recovery at {state.now} leads to another state")
+        return after
+
     def check(self, turn: Turn) -> None:
         """Judge a turn that the state has just been through."""
         self._note_all(self.witness.saw(turn))

@@ -30,7 +30,7 @@ class Month:
         self._agenda_lengths: list[int] = []
 
     def run(self) -> None:
-        """To the end, as `sim.world.simulate` does."""
+        """To the end, as `sim.run.simulate` does."""
         world = self.world
         while world.goes_on():
             if self.steps % _LOOK_EVERY == 0:

@@ -8,9 +8,9 @@ from typing import Final
 
 from sim.model import Scenario, Trace, TraceUnit
 from sim.results import queue_waits
+from sim.run import simulate
 from sim.scenario import load_scenario
 from sim.traces import TraceJobs, read_jobs
-from sim.world import simulate
 from tests.benchmarks.figures import Clocks, Figure, clocked
 from tests.benchmarks.rivals import by_accasim, by_heap, by_simpy
 

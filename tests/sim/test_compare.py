@@ -7,9 +7,9 @@ import pytest
 
 from sim.compare import Difference, comparison, comparison_text, differences
 from sim.results import summarize
+from sim.run import simulate
 from sim.scenario import load_scenario
 from sim.statistics import mean_interval
-from sim.world import simulate
 from tests.tidy.tree import ROOT
 
 SCENARIO = ROOT / "scenarios" / "preemption.yaml"

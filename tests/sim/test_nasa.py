@@ -10,8 +10,8 @@ import pytest
 from iris.problems import BadInput
 from sim.measure import Measures
 from sim.results import summarize
+from sim.run import simulate
 from sim.scenario import load_scenario
-from sim.world import simulate
 from tests.sim.queueing import Customer, strict_starts
 from tests.sim.real_traces import real_trace
 from tests.tidy.tree import ROOT

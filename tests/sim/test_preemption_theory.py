@@ -8,8 +8,9 @@ import pytest
 from iris.core.instant import HOUR, MINUTE
 from sim.ledger import ledger_gap, ledger_of
 from sim.model import Scenario
+from sim.run import simulate
 from sim.scenario import load_scenario
-from sim.world import World, simulate
+from sim.world import World
 from tests.sim import queueing
 from tests.sim.theory import EXPONENTIAL, LENGTH, assert_in_interval, customers, in_order, queue
 from tests.sim.watch import scenario_of

@@ -13,8 +13,8 @@ from iris.core.lifecycle import JobState
 from sim.measure import JobRow, Measures
 from sim.model import Scenario
 from sim.results import summarize
+from sim.run import simulate
 from sim.scenario import load_scenario
-from sim.world import simulate
 from tests.sim.expected import NAMES, OWN, SCENARIOS, golden, printed
 from tests.tidy.tree import ROOT
 

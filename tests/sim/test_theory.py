@@ -14,9 +14,9 @@ import pytest
 from iris.core.instant import HOUR
 from sim.model import Entry, Scenario
 from sim.results import aggregate, summarize
+from sim.run import simulate
 from sim.scenario import load_scenario
 from sim.statistics import percentile
-from sim.world import simulate
 from tests.sim import queueing
 from tests.sim.queueing import Customer
 from tests.sim.theory import (

@@ -13,9 +13,9 @@ from sim.ledger import ledger_gap, ledger_of
 from sim.measure import Measures
 from sim.model import Scenario
 from sim.results import summarize
+from sim.run import simulate
 from sim.scenario import load_scenario
 from sim.workload import arrivals
-from sim.world import simulate
 from tests.sim.watch import Watch, scenario_of
 from tests.tidy.tree import ROOT
 
