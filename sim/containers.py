@@ -37,6 +37,7 @@ class Container:
     attempt: int
     worker: WorkerId
     began: Instant
+    ran: Instant | None = None  # None: its user's code never ran
     ended: Instant | None = None  # None: it is there
     cause: EndCause | None = None  # None: it has not ended by itself
 
@@ -248,6 +249,7 @@ class ProtocolFleet(Fleet):
         if site is None:
             return
         if state is AttemptState.RUNNING:
+            site.launched[key].ran = self._clock.now
             site.outpost.learn(Started(*key))
         else:
             self._note_end(site, key, cause)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from iris.core.agent import Agent, Fact, Request, ShutdownNoticed
+from iris.core.agent import LAST_GRACE, Agent, Fact, Request, ShutdownNoticed
 from iris.core.agent import Told as AgentTold
 from iris.core.desired import DesiredSet
 from iris.core.events import WorkerRegistered
@@ -63,6 +63,7 @@ class Outpost:
         """Counts the calls: only the last one's answer is heard."""
         self._polling = False
         self._dead = False
+        self._refused = False
         self._alarm: Instant | None = None
 
     def start(self, found: Sequence[Fact]) -> None:
@@ -89,10 +90,6 @@ class Outpost:
         if (agent.reports(), agent.version) != before and self._polling:
             self._converse()  # There is something to say: give up waiting for an answer.
 
-    def shut_down(self, grace: Millis) -> None:
-        """The machine will be taken."""
-        self.learn(ShutdownNoticed(grace))
-
     def _ring(self) -> None:
         self._alarm = None
         self.learn()
@@ -100,7 +97,7 @@ class Outpost:
     # ---- the wire --------------------------------------------------------------------------
 
     def _converse(self) -> None:
-        if self._dead:
+        if self._dead or self._refused:
             return
         self._call += 1
         if self._registered:
@@ -143,7 +140,9 @@ class Outpost:
         if call != self._call or self._dead:
             return
         if welcome.refusal:
-            self._dead = True
+            # Nobody will ask for what still runs here: it is ended, and no more is said.
+            self._refused = True
+            self.learn(ShutdownNoticed(LAST_GRACE))
             return
         self._registered = True
         self._known = None

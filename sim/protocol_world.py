@@ -4,19 +4,21 @@ The controller, its recovery and the agents are the real ones. A crash takes wit
 in the journal: facts that waited for a turn, requests that were not yet made, every open call.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from simpy.events import Event
 
+from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import JobId, RequestId
-from iris.core.instant import Instant, Millis
-from iris.core.record import Turn
+from iris.core.instant import MINUTE, Instant, Millis
+from iris.core.record import Json, Turn
 from iris.core.replay import recover
-from iris.core.snapshot import Snapshot, snapshot
+from iris.core.snapshot import snapshot, snapshot_from_json, snapshot_to_json
 from iris.core.state import ClusterState
+from sim.checkers import Evidence, what_is_wrong
 from sim.containers import ProtocolFleet
 from sim.model import Scenario
 from sim.network import Network
@@ -30,6 +32,10 @@ from sim.protocol_model import (
 from sim.switchboard import Switchboard
 from sim.world import DigestJournal, World
 
+SETTLING = Millis(90 * MINUTE)
+"""So long after it calmed down a world has settled: nothing more is decided."""
+_ALMOST_ONE = 1 - 2.0**-20
+_HOUSEKEEPING = (de.Answer, de.Observation, de.Oblivion)
 MOST_PERFORMED = 8
 """A crash within a turn comes after less than so many of its requests."""
 
@@ -40,18 +46,27 @@ class MemoryJournal(DigestJournal):
     def __init__(self) -> None:
         """Nothing is written yet."""
         super().__init__()
-        self.image: Snapshot | None = None  # None: the turns are all there are
+        self.image: Json | None = None  # None: the turns are all there are
         self.since: list[Turn] = []
+        self.seen: dict[str, int] = {}
+        """How often each kind of fact and decision stood in a turn."""
+        self.decided_at = Instant(0)
+        """When something was last decided that is more than housekeeping."""
 
     def append(self, turn: Turn) -> None:
         """Enter a turn."""
         super().append(turn)
         self.since.append(turn)
+        for record in (*turn.events, *turn.decisions):
+            name = type(record).__name__
+            self.seen[name] = self.seen.get(name, 0) + 1
+        if any(not isinstance(d, _HOUSEKEEPING) for d in turn.decisions):
+            self.decided_at = turn.now
 
     def keep(self, state: ClusterState) -> None:
         """Take a snapshot when many turns have gone by."""
         if len(self.since) >= SNAPSHOT_EVERY:
-            self.image = snapshot(state)
+            self.image = snapshot_to_json(snapshot(state))
             self.since.clear()
 
 
@@ -84,6 +99,7 @@ class ProtocolWorld(World):
         self.model: ControllerModel = scenario.controller
         self.faults = 0
         """Crashes and stalls so far."""
+        self._settles = False
         super().__init__(scenario, audit_every_turn=audit_every_turn)
 
     def _make_journal(self) -> MemoryJournal:
@@ -101,6 +117,15 @@ class ProtocolWorld(World):
             scenario.runtime,
             lambda: process.board,
         )
+
+    def _stop_if_done(self) -> None:
+        if self.scenario.calm_after is None:
+            super()._stop_if_done()
+        elif not self._more and not self._unfinished and not self._settles:
+            # A world that calms down is watched until it has settled.
+            self._settles = True
+            at = max(self.clock.now, self.scenario.calm_after) + SETTLING
+            self.clock.turn_at(Instant(at), self._time_is_up)
 
     def _begin(self) -> None:
         self.process.board = Switchboard(self)
@@ -225,8 +250,12 @@ class ProtocolWorld(World):
     def _recover(self) -> None:
         process = self.process
         process.lives += 1
-        before = self.controller.digest()
-        self.controller = recover(iter(self.journal.since), self.journal.image)
+        was, image = self.controller.state, self.journal.image
+        self.controller = recover(
+            iter(self.journal.since), None if image is None else snapshot_from_json(image)
+        )
+        was.now = self.controller.state.now  # A wake-up that decided nothing is not on record.
+        before = was.digest()
         self.auditor = self.auditor.after_restart(self.controller.state, before)
         process.board = Switchboard(self)
         self._deliver(ev.ControllerRestarted())
@@ -252,3 +281,19 @@ class ProtocolWorld(World):
         self.model = KIND_CONTROLLER
         self.fleet.calm()
         self.cloud.calm_down()
+
+    def _wrong(self) -> Iterator[str]:
+        model = self.scenario.runtime.unkillable
+        worst = model.span.sample(_ALMOST_ONE) if model.probability else Millis(0)
+        yield from what_is_wrong(
+            Evidence(
+                self.controller.state,
+                self.fleet.truth,
+                self.cloud.machines,
+                tuple(self._unfinished),
+                self.scenario.calm_after,
+                self.journal.decided_at,
+                worst,
+                self.clock.now,
+            )
+        )

@@ -14,7 +14,7 @@ from iris.config import ClusterModel, to_cluster_spec
 from iris.core.ids import Zone
 from iris.core.instant import Instant
 from iris.problems import BadInput, Problem, one_of
-from iris.yaml_source import Document, load_mapping, validate
+from iris.yaml_source import Document, load_mapping, parse_mapping, validate
 from sim.expect import parse_expectation
 from sim.model import Expectation, Fault, FaultKind, Fidelity, Scenario
 from sim.protocol_model import ControllerModel, NetworkModel, RuntimeModel
@@ -36,6 +36,15 @@ def load_scenario(
     """
     document = load_mapping(path)
     _apply(document, path, overrides)
+    return _scenario(document, path, seed)
+
+
+def scenario_of(text: str, path: Path, *, seed: int | None = None) -> Scenario:
+    """The scenario that a text says, or `BadInput`; `path` is where it would stand."""
+    return _scenario(parse_mapping(text, path.name), path, seed)
+
+
+def _scenario(document: Document, path: Path, seed: int | None) -> Scenario:
     form = validate(document, ScenarioForm)
     checked = Checked(document, path.parent, to_cluster_spec(form.cluster))
     scenario = Scenario(

@@ -17,7 +17,7 @@ from iris.core.controller import Controller
 from iris.core.explain import why_waiting
 from iris.core.ids import JobId, RequestId, UserName
 from iris.core.instant import DAY, MINUTE, SECOND, Instant, Millis
-from iris.core.invariants import Auditor
+from iris.core.invariants import SENTENCES_KEPT, Auditor
 from iris.core.lifecycle import JobState
 from iris.core.reasons import sentences
 from iris.core.record import Turn
@@ -289,6 +289,10 @@ class World:
         for name in islice(waiting_jobs, MOST_EXPLAINED):
             yield name, sentences(why_waiting(state, name, state.now))
 
+    def _wrong(self) -> Iterator[str]:
+        """What the world's own record says against the controller."""
+        yield from ()
+
     def finish(self, *, partial: bool) -> Measures:
         """Close the books and hand them over."""
         now = self.clock.now
@@ -299,6 +303,7 @@ class World:
         self._touched.update(self._unfinished)
         self._collect(Turn(now, (), ()))
         self.measures.explanations += self._still_waiting()
+        wrong = list(self._wrong())
         self.fleet.close()
         self.recorder.close(now)
         pending, wanted = waiting(self.controller.state)
@@ -308,8 +313,8 @@ class World:
         measures.turns, measures.events = self.journal.turns, self.journal.events
         measures.digest = self.journal.digest(self.auditor.check_all())
         measures.invariants_checked = self.auditor.checked
-        measures.invariants_violated = self.auditor.violated
-        measures.violations = list(self.auditor.sentences)
+        measures.invariants_violated = self.auditor.violated + len(wrong)
+        measures.violations = [*self.auditor.sentences, *wrong][:SENTENCES_KEPT]
         return measures
 
 

@@ -68,6 +68,9 @@ class ShutdownNoticed:
     grace: Millis
 
 
+LAST_GRACE: Final = Millis(3_000)
+"""From SIGTERM to SIGKILL for what runs when the worker itself must end, or is refused."""
+
 Fact: TypeAlias = Told | Found | Started | Ended | ShutdownNoticed
 
 # ---- requests ----------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from iris.core import gates
 from iris.core.deadlines import Due
 from iris.core.effects import Accepted, Refusal, Rejected
 from iris.core.fit import Shape
-from iris.core.ids import slice_id
+from iris.core.ids import WorkerId, slice_id
 from iris.core.instant import Instant, Millis, after, since
 from iris.core.lifecycle import COMING, SliceState
 from iris.core.order import queues_in_order
@@ -72,6 +72,7 @@ def plan_capacity(state: ClusterState) -> Iterator[de.Decision]:
         # What was asked for may suit others better than what was coming: the plan must stand then.
         planner = _Planner(state)
     yield from _idle(state, planner)
+    yield from _barred(state, planner)
     if planner.try_again_at != state.books.scale_at:
         state.books.scale_at = planner.try_again_at
         state.arm(Due.SCALE, "")
@@ -115,6 +116,8 @@ class _Planner:
         self._coming: dict[tuple[str, str], _Coming] | None = None  # None: nobody has asked
         self.wanted: dict[tuple[str, str], None] = {}
         """Pools that waiting work could use."""
+        self.barred: dict[WorkerId, None] = {}
+        """Hosts on which launches of waiting work have failed, and nothing else can be had for it now."""
         self.try_again_at: Instant | None = None
 
     @property
@@ -163,6 +166,7 @@ class _Planner:
                 left -= self._give(self.state.room.pools[request.group, request.zone], shape, left)
             if left <= 0:
                 return
+        self.barred.update(dict.fromkeys(shape.avoid))
 
     def _give(self, pool: Pool, shape: Shape, count: int) -> int:
         """Give coming capacity of a pool to `count` units of a shape; returns how many it serves."""
@@ -341,6 +345,17 @@ def _idle(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
             surplus -= 1
             spare -= 1
             yield de.SliceDrain(slice_.id, "idle for idle_timeout and wanted by nobody")
+
+
+def _barred(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
+    """Idle slices that stand in the way of their own replacement: floors and limits count them."""
+    for name in dict.fromkeys(state.workers[w].slice for w in planner.barred if w in state.workers):
+        slice_ = state.slices[name]
+        held = any(w is not None and state.workers[w].holds for w in slice_.workers)
+        if slice_.idle_since is None or held or not state.may_work(slice_):
+            continue
+        if since(slice_.idle_since, state.now) >= state.spec.autoscaler.idle_timeout:
+            yield de.SliceDrain(name, "launches of work that waits for a host have failed on it")
 
 
 def _is_free(state: ClusterState, slice_: Slice, planner: _Planner) -> bool:

@@ -43,8 +43,23 @@ def place_holder(state: ClusterState, hold: Hold) -> Iterator[de.Decision]:
     if any(worker.state is WorkerState.SILENT for worker in workers):
         return
     if all(fits(hold.need, plus(state.open_amount(w), hold.need)) for w in workers):
+        if hold.kind is HoldKind.BACKFILL and _is_wanted_above(state, hold, workers):
+            yield _release(state, hold, "more urgent work needs the room")
+            return
         tasks = tuple(t.id for t in state.members(job, hold.index))
         yield de.Placement(job.id, tasks, hold.workers, f"kept for it ({hold.kind.value})")
+
+
+def _is_wanted_above(state: ClusterState, hold: Hold, workers: list[Worker]) -> bool:
+    """Whether somebody of a more urgent band waits who fits where the holder would go."""
+    band = state.jobs[hold.job].spec.band
+    for key, queue in state.waiting.queues.items():
+        if key.band < band:
+            for worker in workers:
+                hosts = _hosts_with(state, worker, queue.head())
+                if all(_fits_without_holds(state, key, host) for host in hosts):
+                    return True
+    return False
 
 
 def _stands(state: ClusterState, worker: Worker) -> bool:

@@ -9,6 +9,7 @@ from iris.cluster.worker.attempts import Attempts
 from iris.cluster.worker.execs import Execs
 from iris.cluster.worker.plan import Host
 from iris.core.agent import (
+    LAST_GRACE,
     Agent,
     Discard,
     Fact,
@@ -85,10 +86,16 @@ class Driver:
         ending = asyncio.create_task(closing.wait())
         try:
             await asyncio.wait([*tasks, ending], return_when=asyncio.FIRST_COMPLETED)
+            refused: NotWelcome | None = None
             for task in tasks:
                 if task.done():
-                    task.result()
+                    try:
+                        task.result()
+                    except NotWelcome as error:  # Nobody will ask for what still runs here.
+                        refused = error
             await self._wind_up()
+            if refused is not None:
+                raise refused
         finally:
             for task in tasks:
                 task.cancel()
@@ -96,7 +103,7 @@ class Driver:
             await asyncio.gather(*tasks, ending, return_exceptions=True)
 
     async def _wind_up(self) -> None:
-        self.deliver(ShutdownNoticed(Millis(3_000)))
+        self.deliver(ShutdownNoticed(LAST_GRACE))
         end = time.monotonic() + 2 * _REPORT_S
         while self._agent.held and time.monotonic() < end:
             if not self._agent.live():

@@ -1,0 +1,368 @@
+"""What a seed of the fuzzer means: a cluster, a workload, policies, and a subset of all faults with rates.
+
+A draw is a scenario as plain values, so that it can be written to a file, read by anybody, and made
+smaller. Each fault is either in a world or not (swarm testing), so that worlds differ in kind and
+not only in degree.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+from sim.dice import Dice
+
+Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain]"
+World: TypeAlias = "dict[str, Plain]"
+
+PROFILES: Final = ("swarm", "lite", "crash", "cloud", "policy")
+CHAOS_MINUTES: Final = 90
+"""How long things go wrong."""
+_ZONES: Final = ("us-a", "us-b")
+_HOSTS: Final = {"v5litepod-8": 1, "v5litepod-16": 4}
+"""How many hosts a slice of each type has."""
+
+
+def _span(median: str, sigma: float = 0.6) -> Plain:
+    return {"lognormal": {"median": median, "sigma": sigma}}
+
+
+def _mean(span: str) -> Plain:
+    return {"exponential": {"mean": span}}
+
+
+def _between(least: str, most: str) -> Plain:
+    return {"uniform": {"min": least, "max": most}}
+
+
+CLOUD_FAULTS: Final[dict[str, Callable[["Draw"], World]]] = {
+    "F-01 create out of step": lambda d: {
+        "create_answers": {
+            "lost": d.rate(0.2),
+            "twice": d.rate(0.3),
+            "late": {"probability": d.rate(0.5), "delay": _between("10s", "10m")},
+            "failed_but_lives": d.rate(0.3),
+            "accepted_but_dead": d.rate(0.3),
+        }
+    },
+    "F-02 stockout": lambda _: {
+        "weather": {"open": _mean("30m"), "dry": _mean("10m")},
+        "verdict": _between("0s", "4m"),
+    },
+    "F-03 other refusals": lambda d: {
+        "create_failures": {
+            kind: d.rate(0.12)
+            for kind in ("quota", "quota_region", "rate", "permission", "internal", "unknown")
+        }
+    },
+    "F-04 preemption": lambda d: {
+        "lifetime": _mean(d.one_of("20m", "1h", "3h")),
+        "notice": d.one_of("0s", "10s", "30s"),
+        "notice_lost": d.rate(0.5),
+        "false_notice": _mean("1h"),
+    },
+    "F-04 host by host": lambda _: {
+        "lifetime": _mean("40m"),
+        "host_by_host": _between("1s", "40s"),
+    },
+    "F-05 bulk loss": lambda _: {
+        "lifetime": _mean("1h"),
+        "bulk": {"mean": 2.5, "max": 8},
+        "scarcity": _mean("15m"),
+        "zone_lifetime": {"us-b": _mean("10m")},
+    },
+    "F-06 incomplete slices": lambda d: {
+        "partial": d.rate(0.3),
+        "straggler": {"probability": d.rate(0.4), "delay": _between("1m", "25m")},
+        "duplicate_index": d.rate(0.2),
+        "early_registration": d.rate(0.3),
+    },
+    "F-07 lying lists": lambda d: {
+        "lists": {
+            "error": d.rate(0.3),
+            "zone_missing": d.rate(0.3),
+            "empty": d.rate(0.2),
+            "without_newest": d.rate(0.4),
+            "with_deleted": d.rate(0.4),
+            "stale": {"probability": d.rate(0.5), "delay": _between("1s", "10m")},
+        }
+    },
+    "F-08 vanishing": lambda d: {
+        "lifetime": _mean("1h"),
+        "vanishing": {"other_state": d.rate(0.5), "not_found": d.rate(0.5)},
+        "stuck_creating": d.rate(0.15),
+    },
+    "F-09 deletes": lambda d: {
+        "delete": _span("40s", 0.9),
+        "deletes": {"refused": d.rate(0.4), "lost": d.rate(0.4), "lies": d.rate(0.3)},
+    },
+    "F-10 recycled addresses": lambda _: {"recycle_addresses": True, "host_failure": _mean("2h")},
+    "F-11 slow provider": lambda d: {
+        "call": _between("100ms", "30s"),
+        "hang": d.rate(0.1),
+        "slow_zones": {"us-a": "30s"},
+    },
+    "F-13 another hand": lambda _: {"another_hand": _mean("40m"), "stray": _mean("40m")},
+}
+"""Each fault model of the cloud, and what it adds to `cloud:`."""
+
+PROTOCOL_FAULTS: Final[dict[str, tuple[str, Callable[["Draw"], World]]]] = {
+    "F-14 messages": (
+        "network",
+        lambda d: {
+            "delay": _between("1ms", d.one_of("20ms", "2s")),
+            "loss": d.rate(0.3),
+            "repeat": d.rate(0.3),
+            "late": {"probability": d.rate(0.2), "span": _between("1s", "3m")},
+        },
+    ),
+    "F-15 partitions": (
+        "network",
+        lambda d: {
+            "cuts": {"every": _mean("20m"), "lasts": _mean(d.one_of("20s", "2m", "15m"))},
+            "one_way": d.rate(0.6),
+        },
+    ),
+    "F-16 half-open": (
+        "network",
+        lambda _: {"cuts": {"every": _mean("30m"), "lasts": _mean("2m")}, "half_open": 1.0},
+    ),
+    "F-17 stops": (
+        "runtime",
+        lambda d: {
+            "stop": _span("2s", 1.0),
+            "deaf": d.rate(0.5),
+            "unkillable": {
+                "probability": d.rate(0.3),
+                "span": _between("1s", d.one_of("30s", "10m")),
+            },
+        },
+    ),
+    "F-18 agents": (
+        "runtime",
+        lambda d: {"agent_deaths": {"every": _mean("25m"), "lasts": _mean(d.one_of("5s", "3m"))}},
+    ),
+    "F-19 dirty hosts": ("runtime", lambda d: {"dirty_hosts": d.rate(0.3)}),
+    "F-20 launches": (
+        "runtime",
+        lambda d: {
+            "refused": d.rate(0.3),
+            "wedged": d.rate(0.1),
+            "slow": {"probability": d.rate(0.5), "span": _between("10s", "8m")},
+        },
+    ),
+    "F-22 crashes": (
+        "controller",
+        lambda d: {
+            "crashes": {"every": _mean("12m"), "lasts": _mean(d.one_of("2s", "40s", "5m"))},
+            "between": d.rate(1.0),
+        },
+    ),
+    "F-23 stalls": (
+        "controller",
+        lambda d: {"stalls": {"every": _mean("20m"), "lasts": _mean(d.one_of("3s", "1m", "10m"))}},
+    ),
+}
+"""Each fault model of network, worker and controller: the section, and what it adds there."""
+
+
+class Draw:
+    """All draws of one seed of a profile."""
+
+    def __init__(self, seed: int, profile: str) -> None:
+        """The draws of a seed."""
+        self._dice = Dice(seed)
+        self.seed = seed
+        self.profile = profile
+        self._count = 0
+
+    def _next(self) -> int:
+        self._count += 1
+        return self._count
+
+    def chance(self, probability: float) -> bool:
+        """Whether something is so."""
+        return self._dice.chance(probability, "fuzz", self._next())
+
+    def number(self, least: int, most: int) -> int:
+        """One of these numbers, both ends included."""
+        return least + self._dice.pick(most - least + 1, "fuzz", self._next())
+
+    def one_of(self, *options: str) -> str:
+        """One of these."""
+        return options[self._dice.pick(len(options), "fuzz", self._next())]
+
+    def rate(self, most: float) -> float:
+        """A probability up to `most`, in hundredths."""
+        return round(most * self.number(1, 10) / 10, 3)
+
+
+def draw_world(seed: int, profile: str) -> World:
+    """The scenario that a seed of a profile stands for."""
+    draw = Draw(seed, profile)
+    faults = _faults(draw)
+    pod = draw.one_of(*_HOSTS) if draw.chance(0.7) else None
+    cluster = _cluster(draw, pod)
+    groups = cluster["scale_groups"]
+    assert isinstance(groups, dict)
+    world: World = {
+        "name": f"{profile}-{seed}",
+        "seed": seed,
+        "duration": f"{CHAOS_MINUTES + 14 * 60}m",
+        "fidelity": "protocol",
+        "calm_after": f"{CHAOS_MINUTES}m",
+        "cluster": cluster,
+        "cloud": {"boot": _span(draw.one_of("5s", "1m", "3m"), 0.5)},
+        "workload": _workload(draw, groups, pod),
+    }
+    for name in faults:
+        if name in CLOUD_FAULTS:
+            section, added = "cloud", CLOUD_FAULTS[name](draw)
+        else:
+            section, make = PROTOCOL_FAULTS[name]
+            added = make(draw)
+        into = world.setdefault(section, {})
+        assert isinstance(into, dict)
+        into.update(added)
+    scripted = _scripted(draw)
+    if scripted:
+        world["faults"] = scripted
+    return world
+
+
+def _faults(draw: Draw) -> list[str]:
+    match draw.profile:
+        case "policy":
+            return []
+        case "cloud":
+            return [name for name in CLOUD_FAULTS if draw.chance(0.5)]
+        case "crash":
+            rest = [name for name in PROTOCOL_FAULTS if draw.chance(0.3)]
+            return list(dict.fromkeys(["F-22 crashes", *rest]))
+        case "lite":
+            names = [*CLOUD_FAULTS, *PROTOCOL_FAULTS]
+            return [names[draw.number(0, len(names) - 1)]]
+        case _:
+            share = (0.15, 0.3, 0.6)[draw.number(0, 2)]
+            return [name for name in (*CLOUD_FAULTS, *PROTOCOL_FAULTS) if draw.chance(share)]
+
+
+def _cluster(draw: Draw, pod: str | None) -> World:
+    groups: World = {}
+    if pod is None or draw.chance(0.7):
+        groups["cpu"] = {
+            "accelerator_type": "cpu",
+            "vm": {"cpu": draw.number(2, 8), "memory": "16GB"},
+            "max_slices": draw.number(1, 4),
+            "min_slices": draw.number(0, 1),
+            "preemptible": draw.chance(0.5),
+            "zones": [*_ZONES],
+        }
+    if pod is not None:
+        groups["pod"] = {
+            "accelerator_type": pod,
+            "max_slices": draw.number(1, 4),
+            "preemptible": draw.chance(0.7),
+            "zones": [*_ZONES],
+        }
+        if draw.chance(0.3):
+            spare: World = {
+                "accelerator_type": pod,
+                "max_slices": draw.number(1, 2),
+                "priority": 200,
+                "zones": [_ZONES[0]],
+            }
+            if draw.chance(0.4):
+                spare["buffer_slices"] = 1
+            groups["spare"] = spare
+    return {
+        "scale_groups": groups,
+        "autoscaler": {
+            "idle_timeout": draw.one_of("30s", "3m"),
+            "boot_timeout": draw.one_of("8m", "15m"),
+            "adoption_grace": "3m",
+            "observe_interval": draw.one_of("1m", "5m"),
+            "delete_retry": "30s",
+            "stockout_backoff": "20s",
+            "quota_backoff": "1m",
+            "max_backoff": "3m",
+        },
+        "scheduler": {
+            "order": draw.one_of("fifo", "fair"),
+            "backfill": draw.one_of("none", "hold", "hold", "greedy"),
+            "eviction": draw.chance(0.8),
+        },
+        "timeouts": {
+            "worker_timeout": draw.one_of("20s", "1m"),
+            "stop_grace": draw.one_of("0s", "5s", "30s"),
+            "stop_timeout": draw.one_of("40s", "2m"),
+            "launch_timeout": draw.one_of("3m", "10m"),
+            "orphan_timeout": draw.one_of("2m", "6m"),
+            "notice_timeout": "2m",
+            "retry_backoff": draw.one_of("0s", "5s"),
+            "max_retry_backoff": "30s",
+            "launch_failures_per_host": draw.number(1, 3),
+        },
+    }
+
+
+def _workload(draw: Draw, world_groups: World, pod: str | None) -> list[Plain]:
+    cpu = "cpu" in world_groups
+    return [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(1, 4))]
+
+
+def _entry(draw: Draw, number: int, pod: str | None, *, cpu: bool) -> World:
+    count = draw.number(1, 6)
+    entry: World = {
+        "name": f"w{number}",
+        "user": draw.one_of("alice", "bob", "carol"),
+        "band": draw.one_of("production", "interactive", "interactive", "batch", "batch"),
+        "count": count,
+        "run_time": _span(draw.one_of("20s", "4m", "15m"), 0.8),
+        "launch": _between("1s", draw.one_of("2s", "1m")),
+        "max_retries_failure": draw.number(0, 2),
+        "max_retries_preemption": draw.one_of("3", "100", "1000"),
+    }
+    entry["max_retries_preemption"] = int(str(entry["max_retries_preemption"]))
+    if draw.chance(0.6):
+        entry["arrivals"] = {"every": draw.one_of("10s", "2m", "10m")}
+    else:
+        entry["arrivals"] = {"at": [f"{draw.number(0, 60)}m"] * count}
+    return entry | _shape(draw, pod, cpu=cpu) | _manners(draw)
+
+
+def _shape(draw: Draw, pod: str | None, *, cpu: bool) -> World:
+    """What a job asks for; CPU work needs a CPU group, for nobody buys accelerators for it."""
+    kind = draw.number(0, 3)
+    if pod is not None and (kind > 1 or not cpu):
+        need: World = {"resources": {"tpu": pod, "memory": "1GB"}}
+        if kind != 3:
+            return need | {"coscheduled": True, "replicas": _HOSTS[pod]}
+        return need | {"replicas": draw.number(1, 4)}
+    need = {"resources": {"cpu": draw.number(1, 2), "memory": "1GB"}}
+    return need | {"replicas": draw.number(1, 6) if kind else 1}
+
+
+def _manners(draw: Draw) -> World:
+    manners: World = {}
+    if draw.chance(0.3):
+        manners["failures"] = {"probability": draw.rate(0.5), "out_of_memory": 0.3}
+    if draw.chance(0.3):
+        manners["checkpoint"] = {"every": "1m", "restore": "5s"}
+    if draw.chance(0.15):
+        manners["timeout"] = draw.one_of("2m", "20m")
+    if draw.chance(0.15):
+        manners["scheduling_timeout"] = draw.one_of("5m", "30m")
+    return manners
+
+
+def _scripted(draw: Draw) -> list[Plain]:
+    kinds = ["stop_job"]
+    if draw.profile not in ("policy", "lite"):
+        kinds += ["preempt", "kill_worker", "silence_worker", "zone_outage", "hang_cloud"]
+        kinds += ["external_delete", "stockout"]
+    faults: list[Plain] = []
+    for _ in range(draw.number(0, 4)):
+        fault: World = {"at": f"{draw.number(1, CHAOS_MINUTES - 5)}m", "kind": draw.one_of(*kinds)}
+        if fault["kind"] in ("silence_worker", "zone_outage", "hang_cloud", "stockout"):
+            fault["for"] = draw.one_of("30s", "4m")
+        faults.append(fault)
+    return faults
