@@ -77,6 +77,18 @@ def _once_at_a_time(evidence: Evidence) -> Iterator[str]:
                 yield f"V-02 {name} ran for {together} ms beside {other}: {bound} ms are allowed"
 
 
+def overlaps(containers: Sequence[Container]) -> int:
+    """How often a container of a task began while an earlier one was still there."""
+    last: dict[TaskId, Container] = {}
+    count = 0
+    for container in containers:
+        before = last.get(container.task)
+        if before is not None and (before.ended is None or before.ended > container.began):
+            count += 1
+        last[container.task] = container
+    return count
+
+
 def _no_attempt_twice(evidence: Evidence) -> Iterator[str]:
     """V-02: user code of one attempt is started once."""
     ran: set[tuple[TaskId, int]] = set()

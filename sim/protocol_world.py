@@ -4,6 +4,7 @@ The controller, its recovery and the agents are the real ones. A crash takes wit
 in the journal: facts that waited for a turn, requests that were not yet made, every open call.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -18,7 +19,7 @@ from iris.core.record import Json, Turn
 from iris.core.replay import recover
 from iris.core.snapshot import snapshot, snapshot_from_json, snapshot_to_json
 from iris.core.state import ClusterState
-from sim.checkers import Evidence, what_is_wrong
+from sim.checkers import Evidence, overlaps, what_is_wrong
 from sim.containers import ProtocolFleet
 from sim.model import Scenario
 from sim.network import Network
@@ -48,6 +49,9 @@ class MemoryJournal(DigestJournal):
         super().__init__()
         self.image: Json | None = None  # None: the turns are all there are
         self.since: list[Turn] = []
+        self.keeps_all = False
+        """Whether every turn is kept, for a transcript."""
+        self.all: list[Turn] = []
         self.seen: dict[str, int] = {}
         """How often each kind of fact and decision stood in a turn."""
         self.decided_at = Instant(0)
@@ -57,6 +61,8 @@ class MemoryJournal(DigestJournal):
         """Enter a turn."""
         super().append(turn)
         self.since.append(turn)
+        if self.keeps_all:
+            self.all.append(turn)
         for record in (*turn.events, *turn.decisions):
             name = type(record).__name__
             self.seen[name] = self.seen.get(name, 0) + 1
@@ -83,6 +89,8 @@ class Process:
     """What users asked for and heard no answer to."""
     away: Millis = Millis(1)
     """How long it is down, the next time that it goes."""
+    reached: Counter[str] = field(default_factory=Counter)
+    """Situations that it has been in, and how often."""
     repairs: bool = False
     """It has just come back, and asks again for what nobody has confirmed."""
 
@@ -175,6 +183,7 @@ class ProtocolWorld(World):
         if self.process.fuse is not None:
             self.process.burnt = True  # It had less to ask for than it was given time for.
         if self.process.burnt:
+            self.process.reached["died within a turn"] += 1
             self._crash()
         elif self.process.board is not None:
             self.process.board.turned()
@@ -257,6 +266,7 @@ class ProtocolWorld(World):
         was.now = self.controller.state.now  # A wake-up that decided nothing is not on record.
         before = was.digest()
         self.auditor = self.auditor.after_restart(self.controller.state, before)
+        process.reached["came back to work"] += self.fleet.running > 0
         process.board = Switchboard(self)
         self._deliver(ev.ControllerRestarted())
         self._deliver(ev.ConfigLoaded(self.scenario.cluster))
@@ -297,3 +307,28 @@ class ProtocolWorld(World):
                 self.clock.now,
             )
         )
+
+    # ---- what it came to -------------------------------------------------------------------
+
+    def faults_injected(self) -> int:
+        """How much went wrong: messages, containers, agents, the controller, slices."""
+        ended = ("preempted", "failed")
+        lost = sum(
+            row.created is None or row.outcome in ended for row in self.measures.slices.values()
+        )
+        return self.faults + self.fleet.faults + self.fleet.network.faults + lost
+
+    def census(self) -> dict[str, int]:
+        """How often each kind of thing happened, by name."""
+        counts = Counter(self.journal.seen)
+        counts.update(self.process.reached)
+        counts["message fault"] = self.fleet.network.faults
+        counts["agent took up"] = sum(site.lives - 1 for site in self.fleet.sites.values())
+        for job in self.controller.state.jobs.values():
+            counts[f"job {job.state.value}"] += 1
+            for task in job.tasks:
+                for attempt in task.attempts:
+                    if attempt.cause is not None:
+                        counts[f"cause {attempt.cause.value}"] += 1
+        counts["two at once"] = overlaps(self.fleet.truth)
+        return dict(counts)

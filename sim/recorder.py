@@ -70,6 +70,8 @@ class Recorder:
     def slice_ended(self, name: str, now: Instant, outcome: str) -> None:
         """Its machines are no more."""
         row = self.measures.slices[name]
+        if row.end is not None:
+            return  # It died host by host, and was deleted meanwhile.
         row.end = now
         row.outcome = outcome
         if row.ready is None:

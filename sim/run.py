@@ -40,6 +40,18 @@ def simulate(
     """
     began = time.perf_counter()
     world = world_of(scenario, audit_every_turn=bool(check_invariants))
+    measures = finish(world, progress=progress, stop=stop)
+    measures.wall_s = time.perf_counter() - began
+    return measures
+
+
+def finish(
+    world: World,
+    *,
+    progress: Progress | None = None,
+    stop: Callable[[], bool] | None = None,
+) -> Measures:
+    """Run a world to its end and return what it left behind."""
     stopped = False
     step = world.clock.step
     with rare_collections():
@@ -51,6 +63,4 @@ def simulate(
             if progress is not None:
                 progress(world.clock.now, world.ended_jobs)
             stopped = stop is not None and stop() and world.goes_on()
-        measures = world.finish(partial=stopped)
-    measures.wall_s = time.perf_counter() - began
-    return measures
+        return world.finish(partial=stopped)

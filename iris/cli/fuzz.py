@@ -1,0 +1,134 @@
+"""`iris sim fuzz`: drawn worlds in which everything goes wrong, each judged by what must be true.
+
+stdout holds the result and nothing else; progress goes to stderr, on a terminal only.
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from iris.cli.sim import Interrupt
+from iris.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from sim.fuzz import Campaign
+    from sim.story import Story
+
+PROFILES: Final = ("swarm", "lite", "crash", "cloud", "policy")
+_TOLD: Final = 3
+"""Of so many failures a story is written: those that fail fastest, one of each kind."""
+
+EXAMPLES: Final = """\b
+Examples:
+  iris sim fuzz
+  iris sim fuzz --profile crash --seeds 2000 --jobs 4
+  iris sim fuzz --minutes 480 --seeds 1000000 --out findings/
+\b
+Profiles: swarm (a random subset of all faults), lite (one fault), crash (the
+controller dies again and again), cloud (only the cloud is unkind), policy
+(no faults: order, bands, holds, evictions, limits).
+\b
+Exit status: 0 nothing was violated, 9 something was, 130 interrupted.
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option(
+    "--seeds", type=click.IntRange(1), default=200, show_default=True, help="How many worlds."
+)
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="First seed.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, min_open=True), help="Begin none after so long."
+)
+@click.option("--jobs", type=click.IntRange(1, 1024), metavar="J", help="Processes.")
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="swarm",
+    show_default=True,
+    help="Which worlds.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write each kind of failure as a small scenario and a transcript.",
+)
+@click.option(
+    "--shrink-seconds",
+    type=click.FloatRange(0),
+    default=60.0,
+    show_default=True,
+    help="How long to make each smaller.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def fuzz(
+    *,
+    seeds: int,
+    first: int,
+    minutes: float | None,
+    jobs: int | None,
+    profile: str,
+    out: Path | None,
+    shrink_seconds: float,
+    as_json: bool,
+) -> int:
+    """Look for a world in which Iris does something that must not be."""
+    from sim.export import json_text
+    from sim.fuzz import campaign
+    from sim.story import tell
+
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(f"cannot make {out}: {error.strerror}") from error
+    processes = min(seeds, jobs or os.cpu_count() or 1)
+    stories: list[Story] = []
+    with Interrupt() as interrupt:
+        total = campaign(
+            profile,
+            range(first, first + seeds),
+            processes=processes,
+            minutes=minutes,
+            stop=lambda: interrupt.seen,
+        )
+        told: dict[tuple[str, ...], None] = {}
+        for failure in total.failures:
+            if out is None or interrupt.seen or len(told) >= _TOLD:
+                break
+            if failure.marks not in told:
+                told[failure.marks] = None
+                stories.append(
+                    tell(failure, out, seconds=shrink_seconds, stop=lambda: interrupt.seen)
+                )
+    if as_json:
+        results = total.results()
+        results["stories"] = [[str(path) for path in story.files] for story in stories]
+        click.echo(json_text(results), nl=False)
+    else:
+        click.echo(_text(total, stories), nl=False)
+    if total.failures:
+        return ExitStatus.INVARIANT_VIOLATED
+    return ExitStatus.INTERRUPTED if interrupt.seen else ExitStatus.DONE
+
+
+def _text(total: "Campaign", stories: "list[Story]") -> str:
+    figures = total.results()
+    lines = [
+        f"profile     {total.profile}",
+        f"seeds       {total.seeds:,} in {figures['seconds']} s: {figures['seeds_per_minute']:,} a minute",
+        f"simulated   {figures['simulated_hours']:,} h: {figures['simulated_hours_per_second']:,} h a second",
+        f"faults      {total.faults:,}; {total.turns:,} turns",
+        f"violations  in {len(total.failures)} of {total.seeds:,} worlds",
+    ]
+    lines += [f"  seed {f.seed}: {f.sentences[0]}" for f in total.failures[:20]]
+    lines += ["", "sometimes"]
+    lines += [f"  {name:<48} {count or 'never':>9}" for name, count in total.hits().items()]
+    for story in stories:
+        if not story.same_again:
+            lines.append(f"seed {story.outcome.seed} did NOT fail in the same way again")
+        lines += [f"written: {path}" for path in story.files]
+    return "\n".join(lines) + "\n"
