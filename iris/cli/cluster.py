@@ -235,8 +235,9 @@ def terminate_slice(place: Place, id: str, yes: bool, as_json: bool) -> None:
     from iris.rpc.methods import TERMINATE_SLICE
 
     if not yes:
-        live = sum(row.live for row in _slices(place, "") if row.id == id)
-        click.confirm(f"{id} has {live} running tasks; give it up", abort=True, err=True)
+        live = [row.live for row in _slices(place, "") if row.id == id]
+        if live:  # What is not known, the controller refuses.
+            click.confirm(f"{id} has {live[0]} running tasks; give it up", abort=True, err=True)
     request = pb.TerminateSliceRequest(request_id=secrets.token_hex(16), slice=id)
     place.channel().call(TERMINATE_SLICE, request)
     if as_json:

@@ -110,7 +110,14 @@ def launch_of(entrypoint: Entrypoint, request: JobRequest, *, call: str) -> pb.L
         codec.check_words(entrypoint.command, "command")
     except codec.Malformed as error:
         raise BadRequest(str(error)) from error
+    if entrypoint.call is None and not entrypoint.command[0]:
+        raise BadRequest("command: its first word is empty; give a program to run")
     environment = request.environment
+    for requirement in environment.pip_packages:
+        if requirement.startswith("-"):
+            raise BadRequest(
+                f"pip_packages: {requirement!r} is an option; give a requirement, as numpy>=2"
+            )
     return pb.Launch(
         command=entrypoint.command,
         call=call,

@@ -192,6 +192,7 @@ BAD: list[tuple[list[str], int, str]] = [
     (["task", "logs", "/alice/nobody"], 2, "'/alice/nobody' is no task; write one as"),
     (["task", "logs", "/alice/nobody:0"], 3, "see `iris task list JOB`"),
     (["worker", "drain", "nobody"], 3, "see `iris worker list`"),
+    (["cluster", "slice", "terminate", "nothing"], 3, "see `iris cluster slice list`"),
     (["cluster", "slice", "terminate", "-y", "nothing"], 3, "see `iris cluster slice list`"),
     (["cluster", "slice", "create", "nothing"], 3, "see `iris cluster status`"),
     (["cluster", "slice", "get", "nothing"], 3, "see `iris cluster slice list`"),

@@ -268,6 +268,8 @@ REFUSED: list[tuple[type[Exception], str, dict[str, object]]] = [
     (BadRequest, "131073 bytes, more than 131071", {"environment": EnvironmentSpec({"A": "x" * 131_071})}),
     (BadRequest, "say sync=True", {"environment": EnvironmentSpec(extras=["tpu"])}),
     (BadRequest, "there is no workspace", {"environment": EnvironmentSpec(sync=True)}),
+    (BadRequest, "command: its first word is empty", {"entrypoint": Entrypoint.from_command("")}),
+    (BadRequest, "'--help' is an option", {"environment": EnvironmentSpec(pip_packages=["--help"])}),
     (BadRequest, "command: word 2 holds a NUL", {"entrypoint": shell("echo \0")}),
     (BadRequest, "command: word 2 has 104857600 bytes", {"entrypoint": shell("x" * (100 << 20))}),
     (NotPicklable, "argument 0, of type lock, cannot be pickled", {"entrypoint": PRINTS_LOCK}),

@@ -48,6 +48,17 @@ def test_a_function_runs_and_its_result_comes_back(client: IrisClient) -> None:
     assert job.why() == ["succeeded"]
 
 
+def test_a_job_whose_path_leads_nowhere_fails_by_its_own_fault_or_runs(client: IrisClient) -> None:
+    astray = EnvironmentSpec({"PATH": "/nope"})
+    found = client.submit(Entrypoint.from_command("/bin/true"), "found", environment=astray)
+    assert found.wait(30).state == "succeeded"
+    lost = client.submit(Entrypoint.from_command("ls"), "lost", environment=astray)
+    ended = lost.wait(30)
+    assert ended.state == "failed"
+    (attempt,) = ended.details[0].attempts
+    assert (attempt.state, attempt.cause) == ("failed", "exit_nonzero")
+
+
 def test_a_function_that_ends_its_process_has_no_result(client: IrisClient) -> None:
     def leave() -> int:
         os._exit(0)

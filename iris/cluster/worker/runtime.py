@@ -40,7 +40,7 @@ MARK: Final = "IRIS_ATTEMPT_FOLDER"
 
 _SCRIPT: Final = f"""
 trap stopped=1 TERM INT HUP
-echo $$ > {PID_FILE}.new && mv {PID_FILE}.new {PID_FILE}
+echo $$ > {PID_FILE}.new && command -p mv {PID_FILE}.new {PID_FILE}
 code=143
 [ -z "$VIRTUAL_ENV" ] || PATH=$VIRTUAL_ENV/bin:$PATH
 if [ -z "$stopped" ] && cd work; then
@@ -48,9 +48,10 @@ if [ -z "$stopped" ] && cd work; then
     code=$?
     cd ..
 fi
-echo $code > {EXIT_FILE}.new && mv {EXIT_FILE}.new {EXIT_FILE}
+echo $code > {EXIT_FILE}.new && command -p mv {EXIT_FILE}.new {EXIT_FILE}
 """
-# A stop that comes before the command has begun must not be lost: then it never begins.
+# A stop that comes before the command has begun must not be lost: then it never begins. The PATH may
+# be the job's own, and lead nowhere: `command -p` does not look there.
 _LOOK_EVERY_S: Final = 0.1
 _START_S: Final = 2.0
 """A leader that has not noted its id by then was never started."""

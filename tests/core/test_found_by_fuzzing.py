@@ -1,0 +1,81 @@
+"""What drawn worlds found in the core, each as small as it could be made."""
+
+from iris.core import decisions as de
+from iris.core import effects as ef
+from iris.core.controller import Controller
+from iris.core.ids import SliceId
+from iris.core.instant import MINUTE, Instant, Millis
+from iris.core.invariants import Auditor
+from iris.core.lifecycle import TaskState
+from iris.core.record import Turn
+from iris.core.retry import EndCause
+from iris.core.spec import Band
+from tests.harness import Script, cluster, cpu_group, fleet
+
+IDLE = Millis(10 * MINUTE)
+
+
+def bad_floor(floor: int) -> tuple[Script, SliceId]:
+    """One slice at the limit, and a task that waits because its launch has failed there."""
+    script = cluster(cpu_group(min_slices=floor, max_slices=1))
+    job = script.submit("train")
+    if not floor:
+        script.ready("cpu")
+    else:
+        (name,) = script.coming("cpu")
+        script.ready(name)
+    script.ends(script.task(job).id, EndCause.LAUNCH)
+    script.advance(MINUTE)
+    assert script.task(job).state is TaskState.PENDING
+    return script, next(iter(script.controller.state.slices))
+
+
+def test_i_28_a_floor_on_which_waiting_work_failed_is_replaced_once_it_is_idle() -> None:
+    for floor in (0, 1):
+        script, bad = bad_floor(floor)
+        script.advance(IDLE - 2 * MINUTE)
+        assert not script.asked(ef.DeleteSlice)
+        script.advance(2 * MINUTE)
+        assert script.the(ef.DeleteSlice).slice == bad
+        script.deleted(bad)
+        (fresh,) = script.coming("cpu")
+        script.ready(fresh)
+        (job,) = script.controller.state.jobs.values()
+        assert script.attempt(job.tasks[0].id).slice == fresh
+
+
+def test_what_is_idle_and_failed_nobody_stays_while_others_wait() -> None:
+    script, bad = bad_floor(1)
+    other = script.submit("other")
+    assert script.attempt(script.task(other).id).slice == bad
+    script.advance(2 * IDLE)
+    assert not script.decided(de.SliceDrain)
+
+
+def test_v_25_who_is_kept_room_does_not_start_where_more_urgent_work_waits_for_it() -> None:
+    script = fleet(cpu_group(cores=4, min_slices=1, max_slices=1))
+    first = script.submit("first", cpu=2)
+    second = script.submit("second", cpu=2)
+    script.running(first).running(second)
+    wide = script.submit("wide", cpu=4, band=Band.BATCH)
+    passing = script.submit("passing", cpu=1, band=Band.BATCH)
+    assert script.task(passing).state is TaskState.PENDING
+    script.ends(script.task(first).id)
+    urgent = script.submit("urgent", cpu=4)
+    script.ends(script.task(second).id)
+    assert [p.job for p in script.decided(de.Placement)] == [urgent]
+    assert not script.decided(de.Eviction)
+    assert script.task(wide).state is TaskState.PENDING
+
+
+def test_v_17_an_auditor_of_a_recovered_state_says_when_it_is_another() -> None:
+    script = fleet(cpu_group(min_slices=1))
+    auditor = Auditor(script.controller.state, every_turn=False)
+    auditor.check(Turn(Instant(0), (), ()))
+    twin = script.controller.clone()
+    after = auditor.after_restart(twin.state, script.controller.digest())
+    assert not after.violated
+    other = Controller()
+    assert auditor.after_restart(other.state, script.controller.digest()).sentences == [
+        "V-17 recovery at 0 leads to another state"
+    ]
