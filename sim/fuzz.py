@@ -22,6 +22,7 @@ from sim.protocol_world import ProtocolWorld
 from sim.run import finish, world_of
 from sim.scenario import scenario_of
 
+_WORDS: Final = 16
 _AHEAD: Final = 3
 """Worlds in hand for each process: enough that none waits, few enough to end soon."""
 
@@ -76,9 +77,21 @@ class Outcome:
     reached: Mapping[str, int]
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """What was wrong, without the names and numbers of the case."""
+        return tuple(dict.fromkeys(kind_of(sentence) for sentence in self.sentences))
+
+    @property
     def marks(self) -> tuple[str, ...]:
         """The invariants that were violated."""
         return tuple(dict.fromkeys(sentence.split(" ", 1)[0] for sentence in self.sentences))
+
+
+def kind_of(sentence: str) -> str:
+    """A sentence's mark and its first plain words: two failures of one kind say the same."""
+    mark, *words = sentence.split()
+    plain = [w for w in words if not any(c.isdigit() or c == "/" for c in w)]
+    return " ".join([mark, *plain[:_WORDS]])
 
 
 def text_of(world: World) -> str:

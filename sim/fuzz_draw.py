@@ -246,35 +246,8 @@ def _faults(draw: Draw) -> list[str]:
 
 
 def _cluster(draw: Draw, pod: str | None) -> World:
-    groups: World = {}
-    if pod is None or draw.chance(0.7):
-        groups["cpu"] = {
-            "accelerator_type": "cpu",
-            "vm": {"cpu": draw.number(2, 8), "memory": "16GB"},
-            "max_slices": draw.number(1, 4),
-            "min_slices": draw.number(0, 1),
-            "preemptible": draw.chance(0.5),
-            "zones": [*_ZONES],
-        }
-    if pod is not None:
-        groups["pod"] = {
-            "accelerator_type": pod,
-            "max_slices": draw.number(1, 4),
-            "preemptible": draw.chance(0.7),
-            "zones": [*_ZONES],
-        }
-        if draw.chance(0.3):
-            spare: World = {
-                "accelerator_type": pod,
-                "max_slices": draw.number(1, 2),
-                "priority": 200,
-                "zones": [_ZONES[0]],
-            }
-            if draw.chance(0.4):
-                spare["buffer_slices"] = 1
-            groups["spare"] = spare
     return {
-        "scale_groups": groups,
+        "scale_groups": _groups(draw, pod),
         "autoscaler": {
             "idle_timeout": draw.one_of("30s", "3m"),
             "boot_timeout": draw.one_of("8m", "15m"),
@@ -302,6 +275,37 @@ def _cluster(draw: Draw, pod: str | None) -> World:
             "launch_failures_per_host": draw.number(1, 3),
         },
     }
+
+
+def _groups(draw: Draw, pod: str | None) -> World:
+    groups: World = {}
+    if pod is None or draw.chance(0.7):
+        groups["cpu"] = {
+            "accelerator_type": "cpu",
+            "vm": {"cpu": draw.number(2, 8), "memory": "16GB"},
+            "max_slices": draw.number(1, 4),
+            "min_slices": draw.number(0, 1),
+            "preemptible": draw.chance(0.5),
+            "zones": [*_ZONES],
+        }
+    if pod is not None:
+        groups["pod"] = {
+            "accelerator_type": pod,
+            "max_slices": draw.number(1, 4),
+            "preemptible": draw.chance(0.7),
+            "zones": [*_ZONES],
+        }
+        if draw.chance(0.3):
+            spare: World = {
+                "accelerator_type": pod,
+                "max_slices": draw.number(1, 2),
+                "priority": 200,
+                "zones": [_ZONES[0]],
+            }
+            if draw.chance(0.4):
+                spare["buffer_slices"] = 1
+            groups["spare"] = spare
+    return groups
 
 
 def _workload(draw: Draw, world_groups: World, pod: str | None) -> list[Plain]:

@@ -1,7 +1,7 @@
 """From a failing world to a small one that fails in the same way.
 
 Delta debugging over the scenario as plain values: a key or an item is left out, a number made
-smaller, and the change stays if the same invariant is still violated. So what is left is what it
+smaller, and the change stays if the same kind of thing is still wrong. So what is left is what it
 takes.
 """
 
@@ -36,9 +36,9 @@ class Shrunk:
 
 
 def shrink(
-    world: World, mark: str, *, seconds: float, stop: Callable[[], bool] = lambda: False
+    world: World, kind: str, *, seconds: float, stop: Callable[[], bool] = lambda: False
 ) -> Shrunk:
-    """The smallest world found within a time that still violates the invariant of this mark."""
+    """The smallest world found within a time in which still the same kind of thing is wrong."""
     end = time.monotonic() + seconds
     best, outcome, tried = world, run_world(world), 1
     improved = True
@@ -48,19 +48,19 @@ def shrink(
             if time.monotonic() >= end or stop():
                 return Shrunk(best, outcome, tried)
             tried += 1
-            found = _fails(smaller, mark)
+            found = _fails(smaller, kind)
             if found is not None:
                 best, outcome, improved = smaller, found, True
                 break
     return Shrunk(best, outcome, tried)
 
 
-def _fails(world: World, mark: str) -> Outcome | None:
+def _fails(world: World, kind: str) -> Outcome | None:
     try:
         outcome = run_world(world)
     except BadInput:
         return None
-    return outcome if mark in outcome.marks else None
+    return outcome if kind in outcome.kinds else None
 
 
 def _smaller(world: World) -> Iterator[World]:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.fuzz import Outcome, run_seed, text_of
+from sim.fuzz import Outcome, kind_of, run_seed, text_of
 from sim.fuzz_draw import draw_world
 from sim.protocol_world import ProtocolWorld
 from sim.run import finish, world_of
@@ -46,12 +46,12 @@ def tell(
     same = (again.sentences, again.digest) == (failure.sentences, failure.digest)
     if not again.sentences:
         return Story(failure, same, None, ())
-    mark = again.marks[0]
+    mark, kind = again.marks[0], again.kinds[0]
     world = draw_world(failure.seed, failure.profile)
-    small = shrink(world, mark, seconds=seconds, stop=stop)
+    small = shrink(world, kind, seconds=seconds, stop=stop)
     name = f"{failure.profile}-{failure.seed}-{mark.lower()}"
     scenario, story = folder / f"{name}.yaml", folder / f"{name}.txt"
-    sentence = next(s for s in small.outcome.sentences if s.startswith(mark))
+    sentence = next(s for s in small.outcome.sentences if kind_of(s) == kind)
     header = (
         f"# Found by `iris sim fuzz --profile {failure.profile}`, seed {failure.seed}.\n"
         f"# `iris sim` of this file says:\n#   {sentence}\n"

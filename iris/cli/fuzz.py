@@ -78,32 +78,21 @@ def fuzz(
     """Look for a world in which Iris does something that must not be."""
     from sim.export import json_text
     from sim.fuzz import campaign
-    from sim.story import tell
 
     if out is not None:
         try:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise click.ClickException(f"cannot make {out}: {error.strerror}") from error
-    processes = min(seeds, jobs or os.cpu_count() or 1)
-    stories: list[Story] = []
     with Interrupt() as interrupt:
         total = campaign(
             profile,
             range(first, first + seeds),
-            processes=processes,
+            processes=min(seeds, jobs or os.cpu_count() or 1),
             minutes=minutes,
             stop=lambda: interrupt.seen,
         )
-        told: dict[tuple[str, ...], None] = {}
-        for failure in total.failures:
-            if out is None or interrupt.seen or len(told) >= _TOLD:
-                break
-            if failure.marks not in told:
-                told[failure.marks] = None
-                stories.append(
-                    tell(failure, out, seconds=shrink_seconds, stop=lambda: interrupt.seen)
-                )
+        stories = [] if out is None else _stories(total, out, shrink_seconds, interrupt)
     if as_json:
         results = total.results()
         results["stories"] = [[str(path) for path in story.files] for story in stories]
@@ -113,6 +102,20 @@ def fuzz(
     if total.failures:
         return ExitStatus.INVARIANT_VIOLATED
     return ExitStatus.INTERRUPTED if interrupt.seen else ExitStatus.DONE
+
+
+def _stories(total: "Campaign", out: Path, seconds: float, interrupt: Interrupt) -> "list[Story]":
+    """One of each kind of failure, told."""
+    from sim.story import tell
+
+    stories: list[Story] = []
+    kinds: dict[str, None] = {}
+    for failure in total.failures:
+        if failure.kinds[0] in kinds or interrupt.seen or len(kinds) >= _TOLD:
+            continue
+        kinds[failure.kinds[0]] = None
+        stories.append(tell(failure, out, seconds=seconds, stop=lambda: interrupt.seen))
+    return stories
 
 
 def _text(total: "Campaign", stories: "list[Story]") -> str:

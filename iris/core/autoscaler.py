@@ -349,12 +349,10 @@ def _idle(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
 
 def _barred(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
     """Idle slices that stand in the way of their own replacement: floors and limits count them."""
+    timeout = state.spec.autoscaler.idle_timeout
     for name in dict.fromkeys(state.workers[w].slice for w in planner.barred if w in state.workers):
-        slice_ = state.slices[name]
-        held = any(w is not None and state.workers[w].holds for w in slice_.workers)
-        if slice_.idle_since is None or held or not state.may_work(slice_):
-            continue
-        if since(slice_.idle_since, state.now) >= state.spec.autoscaler.idle_timeout:
+        idle_since = state.slices[name].idle_since
+        if idle_since is not None and since(idle_since, state.now) >= timeout:
             yield de.SliceDrain(name, "launches of work that waits for a host have failed on it")
 
 

@@ -1,0 +1,97 @@
+"""The fuzzer: its worlds are scenarios, it finds planted bugs, and what it finds is told small."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from iris.cli.main import main
+from iris.exit_status import ExitStatus
+from sim.fuzz import campaign, run_seed, text_of
+from sim.fuzz_draw import PROFILES, draw_world
+from sim.run import simulate
+from sim.scenario import load_scenario, scenario_of
+from sim.story import tell
+from tests.sim.canaries import CANARIES, PAGE, Canary, planted, table
+from tests.tidy.tree import ROOT
+
+pytestmark = pytest.mark.untraced
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_drawn_world_is_a_scenario(profile: str) -> None:
+    for seed in range(100):
+        world = draw_world(seed, profile)
+        assert scenario_of(text_of(world), Path("world.yaml")).name == f"{profile}-{seed}"
+        assert yaml.safe_load(text_of(world)) == world
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_small_campaign_finds_nothing(profile: str) -> None:
+    total = campaign(profile, range(25), processes=1)
+    assert [failure.sentences for failure in total.failures] == []
+    assert total.seeds == 25
+
+
+def test_the_same_seeds_come_to_the_same_in_another_process() -> None:
+    def figures(processes: int) -> dict[str, object]:
+        results = campaign("swarm", range(6), processes=processes).results()
+        timed = ("seconds", "seeds_per_minute", "simulated_hours_per_second")
+        return {key: value for key, value in results.items() if key not in timed}
+
+    assert figures(1) == figures(2)
+
+
+@pytest.mark.parametrize("canary", CANARIES, ids=[canary.name for canary in CANARIES])
+def test_a_planted_bug_is_found(canary: Canary, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not run_seed(canary.profile, canary.seed).violated
+    canary.plant(monkeypatch)
+    outcome = run_seed(canary.profile, canary.seed)
+    assert canary.mark in outcome.marks, outcome.sentences
+
+
+def test_a_failure_is_told_as_a_small_scenario_that_fails_in_the_same_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = CANARIES[0]
+    canary.plant(monkeypatch)
+    failure = run_seed(canary.profile, canary.seed)
+    story = tell(failure, tmp_path, seconds=20)
+    assert story.same_again
+    scenario, transcript = story.files
+    assert len(scenario.read_text()) < len(text_of(draw_world(canary.seed, canary.profile)))
+    said = simulate(load_scenario(scenario)).violations
+    assert any(sentence.startswith(failure.marks[0]) for sentence in said)
+    assert "-> Placement" in transcript.read_text()
+    monkeypatch.undo()
+    assert simulate(load_scenario(scenario)).violations == []
+
+
+def test_the_command_says_what_it_reached_and_by_its_status_whether_all_is_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sim", "fuzz", "--jobs", "1"]
+    assert main([*words, "--seeds", "3", "--json"]) == ExitStatus.DONE
+    assert json.loads(capsys.readouterr().out)["failures"] == []
+    canary = CANARIES[0]
+    canary.plant(monkeypatch)
+    words += ["--profile", canary.profile, "--first", str(canary.seed), "--seeds", "1"]
+    words += ["--shrink-seconds", "1", "--out", str(tmp_path / "found")]
+    assert main(words) == ExitStatus.INVARIANT_VIOLATED
+    told = capsys.readouterr().out
+    assert f"seed {canary.seed}: {canary.mark}" in told
+    assert "written: " in told
+
+
+def test_every_planted_bug_is_found_and_the_page_says_by_what() -> None:
+    assert [bug.name for bug, row in planted() if row is None] == []
+    assert len(CANARIES) >= 40
+    assert table() in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_regressions_stay_mended() -> None:
+    files = sorted((ROOT / "scenarios" / "regressions").glob("*.yaml"))
+    assert files
+    for file in files:
+        assert simulate(load_scenario(file)).violations == [], file.name
