@@ -35,6 +35,8 @@ class Evidence:
     unfinished: Sequence[JobId]
     """Jobs that were submitted, and of whose end the books say nothing."""
     calm_since: Instant | None  # None: things go wrong to the end
+    settled: bool
+    """Everything had ended long before the end."""
     decided_at: Instant
     """When something was last decided."""
     worst_stop: Millis
@@ -49,7 +51,7 @@ def what_is_wrong(evidence: Evidence) -> Iterator[str]:
     yield from _success_was_seen(evidence)
     if evidence.calm_since is not None:
         yield from _everything_ended(evidence)
-        if not evidence.unfinished:
+        if evidence.settled:
             yield from _books_and_world_agree(evidence)
             yield from _quiet(evidence)
 

@@ -107,7 +107,7 @@ class ProtocolWorld(World):
         self.model: ControllerModel = scenario.controller
         self.faults = 0
         """Crashes and stalls so far."""
-        self._settles = False
+        self._settled_at: Instant | None = None  # None: something goes on
         super().__init__(scenario, audit_every_turn=audit_every_turn)
 
     def _make_journal(self) -> MemoryJournal:
@@ -129,11 +129,11 @@ class ProtocolWorld(World):
     def _stop_if_done(self) -> None:
         if self.scenario.calm_after is None:
             super()._stop_if_done()
-        elif not self._more and not self._unfinished and not self._settles:
+        elif not self._more and not self._unfinished and self._settled_at is None:
             # A world that calms down is watched until it has settled.
-            self._settles = True
-            at = max(self.clock.now, self.scenario.calm_after) + SETTLING
-            self.clock.turn_at(Instant(at), self._time_is_up)
+            at = Instant(max(self.clock.now, self.scenario.calm_after) + SETTLING)
+            self._settled_at = at
+            self.clock.turn_at(at, self._time_is_up)
 
     def _begin(self) -> None:
         self.process.board = Switchboard(self)
@@ -302,6 +302,7 @@ class ProtocolWorld(World):
                 self.cloud.machines,
                 tuple(self._unfinished),
                 self.scenario.calm_after,
+                self._settled_at is not None and self.clock.now >= self._settled_at,
                 self.journal.decided_at,
                 worst,
                 self.clock.now,
