@@ -1,0 +1,91 @@
+"""The worker's loop without a machine under it: what it asks of the runtime before it leaves."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from iris.cluster.worker.driver import Driver, NotWelcome
+from iris.core.agent import Ended, Fact, Started
+from iris.core.ids import TaskId
+from iris.core.retry import EndCause
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.methods import REGISTER
+
+TASK = TaskId("/alice/job:0")
+
+
+class Controller:
+    """Welcomes a worker once, gives it a task, and does not know it afterwards."""
+
+    address = type("Address", (), {"url": "http://nowhere"})
+
+    def __init__(self) -> None:
+        self.welcomed = 0
+        self.polls = 0
+
+    async def call(self, method: object, request: object) -> object:
+        del request
+        await asyncio.sleep(0)
+        if method is REGISTER:
+            self.welcomed += 1
+            refusal = "" if self.welcomed == 1 else "slice iris-cpu-1 is failed"
+            return pb.RegisterResponse(worker="w", refusal=refusal, orphan_timeout_ms=600_000)
+        self.polls += 1
+        if self.polls > 2:
+            return pb.ReconcileResponse(unknown=True)
+        return pb.ReconcileResponse(version=1, attempts=[pb.Wanted(task=TASK, attempt=0)])
+
+
+class Runtime:
+    """Attempts that run until they are asked to end."""
+
+    def __init__(self) -> None:
+        self.driver: Driver | None = None
+        self.asked: list[str] = []
+
+    async def adopt(self) -> list[Fact]:
+        return []
+
+    def _tell(self, fact: Fact) -> None:
+        assert self.driver is not None
+        self.driver.deliver(fact)
+
+    def launch(self, wanted: object, host: object) -> None:
+        del wanted, host
+        self.asked.append("launch")
+        self._tell(Started(TASK, 0))
+
+    def terminate(self, task: TaskId, attempt: int) -> None:
+        self.asked.append("terminate")
+        self._tell(Ended(task, attempt, EndCause.EXIT_NONZERO))
+
+    def kill(self, task: TaskId, attempt: int) -> None:
+        raise AssertionError((task, attempt))
+
+    discard = kill
+
+
+class NoExecs:
+    """No command runs beside the task."""
+
+    def offer(self, execs: object) -> None:
+        del execs
+
+
+def test_i_82_a_worker_that_is_refused_ends_what_runs_on_it_before_it_leaves() -> None:
+    runtime, channel = Runtime(), Controller()
+    substitute: Any = channel
+
+    async def live() -> None:
+        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), substitute)
+        runtime.driver = driver
+        attempts: Any = runtime
+        execs: Any = NoExecs()
+        await driver.attach(attempts, execs)
+        async with asyncio.timeout(20):
+            await driver.run(asyncio.Event())
+
+    with pytest.raises(NotWelcome, match="slice iris-cpu-1 is failed"):
+        asyncio.run(live())
+    assert runtime.asked == ["launch", "terminate"]
