@@ -92,7 +92,8 @@ class Booting:
             )
             if len(machine.hosts) == machine.group.hosts:
                 cloud.came_up(machine)
-            cloud.fleet.register(host, registered)
+            if not cloud.fleet.registers(host, registered):
+                cloud.deliver(registered)
 
         return register
 

@@ -48,6 +48,7 @@ def what_is_wrong(evidence: Evidence) -> Iterator[str]:
     """A sentence for everything that must not be."""
     yield from _once_at_a_time(evidence)
     yield from _no_attempt_twice(evidence)
+    yield from _never_back(evidence)
     yield from _success_was_seen(evidence)
     if evidence.calm_since is not None:
         yield from _everything_ended(evidence)
@@ -101,6 +102,17 @@ def _no_attempt_twice(evidence: Evidence) -> Iterator[str]:
         if key in ran:
             yield f"V-02 {attempt_name(*key)} was run a second time, on {container.worker}"
         ran.add(key)
+
+
+def _never_back(evidence: Evidence) -> Iterator[str]:
+    """V-16: a task does not return to a host on which a launch of it has failed."""
+    failed: set[tuple[TaskId, str]] = set()
+    for container in evidence.containers:
+        if (container.task, container.worker) in failed:
+            name = attempt_name(container.task, container.attempt)
+            yield f"V-16 {name} was started on {container.worker}, where a launch of it had failed"
+        if container.cause is EndCause.LAUNCH:
+            failed.add((container.task, container.worker))
 
 
 def _success_was_seen(evidence: Evidence) -> Iterator[str]:

@@ -84,11 +84,10 @@ class ProtocolFleet(Fleet):
 
     # ---- hosts -----------------------------------------------------------------------------
 
-    def register(self, host: Host | None, registered: WorkerRegistered) -> None:
+    def registers(self, host: Host | None, registered: WorkerRegistered) -> bool:
         """A host has come up: its agent begins to talk. A twin of another says so once, unheard."""
         if host is None:
-            self._deliver(registered)
-            return
+            return False
         line = self.network.open(host.worker)
         dirty = self._dice.chance(self.model.dirty_hosts, "dirty", host.worker)
         self.faults += dirty
@@ -96,6 +95,7 @@ class ProtocolFleet(Fleet):
         self.sites[host.worker] = site
         self._die_later(site)
         site.outpost.start(())
+        return True
 
     def _outpost(self, host: Host, registered: WorkerRegistered, line: Line) -> Outpost:
         return Outpost(registered, line, self, lambda request: self._carry_out(host, request))

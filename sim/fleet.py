@@ -136,10 +136,13 @@ class Fleet:
         silent = WorkerSilent(host.worker, host.incarnation, self._clock.now)
         self._clock.later(self._silence, lambda: self._deliver(silent))
 
-    def register(self, host: Host | None, registered: WorkerRegistered) -> None:
-        """A host has come up and says who it is; it is nobody when its index is another's."""
-        del host
-        self._deliver(registered)
+    def registers(self, host: Host | None, registered: WorkerRegistered) -> bool:
+        """Whether a host that has come up says itself who it is; else its cloud tells it at once.
+
+        A host is nothing when its index is another's.
+        """
+        del host, registered
+        return False
 
     def cut(self, host: Host, span: Millis | None) -> None:
         """Cut the host's link, for a while or for good; its tasks run on."""

@@ -70,7 +70,7 @@ class Recorder:
     def slice_ended(self, name: str, now: Instant, outcome: str) -> None:
         """Its machines are no more."""
         row = self.measures.slices[name]
-        if row.end is not None:
+        if row.ready is not None and name not in self._use:
             return  # It died host by host, and was deleted meanwhile.
         row.end = now
         row.outcome = outcome

@@ -124,25 +124,25 @@ def test_i_132_many_takers_at_once_are_never_given_the_same_port(tmp_path: Path)
 
 
 def test_i_132_a_port_is_free_again_when_its_attempt_is_gone(tmp_path: Path) -> None:
-    ports = Ports(tmp_path / "ledger", 42_100, 2)
+    ports = Ports(tmp_path / "ledger", 24_100, 2)
     one, two = tmp_path / "one", tmp_path / "two"
     one.mkdir()
     two.mkdir()
     first = ports.take(["a"], one)["a"]
     second = ports.take(["a"], two)["a"]
-    assert {first, second} == {42_100, 42_101}
-    again = Ports(tmp_path / "ledger", 42_100, 2)  # As by a worker that was restarted.
-    with pytest.raises(NoPort, match="no port from 42100 to 42101 is free"):
+    assert {first, second} == {24_100, 24_101}
+    again = Ports(tmp_path / "ledger", 24_100, 2)  # As by a worker that was restarted.
+    with pytest.raises(NoPort, match="no port from 24100 to 24101 is free"):
         again.take(["b"], two)
     one.rmdir()
     assert again.take(["b"], two) == {"b": first}
 
 
 def test_i_132_a_port_on_which_somebody_else_listens_is_passed_over(tmp_path: Path) -> None:
-    ports = Ports(tmp_path / "ledger", 42_200, 2)
+    ports = Ports(tmp_path / "ledger", 24_200, 2)
     with socket.socket() as listener:
-        listener.bind(("", 42_200))
-        assert ports.take(["a"], tmp_path) == {"a": 42_201}
+        listener.bind(("", 24_200))
+        assert ports.take(["a"], tmp_path) == {"a": 24_201}
     assert ports.take([], tmp_path) == {}
 
 

@@ -312,6 +312,10 @@ def test_the_fit_may_be_asked_for_what_changed_only() -> None:
     state.books.evaluations += 10_000
     auditor.check(Turn(state.now, (), ()))
     assert "V-20 at 0 the fit was asked 10000 times for 1 changes" in auditor.sentences
+    for_each_host = Auditor(state, every_turn=False)
+    state.books.evaluations += 9
+    for_each_host.check(Turn(state.now, (), ()))
+    assert not for_each_host.violated
 
 
 def test_no_build_is_tried_for_ever() -> None:

@@ -25,7 +25,7 @@ W0 = WorkerId("iris-cpu-1-w0")
 def test_i_28_a_task_never_returns_to_a_host_that_it_failed_to_launch_on() -> None:
     script = fleet(cpu_group(min_slices=1, max_slices=1))
     job = script.submit()
-    script.ends(script.task(job).id, EndCause.LAUNCH).advance(HOUR)
+    script.ends(script.task(job).id, EndCause.LAUNCH).advance(5 * MINUTE)
     assert script.task(job).state is TaskState.PENDING
     assert len(script.task(job).attempts) == 1
     other = script.submit("other")

@@ -123,6 +123,7 @@ def test_the_unkind_cloud_is_survived_whatever_the_seed(seed: int) -> None:
     scenario = load_scenario(UNKIND, seed=seed)
     measures = simulate(scenario)
     results = summarize(measures, scenario.expect)
+    assert measures.violations == []
     assert [e for e in results["expect"] if not e["holds"]] == []  # type: ignore[attr-defined]
     assert ledger_gap(measures, ledger_of(measures)) == []
 
