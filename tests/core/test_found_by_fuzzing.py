@@ -3,7 +3,7 @@
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core.controller import Controller
-from iris.core.ids import SliceId
+from iris.core.ids import JobId, SliceId
 from iris.core.instant import MINUTE, Instant, Millis
 from iris.core.invariants import Auditor
 from iris.core.lifecycle import TaskState
@@ -79,3 +79,15 @@ def test_v_17_an_auditor_of_a_recovered_state_says_when_it_is_another() -> None:
     assert auditor.after_restart(other.state, script.controller.digest()).sentences == [
         "V-17 recovery at 0 leads to another state"
     ]
+
+
+def test_room_that_was_evicted_for_is_not_given_up_where_there_is_enough_for_both() -> None:
+    script = fleet(cpu_group(cores=4, min_slices=1, max_slices=1))
+    script.running(script.submit("fill", cpu=4, band=Band.BATCH))
+    first = script.submit("first", cpu=2)
+    assert script.decided(de.Eviction)
+    urgent = script.submit("urgent", cpu=2, band=Band.PRODUCTION)
+    assert not script.decided(de.Eviction)
+    script.stopped(JobId("/alice/fill"))
+    assert [p.job for p in script.decided(de.Placement)] == [first, urgent]
+    assert not script.decided(de.Release)
