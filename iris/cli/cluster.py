@@ -30,6 +30,20 @@ class Place:
         return channel(self.url, self.config)
 
 
+def _set_url(context: click.Context, _: click.Parameter, url: str | None) -> None:
+    if url is not None:
+        context.obj.url = url
+
+
+url_option = click.option(
+    "--controller-url",
+    metavar="URL",
+    expose_value=False,
+    callback=_set_url,
+    help="As http://controller:10000; also before the verb.",
+)
+
+
 @click.group()
 @click.option("--config", type=click.Path(path_type=Path), help="cluster.yaml")
 @click.option("--controller-url", metavar="URL", help="As http://controller:10000.")
@@ -40,6 +54,7 @@ def cluster(context: click.Context, config: Path | None, controller_url: str | N
 
 
 @cluster.command(epilog="\b\nExamples:\n  iris cluster --config=cluster.yaml status\n")
+@url_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
 @click.pass_obj
@@ -54,6 +69,7 @@ def controller() -> None:
 
 
 @controller.command("status", epilog="\b\nExamples:\n  iris cluster controller status\n")
+@url_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
 @click.pass_obj
@@ -143,14 +159,13 @@ def _group(group: "pb.Group") -> dict[str, object]:
 
 
 @cluster.group()
-@click.option("--controller-url", metavar="URL", help="As http://controller:10000.")
-@click.pass_obj
-def slice(place: Place, controller_url: str | None) -> None:
+@url_option
+def slice() -> None:
     """Slices: what the cloud gives, loses and takes back as a whole."""
-    place.url = controller_url or place.url
 
 
 @slice.command("list", epilog="\b\nExamples:\n  iris cluster slice list\n")
+@url_option
 @click.option("--group", default="", help="Only of this scale group.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
@@ -190,6 +205,7 @@ def _slice(row: "pb.Slice") -> dict[str, object]:
 
 
 @slice.command("get", epilog="\b\nExamples:\n  iris cluster slice get iris-cpu-1\n")
+@url_option
 @click.argument("id")
 @click.option("--json", is_flag=True, expose_value=False, help="As without.")
 @click.pass_obj
@@ -205,6 +221,7 @@ def get_slice(place: Place, id: str) -> None:
 
 
 @slice.command("create", epilog="\b\nExamples:\n  iris cluster slice create cpu --keep 1h\n")
+@url_option
 @click.argument("group")
 @click.option("--keep", default="10m", show_default=True, help="Even if nobody uses it.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -225,6 +242,7 @@ def create_slice(place: Place, group: str, keep: str, as_json: bool) -> None:
 
 
 @slice.command("terminate", epilog="\b\nExamples:\n  iris cluster slice terminate iris-cpu-1 -y\n")
+@url_option
 @click.argument("id")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -16,14 +16,17 @@ def worker() -> None:
 
 @worker.command("list", epilog="\b\nExamples:\n  iris worker list\n")
 @controller_options
+@click.option("--all", "whole", is_flag=True, help="Also those that are lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
-def list_(controller_url: str | None, config: Path | None, as_json: bool) -> None:
-    """Show all workers."""
+def list_(controller_url: str | None, config: Path | None, whole: bool, as_json: bool) -> None:
+    """Show the workers."""
+    from iris.core.lifecycle import WorkerState
     from iris.rpc import iris_pb2 as pb
     from iris.rpc.methods import LIST_WORKERS
 
-    found = channel(controller_url, config).call(LIST_WORKERS, pb.ListWorkersRequest()).workers
+    rows = channel(controller_url, config).call(LIST_WORKERS, pb.ListWorkersRequest()).workers
+    found = [row for row in rows if whole or row.state != WorkerState.LOST.value]
     if as_json:
         items = [
             {
@@ -43,7 +46,7 @@ def list_(controller_url: str | None, config: Path | None, as_json: bool) -> Non
         ]
         print_list("Worker", items)
         return
-    rows = [
+    cells = [
         (
             row.id,
             f"{row.state}, drained" if row.cordoned else row.state,
@@ -53,7 +56,7 @@ def list_(controller_url: str | None, config: Path | None, as_json: bool) -> Non
         )
         for row in found
     ]
-    print_table(("WORKER", "STATE", "CPU", "MEMORY", "TASKS"), rows)
+    print_table(("WORKER", "STATE", "CPU", "MEMORY", "TASKS"), cells)
 
 
 @worker.command(

@@ -140,15 +140,16 @@ class IrisClient:
             max_retries_preemption: how often one that lost its machine is.
             scheduling_timeout: seconds or `10m`; if it has not started by then, it is unschedulable.
             timeout: seconds or `10m`; a task that runs longer has failed.
-            request_id: the same twice is the same job; drawn if not given.
+            request_id: the same twice is the same job, also without a name, and refused if what was
+                asked for differs in more than what runs; drawn if not given.
 
         Raises:
             NotPicklable: the call cannot be sent.
-            BadRequest: a value cannot be, said in a sentence; so does `BadQuantity` of a unit.
+            BadRequest: a value cannot be, said in a sentence.
             RemoteError: the controller refused, or was away for `PATIENCE_S`.
         """
         request = JobRequest(
-            name=name if name is not None else name_for(entrypoint),
+            name=name if name is not None else name_for(entrypoint, request_id),
             user=self._user or "",
             resources=resources,
             environment=environment,

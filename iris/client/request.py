@@ -1,5 +1,6 @@
 """A submission as it goes on the wire; what cannot be is refused here, before anything is sent."""
 
+import hashlib
 import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,9 +17,9 @@ from iris.cluster.types import (
     ResourceSpec,
 )
 from iris.core.ids import is_name
+from iris.core.spec import MAX_REPLICAS
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
-from iris.units import BadQuantity
 
 NAME_HELP: Final = "use 1 to 63 letters, digits, `_`, `.` or `-`, no `.` or `-` first"
 _SHOWN: Final = 80
@@ -38,10 +39,21 @@ def check(request: JobRequest, workspace: Path | None) -> None:
             raise BadRequest(f"{what} {shown!r} cannot be one: {NAME_HELP}")
     if request.replicas < 1:
         raise BadRequest(f"replicas: {request.replicas} is less than 1")
-    for name in request.ports:
+    if request.replicas > MAX_REPLICAS:
+        raise BadRequest(f"replicas: {request.replicas} is more than {MAX_REPLICAS}")
+    _check_ports(request.ports)
+    _check_environment(request.environment, workspace)
+
+
+def _check_ports(ports: Sequence[str]) -> None:
+    for name in ports:
         if not name.isidentifier():
             raise BadRequest(f"ports: {name!r} cannot be part of a variable; use letters and `_`")
-    environment = request.environment
+        if ports.count(name) > 1:
+            raise BadRequest(f"ports: {name!r} is there twice; give each port a name of its own")
+
+
+def _check_environment(environment: EnvironmentSpec, workspace: Path | None) -> None:
     variables: Mapping[str, object] = environment.env_vars
     for name, value in variables.items():
         if not isinstance(value, str):
@@ -90,14 +102,18 @@ def _check_kinds(request: JobRequest) -> None:
                 )
 
 
-def name_for(entrypoint: Entrypoint) -> str:
-    """A name for a job without one: of what it runs, with what makes it unique."""
+def name_for(entrypoint: Entrypoint, request_id: str | None) -> str:
+    """A name for a job without one: of what it runs, with what makes it unique, or as its request is."""
     if entrypoint.call is not None:
         told = getattr(entrypoint.call[0], "__name__", type(entrypoint.call[0]).__name__)
     else:
         told = Path(entrypoint.command[0]).name
     stem = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in told)
-    return f"{stem.lstrip('.-')[:30] or 'job'}-{time.time_ns() // 1_000_000:x}-{os.getpid():x}"
+    if request_id is None:
+        suffix = f"{time.time_ns() // 1_000_000:x}-{os.getpid():x}"
+    else:
+        suffix = hashlib.sha256(request_id.encode()).hexdigest()[:16]
+    return f"{stem.lstrip('.-')[:30] or 'job'}-{suffix}"
 
 
 def launch_of(entrypoint: Entrypoint, request: JobRequest, *, call: str) -> pb.Launch:
@@ -133,12 +149,9 @@ def spec_of(request: JobRequest, payload: str) -> pb.JobSpec:
 
     Raises:
         BadRequest: a value cannot be; says which.
-        BadQuantity: one has a wrong unit.
     """
     try:
         spec = request.spec(payload)
-    except BadQuantity:
-        raise
     except ValueError as error:
         raise BadRequest(str(error)) from error
     try:

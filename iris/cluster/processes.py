@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -16,21 +17,37 @@ PID_FILE: Final = "pid"
 _LOOK_EVERY_S: Final = 0.1
 _ROUNDS: Final = 50
 """Of killing what is found: a process that starts others is found again, and a killed one may take a moment."""
+_EXEC_LOOKS: Final = 100
+_EXEC_LOOK_S: Final = 0.001
+"""A process in the midst of its exec(2) shows neither arguments nor environment: look again, so often."""
 
 
 def is_running(pid: int, *, mark: str) -> bool:
     """Whether a process lives, no zombie, that has `mark` among its arguments or its environment."""
     try:
-        status = Path(f"/proc/{pid}/stat").read_text()
-        if status.rpartition(")")[2].split()[0] in "ZX":
-            return False
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if mark.encode() in words:
-            return True
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        for _ in range(_EXEC_LOOKS):
+            status = Path(f"/proc/{pid}/stat").read_text()
+            if status.rpartition(")")[2].split()[0] in "ZX":
+                return False
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if mark.encode() in words.split(b"\0"):
+                return True
+            variables = Path(f"/proc/{pid}/environ").read_bytes()
+            if words or variables or _is_kernels(pid):
+                return mark.encode() in [v.partition(b"=")[2] for v in variables.split(b"\0")]
+            time.sleep(_EXEC_LOOK_S)
     except OSError:
-        return False
-    return any(variable.partition(b"=")[2] == mark.encode() for variable in variables)
+        pass
+    return False
+
+
+def _is_kernels(pid: int) -> bool:
+    """Whether it is a thread of the kernel, which never has arguments."""
+    try:
+        Path(f"/proc/{pid}/exe").readlink()
+    except OSError:
+        return True
+    return False
 
 
 def leader(folder: Path) -> int | None:

@@ -3,14 +3,17 @@
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from iris.core.ids import JobId, UserName
+from iris.core.instant import Millis
 from iris.core.resources import Resources
 from iris.core.spec import Band, ConstraintOp, JobSpec
 from iris.core.spec import Constraint as CoreConstraint
 from iris.core.topology import gpu_name, known_gpus, known_tpu_types, tpu_type
-from iris.units import parse_cpu, parse_duration, parse_size
+from iris.units import BadQuantity, parse_cpu, parse_duration, parse_size
+
+_Quantity = TypeVar("_Quantity")
 
 __all__ = [
     "Constraint",
@@ -157,14 +160,14 @@ class JobRequest:
         """The job as the core knows it.
 
         Raises:
-            ValueError: a value is of the wrong unit, or a word is unknown.
+            ValueError: a value is of the wrong unit, or a word is unknown; says which field.
         """
         bands = {band.name.lower(): band for band in Band}
         if self.band not in bands:
             raise ValueError(f"band {self.band!r} is none of {', '.join(bands)}")
         need, device = self.resources, self.resources.device
-        spans = [self.scheduling_timeout, self.timeout]
-        waiting, running = (None if span is None else parse_duration(span) for span in spans)
+        waiting = _span("scheduling_timeout", self.scheduling_timeout)
+        running = _span("timeout", self.timeout)
         return JobSpec(
             user=UserName(self.user),
             name=self.name,
@@ -173,9 +176,9 @@ class JobRequest:
             coscheduled=self.coscheduled,
             resources=Resources(
                 chips=device.chips if device is not None else 0,
-                cpu=parse_cpu(need.cpu),
-                memory=parse_size(need.memory),
-                disk=parse_size(need.disk),
+                cpu=_quantity("cpu", parse_cpu, need.cpu),
+                memory=_quantity("memory", parse_size, need.memory),
+                disk=_quantity("disk", parse_size, need.disk),
                 ports=len(self.ports),
             ),
             accelerator=device.name if device is not None else None,
@@ -192,6 +195,17 @@ class JobRequest:
             environment=tuple(sorted(self.environment.env_vars.items())),
             payload=payload,
         )
+
+
+def _quantity(field: str, parse: Callable[[object], _Quantity], value: object) -> _Quantity:
+    try:
+        return parse(value)
+    except BadQuantity as error:
+        raise BadQuantity(f"{field}: {error.message}", error.help) from error
+
+
+def _span(field: str, value: float | str | None) -> Millis | None:
+    return None if value is None else _quantity(field, parse_duration, value)
 
 
 PYTHON_MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"

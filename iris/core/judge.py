@@ -6,6 +6,7 @@ job that ends takes its whole tree with it, in the same turn.
 """
 
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Final
 
 from iris.core import decisions as de
@@ -81,10 +82,12 @@ def _judge_all(state: ClusterState) -> Iterator[de.Decision]:
 
 
 def _answer_submission(state: ClusterState, submission: JobSubmitted) -> de.Decision:
+    spec = submission.spec
     known = state.requests.get(submission.request)
     if known is not None:
-        return de.Answer(submission.request, Accepted(known))
-    spec = submission.spec
+        why = _why_another(spec, state.jobs[known])
+        answer = Rejected(why, Refusal.CONFLICT) if why else Accepted(known)
+        return de.Answer(submission.request, answer)
     job = job_id(spec.parent, spec.user, spec.name)
     why = _why_invalid(submission.spec) or _why_too_many(state, spec)
     if why:
@@ -93,6 +96,21 @@ def _answer_submission(state: ClusterState, submission: JobSubmitted) -> de.Deci
     if why:
         return de.Answer(submission.request, Rejected(why, Refusal.CONFLICT))
     return de.Admission(submission.request, job, spec)
+
+
+def _why_another(spec: JobSpec, known: Job) -> str:
+    """What a submission asks for otherwise than the job that its request has made already.
+
+    Payloads are not compared: the same function need not give the same bytes in another process.
+    """
+    for field in fields(JobSpec):
+        asked, has = getattr(spec, field.name), getattr(known.spec, field.name)
+        if field.name != "payload" and asked != has:
+            return (
+                f"this request id has made {known.id} already, and there {field.name} is another;"
+                " use a request id for one job only"
+            )
+    return ""
 
 
 def _why_invalid(spec: JobSpec) -> str:

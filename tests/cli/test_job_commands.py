@@ -172,7 +172,11 @@ def test_run_with_json_prints_the_ended_job_alone(iris: Run) -> None:
 BAD: list[tuple[list[str], int, str]] = [
     (["job", "run", "--name", "a/b", "--", "true"], 2, "name 'a/b' cannot be one: use 1 to 63"),
     (["job", "run", "--replicas", "0", "--", "true"], 2, "0 is not in the range x>=1"),
-    (["job", "run", "--replicas", "99999999999", "--", "true"], 2, "a number is larger than any"),
+    (
+        ["job", "run", "--replicas", "99999999999", "--", "true"],
+        2,
+        "replicas: 99999999999 is more than",
+    ),
     (["job", "run", "--replicas", "200000", "--", "true"], 2, "replicas: 200000 is more than"),
     (["job", "run", "--max-retries-failure", "2000000", "--", "true"], 2, "max_retries_failure:"),
     (["job", "run", "--cpu", "many", "--", "true"], 2, "'many'"),
@@ -233,6 +237,17 @@ def test_what_only_does_something_says_it_as_json_too(iris: Run) -> None:
     for words, cordoned in ((["--json"], True), (["--json", "--resume"], False)):
         told = json.loads(iris("worker", "drain", worker, *words)[1])
         assert (told["id"], told["cordoned"]) == (worker, cordoned)
+
+
+def test_the_address_may_stand_before_or_after_the_verb(
+    iris: Run, shared: RunningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IRIS_CONTROLLER_URL")
+    url = ["--controller-url", shared.url]
+    for words in (["status"], ["controller", "status"], ["slice", "list"]):
+        before, after = ["cluster", *url, *words], ["cluster", *words, *url]
+        assert iris(*before, "--json")[0] == iris(*after, "--json")[0] == 0
+    assert iris("cluster", "slice", *url, "list")[0] == 0
 
 
 def test_a_wrong_address_is_status_5_and_no_address_is_status_2(

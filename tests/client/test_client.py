@@ -13,7 +13,6 @@ from iris.cluster.types import Entrypoint, EnvironmentSpec, ResourceSpec
 from iris.exit_status import ExitStatus
 from iris.problems import Failure
 from iris.rpc.addresses import BadAddress
-from iris.units import BadQuantity
 from tests.cluster.running import RunningCluster, free_port, running, until
 
 
@@ -252,16 +251,18 @@ REFUSED: list[tuple[type[Exception], str, dict[str, object]]] = [
     (BadRequest, "resources: {} is of type dict; give a ResourceSpec", {"resources": {}}),
     (BadRequest, "environment: {} is of type dict; give an EnvironmentSpec", {"environment": {}}),
     (BadRequest, "replicas: 200000 is more than 100000", {"replicas": 200_000}),
-    (BadRequest, "a number is larger than any cluster has", {"replicas": 1 << 40}),
+    (BadRequest, "a number is larger than any cluster has", {"max_retries_failure": 1 << 70}),
+    (BadRequest, "replicas: 1099511627776 is more than 100000", {"replicas": 1 << 40}),
     (BadRequest, "band 'urgent' is none of", {"band": "urgent"}),
     (BadRequest, "max_retries_failure: -1 is less than 0", {"max_retries_failure": -1}),
     (BadRequest, "max_retries_preemption: 1000001 is more", {"max_retries_preemption": 1_000_001}),
-    (BadQuantity, "'2XB'", {"resources": ResourceSpec(memory="2XB")}),
-    (BadQuantity, "'many'", {"resources": ResourceSpec(cpu="many")}),
-    (BadQuantity, "'999999999PB' is too large", {"resources": ResourceSpec(memory="999999999PB")}),
-    (BadQuantity, "'soon'", {"timeout": "soon"}),
+    (BadRequest, "memory: '2XB'", {"resources": ResourceSpec(memory="2XB")}),
+    (BadRequest, "cpu: 'many'", {"resources": ResourceSpec(cpu="many")}),
+    (BadRequest, "disk: '999999999PB' is too large", {"resources": ResourceSpec(disk="999999999PB")}),
+    (BadRequest, "timeout: 'soon'", {"timeout": "soon"}),
     (BadRequest, "timeout_ms: 0 is less than 1", {"timeout": 0}),
     (BadRequest, "ports: 'a b' cannot be part of a variable", {"ports": ["a b"]}),
+    (BadRequest, "ports: 'web' is there twice", {"ports": ["web", "api", "web"]}),
     (BadRequest, "env_vars: N is 1, a int; write a text", {"environment": EnvironmentSpec({"N": 1})}),  # type: ignore[dict-item]
     (BadRequest, "'A=B' is no name of a variable", {"environment": EnvironmentSpec({"A=B": ""})}),
     (BadRequest, "holds a NUL", {"environment": EnvironmentSpec({"A": "x\0y"})}),

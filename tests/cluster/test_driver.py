@@ -3,13 +3,16 @@
 import asyncio
 from typing import Any
 
+import grpc
 import pytest
 
+from iris.cluster.worker import driver as module
 from iris.cluster.worker.driver import Driver, NotWelcome
 from iris.core.agent import Ended, Fact, Started
 from iris.core.ids import TaskId
 from iris.core.retry import EndCause
 from iris.rpc import iris_pb2 as pb
+from iris.rpc.errors import RemoteError
 from iris.rpc.methods import REGISTER
 
 TASK = TaskId("/alice/job:0")
@@ -89,3 +92,46 @@ def test_i_82_a_worker_that_is_refused_ends_what_runs_on_it_before_it_leaves() -
     with pytest.raises(NotWelcome, match="slice iris-cpu-1 is failed"):
         asyncio.run(live())
     assert runtime.asked == ["launch", "terminate"]
+
+
+class Away:
+    """A controller that is away for ten calls, and then has no place for the worker."""
+
+    address = type("Address", (), {"url": "http://nowhere"})
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    async def call(self, method: object, request: object) -> object:
+        del method, request
+        self.calls += 1
+        if self.calls <= 10:
+            raise RemoteError(grpc.StatusCode.UNAVAILABLE, "no controller answers")
+        return pb.RegisterResponse(refusal="it has gone")
+
+
+def test_a_controller_that_was_away_is_found_within_two_seconds_however_long_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    def noted(pause: float) -> float:
+        pauses.append(pause)
+        return 0.0
+
+    monkeypatch.setattr(module, "spread", noted)
+    runtime, substitute = Runtime(), Away()
+
+    async def live() -> None:
+        channel: Any = substitute
+        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), channel)
+        runtime.driver = driver
+        attempts: Any = runtime
+        execs: Any = NoExecs()
+        await driver.attach(attempts, execs)
+        async with asyncio.timeout(20):
+            await driver.run(asyncio.Event())
+
+    with pytest.raises(NotWelcome, match="it has gone"):
+        asyncio.run(live())
+    assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2, 2]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from iris.cluster.processes import terminate_unheard
+from iris.cluster.processes import is_running, terminate_unheard
 from tests.cluster.running import until
 
 KEEPS = "trap 'echo got it' TERM; echo up; while :; do sleep 0.02; done"
@@ -60,3 +60,23 @@ def test_of_a_process_that_is_gone_there_is_nobody_to_tell() -> None:
     parent = parent_of("true")
     parent.communicate(timeout=20)
     terminate_unheard(parent.pid)
+
+
+def test_a_process_in_the_midst_of_its_exec_is_looked_at_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between its old program and its new one it shows no arguments, for up to 25 ms under load."""
+    child = subprocess.Popen(["sleep", "30"], env={"MARK": "/some/folder"})
+    shown, looks = Path.read_bytes, []
+
+    def midway(path: Path) -> bytes:
+        looks.append(path)
+        return b"" if len(looks) <= 6 else shown(path)
+
+    until(lambda: is_running(child.pid, mark="/some/folder"))
+    monkeypatch.setattr(Path, "read_bytes", midway)
+    assert is_running(child.pid, mark="/some/folder")
+    assert len(looks) > 6
+    monkeypatch.undo()
+    child.kill()
+    child.wait()

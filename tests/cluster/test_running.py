@@ -203,6 +203,11 @@ def test_the_same_request_twice_is_one_job(client: IrisClient) -> None:
     with pytest.raises(RemoteError, match="exists already") as refused:
         client.submit(shell("true"), "once", request_id="r-2")
     assert refused.value.status is ExitStatus.CONFLICT
+    with pytest.raises(RemoteError, match="made /alice/once already, and there name is") as other:
+        client.submit(shell("true"), "twice", request_id="r-1")
+    assert other.value.status is ExitStatus.CONFLICT
+    unnamed = client.submit(shell("true"), request_id="r-3")
+    assert client.submit(shell("true"), request_id="r-3").id == unnamed.id
 
 
 def test_i_139_a_timeout_is_for_the_whole_wait_and_the_job_goes_on(client: IrisClient) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from iris.core import decisions as de
 from iris.core import effects as ef
-from iris.core import events as ev
 from iris.core.ids import JobId, RequestId, UserName, WorkerId
 from iris.core.instant import MINUTE, SECOND, Millis
 from iris.core.lifecycle import AttemptState, JobState, SliceState, TaskState
@@ -32,22 +31,6 @@ def gang(**more: object) -> tuple[Script, JobId]:
 
 
 # ---- admission --------------------------------------------------------------------------------
-
-
-def test_i_74_the_same_request_twice_is_one_job() -> None:
-    script = one_host()
-    spec = JobSpec(ALICE, "once")
-    first = [script.submit_spec(spec, RequestId("r")) and script.the(ef.Reply) for _ in range(2)]
-    assert first[0] == first[1] == ef.Reply(RequestId("r"), ef.Accepted(JobId("/alice/once")))
-    assert list(script.controller.state.jobs) == ["/alice/once"]
-
-
-def test_the_same_request_twice_in_one_turn_is_one_job() -> None:
-    script = one_host()
-    submission = ev.JobSubmitted(RequestId("r"), JobSpec(ALICE, "once"))
-    script.step(submission, submission)
-    assert len(script.decided(de.Admission)) == 1
-    assert len(script.asked(ef.Reply)) == 2
 
 
 GOOD = JobSpec(ALICE, "good")

@@ -94,7 +94,7 @@ class TurnLoop:
                 must end and recover.
         """
         deadline = self.controller.next_deadline()
-        awake = self.clock.now()
+        awake = self.controller.state.now  # Nobody was heard since the turn that began this life.
         while not self._closing:
             await self._rest(deadline)
             now = self.clock.now()

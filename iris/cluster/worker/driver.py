@@ -31,7 +31,8 @@ from iris.rpc.errors import RemoteError
 from iris.rpc.methods import RECONCILE, REGISTER
 
 _FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 2.0
+"""Between calls to a controller that is away: much less than any `worker_timeout`, so that it is found in time."""
 _REPORT_S: Final = 5.0
 """At its own end a worker waits so long for the controller to hear how its attempts ended."""
 

@@ -1,0 +1,54 @@
+"""Requests that come twice: the answer of the first, or a refusal if they ask for something else."""
+
+import pytest
+
+from iris.core import decisions as de
+from iris.core import effects as ef
+from iris.core import events as ev
+from iris.core.ids import JobId, RequestId, UserName
+from iris.core.spec import JobSpec
+from tests.harness import ALICE, Script, cpu_group, fleet
+
+
+def one_host() -> Script:
+    return fleet(cpu_group(min_slices=1, max_slices=1))
+
+
+def test_i_74_the_same_request_twice_is_one_job() -> None:
+    script = one_host()
+    spec = JobSpec(ALICE, "once")
+    first = [script.submit_spec(spec, RequestId("r")) and script.the(ef.Reply) for _ in range(2)]
+    assert first[0] == first[1] == ef.Reply(RequestId("r"), ef.Accepted(JobId("/alice/once")))
+    assert list(script.controller.state.jobs) == ["/alice/once"]
+
+
+def test_the_same_request_twice_in_one_turn_is_one_job() -> None:
+    script = one_host()
+    submission = ev.JobSubmitted(RequestId("r"), JobSpec(ALICE, "once"))
+    script.step(submission, submission)
+    assert len(script.decided(de.Admission)) == 1
+    assert len(script.asked(ef.Reply)) == 2
+
+
+@pytest.mark.parametrize(
+    ("second", "field"),
+    [
+        (JobSpec(ALICE, "other"), "name"),
+        (JobSpec(UserName("bob"), "once"), "user"),
+        (JobSpec(ALICE, "once", replicas=2), "replicas"),
+    ],
+)
+def test_a_request_id_is_not_used_for_another_job(second: JobSpec, field: str) -> None:
+    script = one_host()
+    script.submit_spec(JobSpec(ALICE, "once", payload="one"), RequestId("r"))
+    script.submit_spec(JobSpec(ALICE, "once", payload="two"), RequestId("r"))
+    assert script.the(ef.Reply).answer == ef.Accepted(JobId("/alice/once"))
+    script.submit_spec(second, RequestId("r"))
+    answer = script.the(ef.Reply).answer
+    assert isinstance(answer, ef.Rejected)
+    assert answer.refusal is ef.Refusal.CONFLICT
+    assert answer.why == (
+        f"this request id has made /alice/once already, and there {field} is another;"
+        " use a request id for one job only"
+    )
+    assert list(script.controller.state.jobs) == ["/alice/once"]
