@@ -288,7 +288,9 @@ def test_i_98_a_killed_controller_loses_nothing_and_its_tasks_run_on(own: Runnin
 
 def test_a_restarted_worker_takes_up_its_tasks(own: RunningCluster) -> None:
     with own.client() as client:
-        job = client.submit(shell("echo up; sleep 2; echo down"), "adopted")
+        astray = EnvironmentSpec({"PATH": "/nope"})  # The wrapper must find its own tools without.
+        command = Entrypoint.from_command("/bin/sh", "-c", "echo up; /bin/sleep 2; echo down")
+        job = client.submit(command, "adopted", environment=astray)
         until(lambda: "up" in job.tasks()[0].logs())
         own.restart_worker()
         ended = job.wait(30)

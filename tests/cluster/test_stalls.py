@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 
 from iris.client import IrisClient
+from iris.cluster.controller.journal import SqliteJournal
 from iris.cluster.controller.service import ControllerService, Options
+from iris.cluster.controller.turns import TurnLoop
 from iris.cluster.types import Entrypoint
 from iris.config import load_cluster
+from iris.core.controller import Controller
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
-from iris.core.events import Event, SlicesObserved
+from iris.core.events import ControllerRestarted, ControllerStalled, Event, SlicesObserved
 from iris.core.instant import Instant
 from iris.core.record import turn_from_json
 from iris.core.replay import recover
@@ -94,6 +97,32 @@ def test_i_87_requests_of_the_cloud_that_hang_stop_neither_turns_nor_answers(
         slices = client.channel.call(LIST_SLICES, pb.ListSlicesRequest()).slices
         assert {row.state for row in slices} == {"requested"}
         assert any("requested" in said for said in jobs[1].why())
+
+
+def test_i_69_a_start_that_took_long_is_no_silence_of_the_workers(tmp_path: Path) -> None:
+    """Between the turn that begins a controller's life and its first look nobody could speak."""
+
+    class Clock:
+        def now(self) -> Instant:
+            return Instant(20_000)
+
+    async def first_turn() -> None:
+        journal = SqliteJournal(tmp_path / "journal.sqlite")
+        controller = Controller()
+        controller.step(Instant(10_000), [ControllerRestarted()])
+        loop = TurnLoop(controller, journal, Clock())
+        changed = loop.watch()
+        running = asyncio.create_task(loop.run(lambda _: None))
+        await asyncio.wait_for(changed.wait(), 20)
+        loop.close()
+        await running
+        journal.close()
+
+    asyncio.run(first_turn())
+    journal = SqliteJournal(tmp_path / "journal.sqlite", readonly=True)
+    _, turns = journal.whole()
+    assert next(iter(turns)).events == (ControllerStalled(Instant(10_000)),)
+    journal.close()
 
 
 @pytest.mark.parametrize("path", sorted(JOURNALS.glob("*.jsonl")), ids=lambda path: path.stem)
