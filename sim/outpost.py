@@ -10,13 +10,13 @@ from typing import Protocol
 
 from iris.core.agent import LAST_GRACE, Agent, Fact, Request, ShutdownNoticed
 from iris.core.agent import Told as AgentTold
+from iris.core.cadence import FIRST_ORPHAN_TIMEOUT, FIRST_PAUSE, LONGEST_PAUSE
 from iris.core.desired import DesiredSet
 from iris.core.events import WorkerRegistered
 from iris.core.ids import WorkerId, worker_id
 from iris.core.instant import Instant, Millis
 from sim.clockwork import Clockwork
 from sim.network import Line, Network
-from sim.protocol_model import FIRST_ORPHAN_TIMEOUT, FIRST_PAUSE, LONGEST_PAUSE
 from sim.switchboard import Exchange, Switchboard, Told, Welcome
 
 

@@ -7,7 +7,7 @@ marks F-14 to F-23 name the fault models that a key can produce (see docs/simula
 from dataclasses import dataclass
 from typing import Final
 
-from iris.core.instant import MINUTE, SECOND, Millis
+from iris.core.instant import SECOND, Millis
 from sim.dice import Constant, Distribution
 
 
@@ -89,18 +89,5 @@ RETRY_SUBMIT: Final = Millis(10 * SECOND)
 """A user whose request is not answered by then makes it again, under the same id."""
 CALL_DEADLINE: Final = Millis(20 * SECOND)
 """Of each call of a worker; a poll is answered within half of it."""
-LONG_POLL: Final = Millis(10 * SECOND)
-"""The longest that the answer to a poll is put off."""
-SILENT_AFTER: Final = Millis(15 * SECOND)
-"""So long without a word of a worker is a silence."""
-LOOK_EVERY: Final = Millis(5 * SECOND)
-"""Between two looks for silences."""
-DEAF_AFTER: Final = Millis(10 * SECOND)
-"""A controller that did not look for so long calls nobody silent."""
-FIRST_PAUSE: Final = Millis(100)
-LONGEST_PAUSE: Final = Millis(5 * SECOND)
-"""Between two attempts of an agent to reach the controller: doubling, from the first."""
-FIRST_ORPHAN_TIMEOUT: Final = Millis(10 * MINUTE)
-"""What an agent goes by until the controller tells it the cluster's."""
 SNAPSHOT_EVERY: Final = 1_000
 """Turns between two snapshots of the controller's state."""

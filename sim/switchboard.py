@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from iris.core.cadence import DEAF_AFTER, LONG_POLL, LOOK_EVERY, SILENT_AFTER
 from iris.core.desired import DesiredSet, desired_set, is_known, is_news
 from iris.core.effects import RefuseWorker
 from iris.core.events import AttemptReport, Event, WorkerRegistered, WorkerReported
@@ -17,7 +18,6 @@ from iris.core.ids import SliceId, WorkerId, worker_id
 from iris.core.instant import Instant, Millis
 from iris.core.state import ClusterState
 from sim.clockwork import Clockwork
-from sim.protocol_model import DEAF_AFTER, LONG_POLL, LOOK_EVERY, SILENT_AFTER
 
 
 @dataclass(frozen=True, slots=True)

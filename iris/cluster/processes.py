@@ -20,20 +20,22 @@ _ROUNDS: Final = 50
 _EXEC_LOOKS: Final = 100
 _EXEC_LOOK_S: Final = 0.001
 """A process in the midst of its exec(2) shows neither arguments nor environment: look again, so often."""
+_PF_KTHREAD: Final = 0x0020_0000
+"""Of the flags in proc(5)'s stat: a thread of the kernel, which never has arguments."""
 
 
 def is_running(pid: int, *, mark: str) -> bool:
     """Whether a process lives, no zombie, that has `mark` among its arguments or its environment."""
     try:
         for _ in range(_EXEC_LOOKS):
-            status = Path(f"/proc/{pid}/stat").read_text()
-            if status.rpartition(")")[2].split()[0] in "ZX":
+            status = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            if status[0] in "ZX":
                 return False
             words = Path(f"/proc/{pid}/cmdline").read_bytes()
             if mark.encode() in words.split(b"\0"):
                 return True
             variables = Path(f"/proc/{pid}/environ").read_bytes()
-            if words or variables or _is_kernels(pid):
+            if words or variables or int(status[6]) & _PF_KTHREAD:
                 return mark.encode() in [v.partition(b"=")[2] for v in variables.split(b"\0")]
             time.sleep(_EXEC_LOOK_S)
     except OSError:
@@ -41,13 +43,14 @@ def is_running(pid: int, *, mark: str) -> bool:
     return False
 
 
-def _is_kernels(pid: int) -> bool:
-    """Whether it is a thread of the kernel, which never has arguments."""
+def _may_be_marked(pid: int, mark: bytes) -> bool:
+    """Whether it is worth a closer look: one reading where `is_running` takes three."""
     try:
-        Path(f"/proc/{pid}/exe").readlink()
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            content = file.readall()
     except OSError:
-        return True
-    return False
+        return False
+    return not content or mark in content
 
 
 def leader(folder: Path) -> int | None:
@@ -90,8 +93,9 @@ def signal_group(folder: Path, number: int) -> None:
         pid = int((folder / PID_FILE).read_text())
     except (OSError, ValueError):
         return
-    if leader(folder) is not None or group_members(pid, folder):
-        with suppress(ProcessLookupError):
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, 0)  # Most often nobody is left, and that is told without a search.
+        if leader(folder) is not None or group_members(pid, folder):
             os.killpg(pid, number)
 
 
@@ -124,10 +128,9 @@ def end_group(folder: Path) -> None:
 def kill_marked(mark: str) -> None:
     """Kill all processes that have `mark` as the value of a variable, and what these start meanwhile."""
     for _ in range(_ROUNDS):
+        pids = [int(name) for name in os.listdir("/proc") if name.isdecimal()]
         found = [
-            int(entry.name)
-            for entry in Path("/proc").iterdir()
-            if entry.name.isdecimal() and is_running(int(entry.name), mark=mark)
+            pid for pid in pids if _may_be_marked(pid, mark.encode()) and is_running(pid, mark=mark)
         ]
         if not found:
             return

@@ -10,6 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
+from iris.core.cadence import LONG_POLL
 from iris.rpc import iris_pb2 as pb
 
 _Q = TypeVar("_Q", bound=Message)
@@ -20,8 +21,8 @@ CHUNK_BYTES: Final = 1 << 20
 EXEC_WINDOW_BYTES: Final = 1 << 20
 """Of a command's input, that may be under way before the command has taken it."""
 MAX_MESSAGE_BYTES: Final = 16 << 20
-LONG_POLL_MS: Final = 10_000
-"""The longest that an answer is put off, waiting for something to happen."""
+LONG_POLL_MS: Final = int(LONG_POLL)
+"""As `LONG_POLL`, for what is said on the wire."""
 
 
 class Kind(Enum):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from iris.cluster.controller.links import SILENT_AFTER_MS, Links
+from iris.cluster.controller.links import Links
 from iris.cluster.types import Entrypoint
 from iris.cluster.worker.ports import NoPort, Ports
+from iris.core.cadence import SILENT_AFTER
 from iris.core.events import Event, WorkerSilent
 from iris.core.instant import Instant
 from iris.rpc import iris_pb2 as pb
@@ -57,15 +58,15 @@ def test_i_69_a_controller_that_was_away_calls_nobody_silent_for_that_time() -> 
     for _ in range(5):
         watch.time += 1_000
         links.look(workers)
-    watch.time += 10 * SILENT_AFTER_MS  # It did not run; what the worker said waits to be read.
+    watch.time += 10 * SILENT_AFTER  # It did not run; what the worker said waits to be read.
     links.look(workers)
     assert told == []
-    while watch.time < 12 * SILENT_AFTER_MS:
+    while watch.time < 12 * SILENT_AFTER:
         watch.time += 1_000
         links.look(workers)
     (silent,) = told  # Who says nothing after that is silent from then on.
     assert isinstance(silent, WorkerSilent)
-    assert silent.since == 5_000 + 10 * SILENT_AFTER_MS
+    assert silent.since == 5_000 + 10 * SILENT_AFTER
 
 
 def test_i_69_i_71_a_stopped_controller_loses_no_worker_and_no_attempt(own: RunningCluster) -> None:
@@ -75,7 +76,7 @@ def test_i_69_i_71_a_stopped_controller_loses_no_worker_and_no_attempt(own: Runn
         until(lambda: job.status().state == "running")
         before = [worker.id for worker in own.workers()]
         own.process.send_signal(signal.SIGSTOP)
-        time.sleep(SILENT_AFTER_MS / 1_000 + 7)  # Beyond the silence, and the timeout of 5 s.
+        time.sleep(SILENT_AFTER / 1_000 + 7)  # Beyond the silence, and the timeout of 5 s.
         own.process.send_signal(signal.SIGCONT)
         until(lambda: [w.state for w in own.workers()] == ["healthy"])
         time.sleep(2)

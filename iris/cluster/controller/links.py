@@ -2,22 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import Final
 
+from iris.core.cadence import DEAF_AFTER, LOOK_EVERY, SILENT_AFTER
 from iris.core.events import Event
 from iris.core.hearing import Hearing
 from iris.core.ids import WorkerId
-from iris.core.instant import Millis
 from iris.core.records import Worker
 from iris.ports import Clock
-from iris.rpc.methods import LONG_POLL_MS
-
-SILENT_AFTER_MS: Final = LONG_POLL_MS + 5_000
-"""A worker that polls speaks at least every `LONG_POLL_MS`; so long without a word is a silence."""
-
-_LOOK_EVERY_S: Final = 1.0
-_DEAF_MS: Final = 5_000
-"""Between two looks: whoever was away for so long has heard nobody, and cannot call anybody silent."""
 
 
 class Links:
@@ -28,9 +19,7 @@ class Links:
         self._clock = clock
         self._deliver = deliver
         self._waiters: dict[WorkerId, list[asyncio.Event]] = {}
-        self._hearing = Hearing(
-            clock.now(), silent_after=Millis(SILENT_AFTER_MS), deaf_after=Millis(_DEAF_MS)
-        )
+        self._hearing = Hearing(clock.now(), silent_after=SILENT_AFTER, deaf_after=DEAF_AFTER)
 
     def heard(self, worker: WorkerId, incarnation: str) -> None:
         """A run of a worker's agent has spoken."""
@@ -68,7 +57,7 @@ class Links:
     async def watch(self, workers: Callable[[], Mapping[WorkerId, Worker]]) -> None:
         """Look for silences, for ever."""
         while True:
-            await asyncio.sleep(_LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_EVERY / 1_000)
             self.look(workers())
 
     def look(self, workers: Mapping[WorkerId, Worker]) -> None:

@@ -20,6 +20,7 @@ from iris.core.agent import (
     Terminate,
     Told,
 )
+from iris.core.cadence import FIRST_ORPHAN_TIMEOUT, FIRST_PAUSE, LONGEST_PAUSE
 from iris.core.desired import DesiredSet, WantedAttempt
 from iris.core.ids import TaskId
 from iris.core.instant import Instant, Millis
@@ -30,9 +31,6 @@ from iris.rpc.channel import spread
 from iris.rpc.errors import RemoteError
 from iris.rpc.methods import RECONCILE, REGISTER
 
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 2.0
-"""Between calls to a controller that is away: much less than any `worker_timeout`, so that it is found in time."""
 _REPORT_S: Final = 5.0
 """At its own end a worker waits so long for the controller to hear how its attempts ended."""
 
@@ -50,7 +48,7 @@ class Driver:
         """A worker that has said nothing yet; `attach` gives it its attempts."""
         self._registration = registration
         self._channel = channel
-        self._agent = Agent(now=_now(), orphan_timeout=Millis(600_000))
+        self._agent = Agent(now=_now(), orphan_timeout=FIRST_ORPHAN_TIMEOUT)
         self._attempts: Attempts | None = None
         self._execs: Execs | None = None
         self._host = Host("", registration.address, channel.address.url)
@@ -151,7 +149,7 @@ class Driver:
     # ---- the wire ----------------------------------------------------------------------------------
 
     async def _converse(self) -> None:
-        pause = _FIRST_PAUSE_S
+        pause = FIRST_PAUSE
         registered = False
         while True:
             try:
@@ -159,11 +157,11 @@ class Driver:
                     await self._register()
                     registered = True
                 registered = await self._exchange()
-                pause = _FIRST_PAUSE_S
+                pause = FIRST_PAUSE
             except RemoteError as error:
                 _log.warning("%s", error)
-                await asyncio.sleep(spread(pause))
-                pause = min(2 * pause, _LONGEST_PAUSE_S)
+                await asyncio.sleep(spread(pause / 1_000))
+                pause = Millis(min(2 * pause, LONGEST_PAUSE))
 
     async def _register(self) -> None:
         answer = await self._channel.call(REGISTER, self._registration)
