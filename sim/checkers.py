@@ -6,10 +6,12 @@ the books are what the controller believed. The marks are those of the invariant
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from iris.core.agent import LAST_GRACE
 from iris.core.explain import why_waiting
 from iris.core.ids import JobId, SliceId, TaskId, attempt_name
-from iris.core.instant import HOUR, MINUTE, Instant, Millis
+from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import JobState, SliceState
 from iris.core.reasons import sentences
 from iris.core.retry import EndCause
@@ -41,6 +43,8 @@ class Evidence:
     """When something was last decided."""
     worst_stop: Millis
     """The longest that a container may outlive its SIGKILL."""
+    faultless: bool
+    """Nothing was to go wrong in this world."""
     now: Instant
 
 
@@ -50,6 +54,8 @@ def what_is_wrong(evidence: Evidence) -> Iterator[str]:
     yield from _no_attempt_twice(evidence)
     yield from _never_back(evidence)
     yield from _success_was_seen(evidence)
+    yield from _stops_are_carried_out(evidence)
+    yield from _nothing_is_lost_by_itself(evidence)
     if evidence.calm_since is not None:
         yield from _everything_ended(evidence)
         if evidence.settled:
@@ -133,6 +139,42 @@ def _success_was_seen(evidence: Evidence) -> Iterator[str]:
         if at is not None and container.began > at + late:
             name = attempt_name(container.task, container.attempt)
             yield f"V-15 {name} was started {container.began - at} ms after its job had succeeded"
+
+
+def _stops_are_carried_out(evidence: Evidence) -> Iterator[str]:
+    """V-24: SIGKILL follows SIGTERM within the grace, and nothing runs on under an agent that hears nobody."""
+    timeouts = evidence.state.spec.timeouts
+    grace = max(timeouts.stop_grace, LAST_GRACE) + SECOND
+    alone = timeouts.orphan_timeout + evidence.worst_stop + grace
+    for container in evidence.containers:
+        name = attempt_name(container.task, container.attempt)
+        ends = (container.killed, container.ended, evidence.now)
+        if container.asked is not None and not container.bereft:
+            span = min(end for end in ends if end is not None) - container.asked
+            if span > grace:
+                yield f"V-24 {name} lived for {span} ms after its SIGTERM, and {grace} ms are its grace"
+        if container.unheard > alone:
+            yield f"V-24 {name} ran for {container.unheard} ms under an agent that heard nobody"
+
+
+_LOST: Final = frozenset(
+    {EndCause.LAUNCH, EndCause.BUILD, EndCause.UNKNOWN, EndCause.HOST_LOST, EndCause.PREEMPTION}
+)
+
+
+def _nothing_is_lost_by_itself(evidence: Evidence) -> Iterator[str]:
+    """V-14: an end is not unknown that was seen, and none is the machinery's where nothing goes wrong."""
+    seen = {(c.task, c.attempt): c for c in evidence.containers}
+    for job in evidence.state.jobs.values():
+        for task in job.tasks:
+            for attempt in task.attempts:
+                name = attempt_name(task.id, attempt.number)
+                if evidence.faultless and attempt.cause in _LOST:
+                    yield f"V-14 {name} ended by {attempt.cause.value}, and nothing goes wrong here"
+                real = seen.get((task.id, attempt.number))
+                if attempt.cause is EndCause.UNKNOWN and real is not None:
+                    if real.cause is EndCause.EXIT_ZERO and real.asked is None and not real.bereft:
+                        yield f"V-14 {name} is called unknown, and its container exited with 0"
 
 
 def _everything_ended(evidence: Evidence) -> Iterator[str]:

@@ -40,6 +40,13 @@ class Container:
     ran: Instant | None = None  # None: its user's code never ran
     ended: Instant | None = None  # None: it is there
     cause: EndCause | None = None  # None: it has not ended by itself
+    asked: Instant | None = None  # None: nobody asked it to end
+    """When it got its first SIGTERM."""
+    killed: Instant | None = None  # None: it got no SIGKILL
+    bereft: bool = False
+    """Its agent died or its machine fell silent, with it there or not yet reported."""
+    unheard: Millis = Millis(0)
+    """The longest that it ran under a living agent that heard no controller."""
 
 
 @dataclass(slots=True)
@@ -54,7 +61,9 @@ class Site:
     launched: dict[Key, Container] = field(default_factory=dict)
     """Containers that are there and have not ended."""
     ended: dict[Key, EndCause] = field(default_factory=dict)
-    """Containers that have ended and were not removed."""
+    """How containers ended that were not removed."""
+    kept: dict[Key, Container] = field(default_factory=dict)
+    """These containers."""
 
 
 class ProtocolFleet(Fleet):
@@ -81,6 +90,7 @@ class ProtocolFleet(Fleet):
         """Every container that ever was."""
         self.faults = 0
         """Launches, stops and agents that went wrong so far."""
+        self.reboots = 0
 
     # ---- hosts -----------------------------------------------------------------------------
 
@@ -98,7 +108,13 @@ class ProtocolFleet(Fleet):
         return True
 
     def _outpost(self, host: Host, registered: WorkerRegistered, line: Line) -> Outpost:
-        return Outpost(registered, line, self, lambda request: self._carry_out(host, request))
+        return Outpost(
+            registered,
+            line,
+            self,
+            lambda request: self._carry_out(host, request),
+            lambda: self._hears(host),
+        )
 
     def _die_later(self, site: Site) -> None:
         deaths = self.model.agent_deaths
@@ -114,12 +130,39 @@ class ProtocolFleet(Fleet):
             self.faults += 1
             site.outpost.die()
             away = self._dice.draw(deaths.lasts, "agent is away", name, site.lives)
+            self._bereave(site)
+            rebooted = self._dice.chance(self.model.reboots, "reboot", name, site.lives)
             for key, run in list(site.host.runs.items()):
-                if run.row.running is None:  # What it was still setting up is lost with it.
+                if rebooted or run.row.running is None:  # What it was setting up is lost with it.
                     self._over(site, key, run, None)
+            if rebooted:
+                self.reboots += 1
+                site.ended.clear()
             self._clock.later(Millis(max(1, away)), lambda: self._revive(site))
 
         self._clock.later(Millis(max(1, span)), die)
+
+    def _bereave(self, site: Site) -> None:
+        """From now on nobody can be blamed for what becomes of the containers of a host."""
+        for container in site.launched.values():
+            container.bereft = True
+            self._note_silence(site, container)
+        for key in site.ended:
+            site.kept[key].bereft = True
+
+    def _note_silence(self, site: Site, container: Container) -> None:
+        """How long a container has run under an agent that heard nobody."""
+        if site.outpost.is_dead:
+            return
+        since = max(site.outpost.heard_at, container.began)
+        container.unheard = max(container.unheard, Millis(self._clock.now - since))
+
+    def _hears(self, host: Host) -> None:
+        """The host's agent is about to hear the controller."""
+        site = self.sites.get(host.worker)
+        if site is not None:
+            for container in site.launched.values():
+                self._note_silence(site, container)
 
     def _revive(self, site: Site) -> None:
         if not site.host.alive:
@@ -134,6 +177,7 @@ class ProtocolFleet(Fleet):
     def _fall_silent(self, host: Host) -> None:
         site = self.sites.pop(host.worker, None)
         if site is not None:
+            self._bereave(site)
             site.outpost.die()
             self.network.close(site.line)
 
@@ -183,21 +227,28 @@ class ProtocolFleet(Fleet):
                 self._kill(site, (task, attempt))
             case Discard(task, attempt):
                 site.ended.pop((task, attempt), None)
+                site.kept.pop((task, attempt), None)
 
     def _terminate(self, site: Site, key: Key) -> None:
         name = site.host.worker
         run = site.host.runs.get(key)
+        if run is not None and site.launched[key].asked is None:
+            site.launched[key].asked = self._clock.now
         if run is None or self._dice.chance(self.model.deaf, "deaf", name, *key):
             self.faults += run is not None
             return
         span = self._dice.draw(self.model.stop, "stop", name, *key)
-        self._clock.later(span, lambda: self._over(site, key, run, EndCause.EXIT_NONZERO))
+        polite = self._dice.chance(self.model.exit_zero, "exits with 0", name, *key)
+        cause = EndCause.EXIT_ZERO if polite else EndCause.EXIT_NONZERO
+        self._clock.later(span, lambda: self._over(site, key, run, cause))
 
     def _kill(self, site: Site, key: Key) -> None:
         name = site.host.worker
         run = site.host.runs.get(key)
         if run is None:
             return
+        if site.launched[key].killed is None:
+            site.launched[key].killed = self._clock.now
         outlives = self.model.unkillable
         span = Millis(0)
         if self._dice.chance(outlives.probability, "unkillable", name, *key):
@@ -214,9 +265,11 @@ class ProtocolFleet(Fleet):
 
     def _note_end(self, site: Site, key: Key, cause: EndCause | None) -> None:
         container = site.launched.pop(key)
+        self._note_silence(site, container)
         container.cause = cause
         if cause is not None:
             site.ended[key] = cause
+            site.kept[key] = container
             site.outpost.learn(Ended(*key, cause))
 
     # ---- how work goes ---------------------------------------------------------------------

@@ -5,6 +5,7 @@ from typing import Protocol
 from iris.core.events import CloudState, Event, JobStopRequested
 from iris.core.ids import JobId, RequestId, UserName
 from iris.core.instant import Instant, Millis
+from iris.core.spec import ClusterSpec
 from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
 from sim.fleet import Fleet
@@ -27,6 +28,10 @@ class World(Protocol):
 
     def stall(self, until: Instant) -> None:
         """Let the controller stand still."""
+        ...
+
+    def reconfigure(self, spec: ClusterSpec) -> None:
+        """Let the controller load another configuration, now and at each of its starts."""
         ...
 
     def oldest_running_job(self) -> JobId | None:
@@ -60,6 +65,9 @@ def _strike(world: World, number: int, fault: Fault) -> None:
         case FaultKind.EXTERNAL_DELETE:
             for machine in _targets(cloud, fault, number):
                 cloud.remove(machine, lambda: None)
+        case FaultKind.EDIT_CONFIG:
+            assert fault.config is not None
+            world.reconfigure(fault.config)
         case FaultKind.SUBMIT_STOP:
             job = JobId(fault.job) if fault.job is not None else world.oldest_running_job()
             if job is not None:

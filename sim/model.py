@@ -265,6 +265,8 @@ class FaultKind(Enum):
     """Somebody else deletes a machine."""
     SUBMIT_STOP = "stop_job"
     """The user stops a job."""
+    EDIT_CONFIG = "edit_config"
+    """F-25: the operator loads another configuration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +282,7 @@ class Fault:
     count: int = 1
     duration: Millis | None = None  # None: for good
     job: str | None = None  # None: the oldest running job
+    config: ClusterSpec | None = None  # None: it is no edit of the configuration
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class Outpost:
         line: Line,
         around: Exchanges,
         perform: Callable[[Request], None],
+        hears: Callable[[], None],
     ) -> None:
         """An agent that holds nothing; `start` sets it to work.
 
@@ -48,6 +49,7 @@ class Outpost:
             line: its line to the controller.
             around: time and network.
             perform: carries out what the agent asks of the runtime.
+            hears: is called when it is about to hear the controller.
         """
         self.registration = registration
         self.worker: WorkerId = worker_id(registration.slice, registration.host)
@@ -55,6 +57,9 @@ class Outpost:
         self._around = around
         self._clock = around.clock
         self._perform = perform
+        self._hears = hears
+        self.heard_at = around.clock.now
+        """When it heard the controller last, or began."""
         self.agent = Agent(now=self._clock.now, orphan_timeout=FIRST_ORPHAN_TIMEOUT)
         self._registered = False
         self._known: DesiredSet | None = None
@@ -62,7 +67,7 @@ class Outpost:
         self._call = 0
         """Counts the calls: only the last one's answer is heard."""
         self._polling = False
-        self._dead = False
+        self.is_dead = False
         self._refused = False
         self._alarm: Instant | None = None
 
@@ -73,11 +78,11 @@ class Outpost:
 
     def die(self) -> None:
         """The process ends: nothing of it is done or heard any more."""
-        self._dead = True
+        self.is_dead = True
 
     def learn(self, *facts: Fact) -> None:
         """Tell the agent something, and do what it asks for."""
-        if self._dead:
+        if self.is_dead:
             return
         agent = self.agent
         before = agent.reports(), agent.version
@@ -97,7 +102,7 @@ class Outpost:
     # ---- the wire --------------------------------------------------------------------------
 
     def _converse(self) -> None:
-        if self._dead or self._refused:
+        if self.is_dead or self._refused:
             return
         self._call += 1
         if self._registered:
@@ -137,7 +142,7 @@ class Outpost:
         return board is not None and board.hand(lambda: put(board))
 
     def _welcomed(self, call: int, welcome: Welcome) -> None:
-        if call != self._call or self._dead:
+        if call != self._call or self.is_dead:
             return
         if welcome.refusal:
             # Nobody will ask for what still runs here: it is ended, and no more is said.
@@ -151,20 +156,22 @@ class Outpost:
         self._converse()
 
     def _told(self, call: int, told: Told) -> None:
-        if call != self._call or self._dead:
+        if call != self._call or self.is_dead:
             return
         self._polling = False
         self._pause = FIRST_PAUSE
+        self._hears()
         if told.desired is None:
             self._registered = False
             self._converse()
             return
         self._known = told.desired
+        self.heard_at = self._clock.now
         self.learn(AgentTold(told.desired))
         self._converse()
 
     def _failed(self, call: int) -> None:
-        if call != self._call or self._dead:
+        if call != self._call or self.is_dead:
             return
         self._polling = False
         pause, self._pause = self._pause, Millis(min(2 * self._pause, LONGEST_PAUSE))
@@ -178,4 +185,6 @@ class Outpost:
         """The agent's process that is started after this one's end."""
         incarnation = f"{self.registration.incarnation.partition('#')[0]}#{number}"
         again = replace(self.registration, incarnation=incarnation)
-        return Outpost(again, self._line, self._around, self._perform)
+        life = Outpost(again, self._line, self._around, self._perform, self._hears)
+        life.agent.orphan_timeout = self.agent.orphan_timeout  # It is on the host's disk.
+        return life

@@ -67,6 +67,10 @@ class RuntimeModel:
     """F-17: a container that outlives SIGKILL by so much."""
     agent_deaths: Recurring | None = None  # None: agents do not die
     """F-18: an agent's process ends, and another takes up its containers later."""
+    reboots: float = 0.0
+    """F-18: the share of those deaths that are the whole machine's: its containers are gone with it."""
+    exit_zero: float = 0.0
+    """F-21: the share of containers that exit with 0 when they are stopped."""
 
 
 @dataclass(frozen=True, slots=True)

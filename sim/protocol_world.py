@@ -21,10 +21,12 @@ from iris.core.snapshot import snapshot, snapshot_from_json, snapshot_to_json
 from iris.core.state import ClusterState
 from sim.checkers import Evidence, overlaps, what_is_wrong
 from sim.containers import ProtocolFleet
-from sim.model import Scenario
+from sim.model import CloudModel, FaultKind, Scenario
 from sim.network import Network
 from sim.protocol_model import (
     KIND_CONTROLLER,
+    KIND_NETWORK,
+    KIND_RUNTIME,
     RETRY_SUBMIT,
     SNAPSHOT_EVERY,
     ControllerModel,
@@ -269,7 +271,7 @@ class ProtocolWorld(World):
         process.reached["came back to work"] += self.fleet.running > 0
         process.board = Switchboard(self)
         self._deliver(ev.ControllerRestarted())
-        self._deliver(ev.ConfigLoaded(self.scenario.cluster))
+        self._deliver(ev.ConfigLoaded(self.config))
         process.repairs = True
 
     def _ring(self, event: Event) -> None:
@@ -305,8 +307,19 @@ class ProtocolWorld(World):
                 self._settled_at is not None and self.clock.now >= self._settled_at,
                 self.journal.decided_at,
                 worst,
+                self._is_faultless(),
                 self.clock.now,
             )
+        )
+
+    def _is_faultless(self) -> bool:
+        """Whether no model and no script says that anything goes wrong, but for what users do."""
+        scenario = self.scenario
+        kind = CloudModel(boot=scenario.cloud.boot, delete=scenario.cloud.delete)
+        models = (scenario.cloud, scenario.network, scenario.runtime, scenario.controller)
+        asked = (FaultKind.SUBMIT_STOP, FaultKind.EDIT_CONFIG)
+        return models == (kind, KIND_NETWORK, KIND_RUNTIME, KIND_CONTROLLER) and all(
+            fault.kind in asked for fault in scenario.faults
         )
 
     # ---- what it came to -------------------------------------------------------------------
@@ -323,6 +336,7 @@ class ProtocolWorld(World):
         """How often each kind of thing happened, by name."""
         counts = Counter(self.journal.seen)
         counts.update(self.process.reached)
+        counts["machine rebooted"] = self.fleet.reboots
         counts["message fault"] = self.fleet.network.faults
         counts["agent took up"] = sum(site.lives - 1 for site in self.fleet.sites.values())
         for job in self.controller.state.jobs.values():

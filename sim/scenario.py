@@ -6,6 +6,7 @@ loader. All that is wrong is told at once, each thing at its line; nothing here 
 
 import json
 from collections.abc import Iterable, Sequence
+from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from iris.config import ClusterModel, to_cluster_spec
 from iris.core.ids import Zone
 from iris.core.instant import Instant
+from iris.core.spec import ClusterSpec
 from iris.problems import BadInput, Problem, one_of
 from iris.yaml_source import Document, load_mapping, parse_mapping, validate
 from sim.expect import parse_expectation
@@ -55,7 +57,9 @@ def _scenario(document: Document, path: Path, seed: int | None) -> Scenario:
         cluster=checked.cluster,
         cloud=cloud_model(form.cloud, checked),
         workload=entries(form, checked),
-        faults=tuple(_fault(fault, index, checked) for index, fault in enumerate(form.faults)),
+        faults=tuple(
+            _fault(fault, index, checked, document) for index, fault in enumerate(form.faults)
+        ),
         expect=tuple(_expectations(form.expect, checked)),
         fidelity=Fidelity(form.fidelity),
         network=NetworkModel() if form.network is None else form.network.made(),
@@ -113,7 +117,7 @@ def _real_key(document: Document, key: str) -> str:
     return ".".join(steps)
 
 
-def _fault(form: FaultForm, index: int, checked: Checked) -> Fault:
+def _fault(form: FaultForm, index: int, checked: Checked, document: Document) -> Fault:
     path = ("faults", index)
     if form.zone is not None:
         checked.zone(form.zone, (*path, "zone"))
@@ -129,7 +133,19 @@ def _fault(form: FaultForm, index: int, checked: Checked) -> Fault:
         count=form.count,
         duration=form.duration,
         job=form.job,
+        config=_edited(form, document) if form.kind == "edit_config" else None,
     )
+
+
+def _edited(form: FaultForm, document: Document) -> ClusterSpec:
+    """The cluster's configuration as the file has it, with what an edit of it sets or takes away."""
+    edited = deepcopy(document)
+    for key, value in form.set.items():
+        edited.override(f"{_CLUSTER}.{key}", json.dumps(value))
+    whole = edited.data[_CLUSTER]
+    if form.without is not None and isinstance(whole, dict):
+        whole["scale_groups"].pop(form.without, None)
+    return to_cluster_spec(validate(edited, ScenarioForm).cluster)
 
 
 def _expectations(texts: Iterable[str], checked: Checked) -> Iterable[Expectation]:

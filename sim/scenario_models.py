@@ -248,6 +248,7 @@ class FaultForm(Form):
         "hang_cloud",
         "external_delete",
         "stop_job",
+        "edit_config",
     ]
     zone: str | None = None
     slice: str | Count | None = None
@@ -256,6 +257,8 @@ class FaultForm(Form):
     count: PositiveCount = 1
     duration: PositiveDuration | None = Field(default=None, alias="for")
     job: str | None = None
+    set: dict[str, object] = Field(default_factory=dict)
+    without: str | None = None
 
     @model_validator(mode="after")
     def _numbers_a_slice_of_a_group(self) -> Self:

@@ -63,6 +63,8 @@ class RuntimeForm(Form):
     deaf: Probability = 0.0
     unkillable: ChanceForm | None = None
     agent_deaths: RecurringForm | None = None
+    reboots: Probability = 0.0
+    exit_zero: Probability = 0.0
 
     def made(self) -> RuntimeModel:
         """As the simulation wants it."""
@@ -75,6 +77,8 @@ class RuntimeForm(Form):
             self.deaf,
             _chance(self.unkillable),
             _recurring(self.agent_deaths),
+            self.reboots,
+            self.exit_zero,
         )
 
 

@@ -23,7 +23,7 @@ from iris.core.reasons import sentences
 from iris.core.record import Turn
 from iris.core.records import Job
 from iris.core.resources import Resources
-from iris.core.spec import JobSpec
+from iris.core.spec import ClusterSpec, JobSpec
 from iris.core.state import ClusterState
 from iris.drive import turn
 from sim import faults
@@ -81,6 +81,8 @@ class World:
     def __init__(self, scenario: Scenario, *, audit_every_turn: bool) -> None:
         """A world at time 0, with the scenario's first facts delivered."""
         self.scenario = scenario
+        self.config = scenario.cluster
+        """What the controller's configuration is now."""
         self.clock = Clockwork()
         self.dice = Dice(scenario.seed)
         prices: dict[str, int] = {g.name: g.price_per_hour for g in scenario.cluster.groups}
@@ -130,7 +132,7 @@ class World:
         return Millis(max(SECOND, self.scenario.duration // 1_000))
 
     def _begin(self) -> None:
-        self._deliver(ev.ConfigLoaded(self.scenario.cluster))
+        self._deliver(ev.ConfigLoaded(self.config))
         self.cloud.start()
         faults.script(self, self.scenario.faults)
         if self.scenario.duration is not None:
@@ -179,12 +181,20 @@ class World:
         if self.journal.turns > before:
             self.auditor.check(self.journal.last)
             self._collect(self.journal.last)
+        else:
+            self.auditor.rested(now)
 
     def stall(self, until: Instant) -> None:
         """Let the controller stand still until an instant."""
         self._stalled_since = self.clock.now
         self._awake_at = until
         self._request_turn(until)
+
+    def reconfigure(self, spec: ClusterSpec) -> None:
+        """Let the controller load another configuration, now and at each of its starts."""
+        self.config = spec
+        self.cloud.groups.update({g.name: g for g in spec.groups})
+        self._deliver(ev.ConfigLoaded(spec))
 
     def _time_is_up(self, _: Event) -> None:
         self.over = True

@@ -16,6 +16,7 @@ from iris.core.fit import Shape, refusal
 from iris.core.gates import TOKEN
 from iris.core.grounds import Grounds
 from iris.core.ids import GroupName, TaskId, WorkerId, Zone, attempt_name
+from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
@@ -65,6 +66,10 @@ class Witness:
                 yield from judge(self, decision)
         self.grounds.end()
         yield from self._cost(turn)
+
+    def rested(self, now: Instant) -> Iterator[str]:
+        """What was not right about a wake-up that brought nothing, and so is no turn of the record."""
+        yield from self._cost(Turn(now, (), ()))
 
     def _hear(self, event: ev.Event) -> None:
         if isinstance(event, ev.WorkerReported):

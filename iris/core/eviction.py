@@ -75,8 +75,19 @@ def make_room(state: ClusterState, shape: Shape) -> Iterator[de.Decision]:
         yield from _evict_for_queue(state, key, list(state.churned))
 
 
+def make_room_above(state: ClusterState, band: int) -> Iterator[de.Decision]:
+    """The same for whoever is blocked and more urgent, before work of a band is placed that would give way.
+
+    Room that others are leaving already is kept for them, too: what took it would have to go again.
+    """
+    if state.spec.scheduler.eviction and state.waiting.blocked:
+        for key in queues_in_order(state):
+            if key.band < band:
+                yield from _evict_for_queue(state, key, list(state.churned), claiming=True)
+
+
 def _evict_for_queue(
-    state: ClusterState, key: QueueKey, churned: list[WorkerId]
+    state: ClusterState, key: QueueKey, churned: list[WorkerId], *, claiming: bool = False
 ) -> Iterator[de.Decision]:
     waiting = state.waiting
     while key in waiting.queues and key.shape in waiting.blocked:
@@ -90,7 +101,7 @@ def _evict_for_queue(
         if found is None:
             state.hopeless[key] = ranks
             return
-        if not found.victims:
+        if not found.victims and not claiming:
             # Somebody is leaving already, and then it fits there: nobody else need go.
             state.hopeless.pop(key, None)
             return

@@ -94,6 +94,10 @@ class Auditor:
         elif self._rehearsal is not None:
             self._look()
 
+    def rested(self, now: Instant) -> None:
+        """Judge a wake-up at which nothing was learned and nothing decided."""
+        self._note_all(self.witness.rested(now))
+
     def check_all(self) -> str:
         """The digest of the state, after a look at all of it and at what stays wrong once it is wrong."""
         digest = self._state.digest()

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 
 from iris.core import decisions as de
-from iris.core.eviction import make_room
+from iris.core.eviction import make_room, make_room_above
 from iris.core.fit import Shape
 from iris.core.holds import keep_for, kept_for_less, make_way, may_pass, place_holder
 from iris.core.order import ServedAt, served_at
@@ -103,6 +103,7 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
     waiting = state.waiting
     holding = state.spec.scheduler.backfill is Backfill.HOLD
     heap, drawn_up = _line(state), waiting.unblocked
+    served_above: int | None = None  # None: nobody above the one whose turn it is was looked at
     while heap or waiting.unblocked != drawn_up:
         if waiting.unblocked != drawn_up:
             # A placement has made room for others: they line up among those who are left.
@@ -128,6 +129,10 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
         if placement is None:
             waiting.block(key.shape)
             yield from make_room(state, key.shape)
+            continue
+        if key.band != served_above:
+            served_above = key.band
+            yield from make_room_above(state, key.band)
             continue
         if holding:
             kept = keep_for(state, now_at, placement)

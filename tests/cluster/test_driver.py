@@ -1,6 +1,7 @@
 """The worker's loop without a machine under it: what it asks of the runtime before it leaves."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -8,7 +9,7 @@ import pytest
 
 from iris.cluster.worker import driver as module
 from iris.cluster.worker.driver import Driver, NotWelcome
-from iris.core.agent import Ended, Fact, Started
+from iris.core.agent import Ended, Fact, Found, Started
 from iris.core.ids import TaskId
 from iris.core.retry import EndCause
 from iris.rpc import iris_pb2 as pb
@@ -76,12 +77,16 @@ class NoExecs:
         del execs
 
 
-def test_i_82_a_worker_that_is_refused_ends_what_runs_on_it_before_it_leaves() -> None:
+def test_i_82_a_worker_that_is_refused_ends_what_runs_on_it_before_it_leaves(
+    tmp_path: Path,
+) -> None:
     runtime, channel = Runtime(), Controller()
     substitute: Any = channel
 
     async def live() -> None:
-        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), substitute)
+        driver = Driver(
+            pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), substitute, tmp_path
+        )
         runtime.driver = driver
         attempts: Any = runtime
         execs: Any = NoExecs()
@@ -111,7 +116,7 @@ class Away:
 
 
 def test_a_controller_that_was_away_is_found_within_two_seconds_however_long_it_was(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     pauses: list[float] = []
 
@@ -124,7 +129,9 @@ def test_a_controller_that_was_away_is_found_within_two_seconds_however_long_it_
 
     async def live() -> None:
         channel: Any = substitute
-        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), channel)
+        driver = Driver(
+            pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), channel, tmp_path
+        )
         runtime.driver = driver
         attempts: Any = runtime
         execs: Any = NoExecs()
@@ -135,3 +142,68 @@ def test_a_controller_that_was_away_is_found_within_two_seconds_however_long_it_
     with pytest.raises(NotWelcome, match="it has gone"):
         asyncio.run(live())
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2, 2]
+
+
+class Gone:
+    """A controller that never answers again."""
+
+    address = type("Address", (), {"url": "http://nowhere"})
+
+    async def call(self, method: object, request: object) -> object:
+        del method, request
+        raise RemoteError(grpc.StatusCode.UNAVAILABLE, "no controller answers")
+
+
+class Left(Runtime):
+    """One attempt is there from an earlier run of the worker."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = asyncio.Event()
+
+    def terminate(self, task: TaskId, attempt: int) -> None:
+        super().terminate(task, attempt)
+        self.ended.set()
+
+    async def adopt(self) -> list[Fact]:
+        return [Found(TASK, 0)]
+
+
+def test_i_72_a_restarted_worker_that_hears_nobody_goes_by_the_clusters_orphan_timeout(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "orphan-timeout").write_text("300")
+    runtime, execs = Left(), NoExecs()
+
+    async def live() -> None:
+        channel: Any = Gone()
+        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1"), channel, tmp_path)
+        runtime.driver = driver
+        attempts: Any = runtime
+        beside: Any = execs
+        await driver.attach(attempts, beside)
+        running = asyncio.create_task(driver.run(asyncio.Event()))
+        await asyncio.wait_for(runtime.ended.wait(), 20)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(live())
+    assert runtime.asked == ["terminate"]
+
+
+def test_the_orphan_timeout_is_noted_at_each_registration(tmp_path: Path) -> None:
+    channel: Any = Controller()
+
+    async def live() -> None:
+        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1"), channel, tmp_path)
+        runtime = Runtime()
+        runtime.driver = driver
+        attempts: Any = runtime
+        execs: Any = NoExecs()
+        await driver.attach(attempts, execs)
+        async with asyncio.timeout(20):
+            await driver.run(asyncio.Event())
+
+    with pytest.raises(NotWelcome):
+        asyncio.run(live())
+    assert (tmp_path / "orphan-timeout").read_text() == "600000"

@@ -9,7 +9,7 @@ from iris.core.invariants import Auditor
 from iris.core.lifecycle import TaskState
 from iris.core.record import Turn
 from iris.core.retry import EndCause
-from iris.core.spec import Band
+from iris.core.spec import Backfill, Band, SchedulerPolicy
 from tests.harness import Script, cluster, cpu_group, fleet
 
 IDLE = Millis(10 * MINUTE)
@@ -68,6 +68,27 @@ def test_v_25_who_is_kept_room_does_not_start_where_more_urgent_work_waits_for_i
     assert script.task(wide).state is TaskState.PENDING
 
 
+def test_v_25_room_that_is_being_left_is_kept_for_the_most_urgent_who_waits_for_it() -> None:
+    script = fleet(
+        cpu_group(cores=6, min_slices=1, max_slices=1),
+        scheduler=SchedulerPolicy(backfill=Backfill.GREEDY),
+    )
+    ends = script.submit("ends", cpu=2)
+    leaves = script.submit("leaves", band=Band.BATCH)
+    for job in (ends, leaves, script.submit("stays", cpu=2)):
+        script.running(job)
+    first = script.submit("first", cpu=2)
+    assert script.the(de.Eviction).victims == (script.task(leaves).id,)
+    second = script.submit("second", cpu=2)
+    small = script.submit("small", band=Band.BATCH)
+    script.ends(script.task(ends).id)
+    assert [p.job for p in script.decided(de.Placement)] == [first]
+    assert script.the(de.Eviction).victims == ()
+    script.stopped(leaves)
+    assert [p.job for p in script.decided(de.Placement)] == [second]
+    assert script.task(small).state is TaskState.PENDING
+
+
 def test_v_17_an_auditor_of_a_recovered_state_says_when_it_is_another() -> None:
     script = fleet(cpu_group(min_slices=1))
     auditor = Auditor(script.controller.state, every_turn=False)
@@ -79,6 +100,20 @@ def test_v_17_an_auditor_of_a_recovered_state_says_when_it_is_another() -> None:
     assert auditor.after_restart(other.state, script.controller.digest()).sentences == [
         "V-17 recovery at 0 leads to another state"
     ]
+
+
+def test_v_20_each_wake_up_that_brings_nothing_is_judged_by_itself() -> None:
+    script = fleet(cpu_group(min_slices=1))
+    books = script.controller.state.books
+    auditor = Auditor(script.controller.state, every_turn=False)
+    for _ in range(20):
+        books.evaluations += 8
+        auditor.rested(script.now)
+    assert not auditor.violated
+    books.evaluations += 160
+    auditor.rested(script.now)
+    (said,) = auditor.sentences
+    assert said.endswith("the fit was asked 160 times for 1 changes")
 
 
 def test_room_that_was_evicted_for_is_not_given_up_where_there_is_enough_for_both() -> None:

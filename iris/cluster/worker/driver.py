@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import Final, assert_never
 
 from iris.cluster.worker.attempts import Attempts
@@ -31,6 +33,7 @@ from iris.rpc.channel import spread
 from iris.rpc.errors import RemoteError
 from iris.rpc.methods import RECONCILE, REGISTER
 
+_BOUND_FILE: Final = "orphan-timeout"
 _REPORT_S: Final = 5.0
 """At its own end a worker waits so long for the controller to hear how its attempts ended."""
 
@@ -44,11 +47,18 @@ class NotWelcome(Exception):
 class Driver:
     """One worker, from its registration to its end."""
 
-    def __init__(self, registration: pb.RegisterRequest, channel: AioChannel) -> None:
-        """A worker that has said nothing yet; `attach` gives it its attempts."""
+    def __init__(self, registration: pb.RegisterRequest, channel: AioChannel, folder: Path) -> None:
+        """A worker that has said nothing yet; `attach` gives it its attempts.
+
+        Args:
+            registration: what it says of itself.
+            channel: to the controller.
+            folder: where it keeps what a restart must not forget.
+        """
         self._registration = registration
         self._channel = channel
-        self._agent = Agent(now=_now(), orphan_timeout=FIRST_ORPHAN_TIMEOUT)
+        self._bound = folder / _BOUND_FILE
+        self._agent = Agent(now=_now(), orphan_timeout=_read_bound(self._bound))
         self._attempts: Attempts | None = None
         self._execs: Execs | None = None
         self._host = Host("", registration.address, channel.address.url)
@@ -169,6 +179,8 @@ class Driver:
             raise NotWelcome(answer.refusal)
         self._host = Host(answer.worker, self._registration.address, self._channel.address.url)
         self._agent.orphan_timeout = Millis(answer.orphan_timeout_ms)
+        with suppress(OSError):  # On a full disk the next run goes by the default.
+            self._bound.write_text(str(answer.orphan_timeout_ms))
         self._known = 0
         _log.info("registered as %s", answer.worker)
 
@@ -217,6 +229,14 @@ def _desired(answer: pb.ReconcileResponse) -> DesiredSet:
         for want in answer.attempts
     )
     return DesiredSet(answer.version, wanted)
+
+
+def _read_bound(path: Path) -> Millis:
+    """The cluster's `orphan_timeout`, as it was when this worker last registered here."""
+    try:
+        return Millis(int(path.read_text()))
+    except (OSError, ValueError):
+        return FIRST_ORPHAN_TIMEOUT
 
 
 def _now() -> Instant:

@@ -68,7 +68,7 @@ async def work(arguments: argparse.Namespace) -> int:
     closing = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, closing.set)
-    driver = Driver(registration, channel)
+    driver = Driver(registration, channel, arguments.root)
     runtime, builder = _runtime(arguments)
     environments = Environments(arguments.root, builder)
     attempts = Attempts(
