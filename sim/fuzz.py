@@ -55,6 +55,9 @@ SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "an agent takes up its containers": ("agent took up",),
     "a container outlives its replacement's start": ("two at once",),
     "a message is lost, late or repeated": ("message fault",),
+    "a machine starts again without its containers": ("machine rebooted",),
+    "the configuration is edited": ("ConfigLoaded",),
+    "a request is refused": ("refused request",),
 }
 """What campaigns should reach, and what each is counted by."""
 

@@ -19,6 +19,7 @@ CHAOS_MINUTES: Final = 90
 _ZONES: Final = ("us-a", "us-b")
 _HOSTS: Final = {"v5litepod-8": 1, "v5litepod-16": 4}
 """How many hosts a slice of each type has."""
+_CHIPS: Final = {"v5litepod-8": 8, "v5litepod-16": 16}
 
 
 def _span(median: str, sigma: float = 0.6) -> Plain:
@@ -138,7 +139,10 @@ PROTOCOL_FAULTS: Final[dict[str, tuple[str, Callable[["Draw"], World]]]] = {
     ),
     "F-18 agents": (
         "runtime",
-        lambda d: {"agent_deaths": {"every": _mean("25m"), "lasts": _mean(d.one_of("5s", "3m"))}},
+        lambda d: {
+            "agent_deaths": {"every": _mean("25m"), "lasts": _mean(d.one_of("5s", "3m"))},
+            "reboots": d.rate(0.5),
+        },
     ),
     "F-19 dirty hosts": ("runtime", lambda d: {"dirty_hosts": d.rate(0.3)}),
     "F-20 launches": (
@@ -149,6 +153,7 @@ PROTOCOL_FAULTS: Final[dict[str, tuple[str, Callable[["Draw"], World]]]] = {
             "slow": {"probability": d.rate(0.5), "span": _between("10s", "8m")},
         },
     ),
+    "F-21 ends": ("runtime", lambda d: {"stop": _span("2s", 1.0), "exit_zero": d.rate(1.0)}),
     "F-22 crashes": (
         "controller",
         lambda d: {
@@ -203,6 +208,8 @@ def draw_world(seed: int, profile: str) -> World:
     cluster = _cluster(draw, pod)
     groups = cluster["scale_groups"]
     assert isinstance(groups, dict)
+    if pod is not None and draw.chance(0.15):
+        _reserve(draw, cluster, pod)
     world: World = {
         "name": f"{profile}-{seed}",
         "seed": seed,
@@ -222,7 +229,7 @@ def draw_world(seed: int, profile: str) -> World:
         into = world.setdefault(section, {})
         assert isinstance(into, dict)
         into.update(added)
-    scripted = _scripted(draw)
+    scripted = _scripted(draw) + _edits(draw, groups)
     if scripted:
         world["faults"] = scripted
     return world
@@ -257,11 +264,14 @@ def _cluster(draw: Draw, pod: str | None) -> World:
             "stockout_backoff": "20s",
             "quota_backoff": "1m",
             "max_backoff": "3m",
+            "create_burst": int(draw.one_of("2", "60", "60")),
+            "creates_per_minute": int(draw.one_of("2", "30")),
         },
         "scheduler": {
             "order": draw.one_of("fifo", "fair"),
             "backfill": draw.one_of("none", "hold", "hold", "greedy"),
             "eviction": draw.chance(0.8),
+            "max_tasks_per_user": int(draw.one_of("8", "1000", "1000")),
         },
         "timeouts": {
             "worker_timeout": draw.one_of("20s", "1m"),
@@ -306,6 +316,19 @@ def _groups(draw: Draw, pod: str | None) -> World:
                 spare["buffer_slices"] = 1
             groups["spare"] = spare
     return groups
+
+
+def _reserve(draw: Draw, cluster: World, pod: str) -> None:
+    """F-12: the groups of a type draw on one reservation, which holds less than all may have."""
+    groups = cluster["scale_groups"]
+    assert isinstance(groups, dict)
+    slices = 0
+    for name in ("pod", "spare"):
+        group = groups.get(name)
+        if isinstance(group, dict):
+            group |= {"reservation": "block", "preemptible": False}
+            slices += int(str(group["max_slices"]))
+    cluster["reservations"] = {"block": {"chips": _CHIPS[pod] * draw.number(1, slices)}}
 
 
 def _workload(draw: Draw, world_groups: World, pod: str | None) -> list[Plain]:
@@ -370,3 +393,25 @@ def _scripted(draw: Draw) -> list[Plain]:
             fault["for"] = draw.one_of("30s", "4m")
         faults.append(fault)
     return faults
+
+
+def _edits(draw: Draw, groups: World) -> list[Plain]:
+    """F-25: other limits and policies, a group that leaves and comes back; the last edit takes all back."""
+    if draw.profile == "lite" or not draw.chance(0.25):
+        return []
+    edits: list[Plain] = []
+    for _ in range(draw.number(1, 3)):
+        edit: World = {"at": f"{draw.number(1, CHAOS_MINUTES - 10)}m", "kind": "edit_config"}
+        name = draw.one_of(*groups)
+        if len(groups) > 1 and draw.chance(0.4):
+            edit["without"] = name
+        else:
+            edit["set"] = {
+                f"scale_groups.{name}.max_slices": draw.number(1, 4),
+                f"scale_groups.{name}.priority": draw.number(1, 300),
+                "scheduler.order": draw.one_of("fifo", "fair"),
+                "scheduler.backfill": draw.one_of("none", "hold", "greedy"),
+                "scheduler.eviction": draw.chance(0.5),
+            }
+        edits.append(edit)
+    return [*edits, {"at": f"{CHAOS_MINUTES - 5}m", "kind": "edit_config"}]

@@ -18,6 +18,7 @@ from iris.core.grounds import Grounds
 from iris.core.ids import GroupName, TaskId, WorkerId, Zone, attempt_name
 from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, TaskState, WorkerState
+from iris.core.overtaking import First, first_who_waits, overtakes
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
 from iris.core.resources import fits
@@ -52,10 +53,12 @@ class Witness:
         self._evaluations = state.books.evaluations
         self._pools: dict[tuple[Shape, GroupName, Zone], bool] = {}
         self._turn = Turn(state.now, (), ())
+        self._first: First | None = None  # None: nobody waits, or all may pass
 
     def saw(self, turn: Turn) -> Iterator[str]:
         """What was not right about a turn that the state has just been through."""
         self._turn = turn
+        self._first = first_who_waits(turn, self.state)
         self.grounds.begin()
         for event in turn.events:
             self._hear(event)
@@ -126,7 +129,14 @@ class Witness:
             if worker.state is WorkerState.HEALTHY and self.grounds.is_silent(name):
                 yield f"V-12 worker {name} is healthy, and has not been heard since it was called silent"
 
-    # ---- placements ------------------------------------------------------------------------
+    # ---- admissions and placements ------------------------------------------------------------------------
+
+    def admission(self, admission: de.Admission) -> Iterator[str]:
+        """V-07: no user has more tasks than a user may have."""
+        user, most = admission.spec.user, self.state.spec.scheduler.max_tasks_per_user
+        has = self.state.unended.get(user, 0)
+        if has > most:
+            yield f"V-07 {admission.job} makes {has} tasks of {user}, who may have {most}"
 
     def placement(self, placement: de.Placement) -> Iterator[str]:
         """V-16, V-15, V-08, V-04: a placement satisfies the one fit, on hosts that may have new work."""
@@ -136,6 +146,9 @@ class Witness:
             yield f"V-15 {job.id} was placed, and has ended or is ending"
         if job.spec.coscheduled:
             yield from self._gang(job, placement)
+        passed = overtakes(job, placement, self._first, state) if self._first else ""
+        if passed:
+            yield passed
         for name, host in zip(placement.tasks, placement.workers, strict=True):
             worker = state.workers[host]
             slice_ = state.slices[worker.slice]
@@ -143,6 +156,8 @@ class Witness:
             self.live.setdefault(host, {})[name] = len(task.attempts) - 1
             if slice_.state is not SliceState.READY or slice_.cordon_until is not None:
                 yield f"V-08 {name} was placed on {slice_.id}, which may have no new work ({slice_.state.value})"
+            if worker.launch_failures >= state.spec.timeouts.launch_failures_per_host:
+                yield f"V-08 {name} was placed on {host}, on which {worker.launch_failures} launches failed"
             if worker.cordoned or worker.state is not WorkerState.HEALTHY:
                 yield f"V-08 {name} was placed on {host}, which may have no new work ({worker.state.value})"
             shape = state.shapes.get(job.id)
@@ -347,6 +362,7 @@ def _ended_now(task: Task, state: ClusterState) -> Attempt | None:
 
 
 _JUDGES: Final[dict[type, Callable[..., Iterator[str]]]] = {
+    de.Admission: Witness.admission,
     de.Placement: Witness.placement,
     de.Eviction: Witness.eviction,
     de.Retry: Witness.retry,

@@ -6,7 +6,7 @@ each one carries all that its application needs, minted names and instants inclu
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from iris.core.effects import Accepted, Rejected
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, WorkerId, Zone
@@ -41,6 +41,11 @@ class Answer:
 
     request: RequestId
     answer: Accepted | Rejected
+
+
+BEST_FIT: Final = "best fit"
+WHOLE_SLICE: Final = "the whole slice is free"
+"""Why a task, or a gang, was placed where nothing had been kept for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def place_gang(state: ClusterState, job: Job, shape: Shape) -> de.Placement | No
             for number in pool.slices:
                 slice_ = state.slice_by_number[number]
                 if gang_fits(state, shape, slice_):
-                    return placement_on(job, slice_, "the whole slice is free")
+                    return placement_on(job, slice_, de.WHOLE_SLICE)
     return None
 
 

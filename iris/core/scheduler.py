@@ -173,4 +173,4 @@ def _try(state: ClusterState, key: QueueKey, unit: Unit) -> de.Placement | None:
     if worker is None:
         return None
     task = job.tasks[unit.member]
-    return de.Placement(job.id, (task.id,), (state.worker_by_number[worker].id,), "best fit")
+    return de.Placement(job.id, (task.id,), (state.worker_by_number[worker].id,), de.BEST_FIT)

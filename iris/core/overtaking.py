@@ -1,0 +1,53 @@
+"""Whether anybody went ahead of the first who waits: held against the policy, by its words alone.
+
+One of the judges of `iris.core.conduct`. It asks neither the order nor the holds that the scheduler
+goes by: under `fifo` the first is told by band and arrival. It looks at the first alone, which costs a
+turn one look at its queues.
+"""
+
+from iris.core import decisions as de
+from iris.core.fit import Shape
+from iris.core.record import Turn
+from iris.core.records import Job
+from iris.core.resources import fits
+from iris.core.spec import Backfill, Order
+from iris.core.state import ClusterState
+from iris.core.waiting import GANG, Unit
+
+First = tuple[int, Unit, Shape]
+"""Band, unit and shape of the one who should be served before all others that wait."""
+
+
+def first_who_waits(turn: Turn, state: ClusterState) -> First | None:
+    """After a turn; nobody if the policy lets all pass, or if kept room was given up meanwhile."""
+    policy = state.spec.scheduler
+    if policy.order is not Order.FIFO or policy.backfill is Backfill.GREEDY:
+        return None
+    if any(isinstance(d, de.Release) for d in turn.decisions):
+        return None  # Who was bound to room waits again, and did not when others were placed.
+    heads = ((key.band, queue.head(), key.shape) for key, queue in state.waiting.queues.items())
+    return min(heads, key=lambda head: head[:2], default=None)
+
+
+def overtakes(job: Job, placement: de.Placement, first: First, state: ClusterState) -> str:
+    """A sentence if a placement passed the first where nothing was kept for it; else nothing."""
+    band, unit, shape = first
+    member = GANG if job.spec.coscheduled else job.tasks.index(state.tasks[placement.tasks[0]])
+    if placement.why not in (de.BEST_FIT, de.WHOLE_SLICE):
+        return ""  # It had room of its own.
+    if (job.spec.band, Unit(job.number, member)) < (band, unit):
+        return ""
+    if state.spec.scheduler.backfill is Backfill.HOLD:
+        host = state.workers[placement.workers[0]]
+        could = not shape.hosts and fits(shape.need, host.offers) and host.id not in shape.avoid
+        if state.holds or not could or not _is_served_there(state, shape, placement):
+            return ""
+    earlier = state.job_by_number[unit.job].id
+    return f"V-23 {job.id} was placed ahead of {earlier}, for which nothing is kept"
+
+
+def _is_served_there(state: ClusterState, shape: Shape, placement: de.Placement) -> bool:
+    listed = state.room.where.get(state.workers[placement.workers[0]].number)
+    if listed is None or (shape.accelerator is None and listed[0].group.accelerator is not None):
+        return False
+    return any(pool is listed[0] for pool in state.room.candidates(shape))
