@@ -34,7 +34,7 @@ SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "a task is tried again": ("Retry",),
     "a slice is preempted": ("cause preemption",),
     "a worker is lost with its work": ("cause host_lost",),
-    "an attempt is given up with its worker": ("AttemptLoss",),
+    "an attempt is given up that its host denies or cannot end": ("AttemptLoss",),
     "a launch fails": ("cause launch",),
     "code fails": ("cause exit_nonzero",),
     "code runs out of memory": ("cause out_of_memory",),
@@ -56,7 +56,7 @@ SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "a container outlives its replacement's start": ("two at once",),
     "a message is lost, late or repeated": ("message fault",),
     "a machine starts again without its containers": ("machine rebooted",),
-    "the configuration is edited": ("ConfigLoaded",),
+    "the configuration is edited": ("edited",),
     "a request is refused": ("refused request",),
 }
 """What campaigns should reach, and what each is counted by."""

@@ -292,7 +292,7 @@ def _groups(draw: Draw, pod: str | None) -> World:
     if pod is None or draw.chance(0.7):
         groups["cpu"] = {
             "accelerator_type": "cpu",
-            "vm": {"cpu": draw.number(2, 8), "memory": "16GB"},
+            "vm": {"cpu": draw.number(4, 8), "memory": "16GB"},
             "max_slices": draw.number(1, 4),
             "min_slices": draw.number(0, 1),
             "preemptible": draw.chance(0.5),
@@ -333,7 +333,14 @@ def _reserve(draw: Draw, cluster: World, pod: str) -> None:
 
 def _workload(draw: Draw, world_groups: World, pod: str | None) -> list[Plain]:
     cpu = "cpu" in world_groups
-    return [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(1, 4))]
+    entries = [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(1, 4))]
+    if len(entries) > 1 and draw.chance(0.4):
+        # Batch work fills what there is, and somebody more urgent comes later.
+        entries[0] |= {"band": "batch", "arrivals": {"at": ["0m"] * int(str(entries[0]["count"]))}}
+        entries[0]["run_time"] = _span("8m", 0.8)
+        at = [f"{draw.number(5, 60)}m" for _ in range(int(str(entries[-1]["count"])))]
+        entries[-1] |= {"band": "production", "arrivals": {"at": list(at)}}
+    return list(entries)
 
 
 def _entry(draw: Draw, number: int, pod: str | None, *, cpu: bool) -> World:
@@ -343,7 +350,7 @@ def _entry(draw: Draw, number: int, pod: str | None, *, cpu: bool) -> World:
         "user": draw.one_of("alice", "bob", "carol"),
         "band": draw.one_of("production", "interactive", "interactive", "batch", "batch"),
         "count": count,
-        "run_time": _span(draw.one_of("20s", "4m", "15m"), 0.8),
+        "run_time": _span(draw.one_of("20s", "4m", "10m"), 0.8),
         "launch": _between("1s", draw.one_of("2s", "1m")),
         "max_retries_failure": draw.number(0, 2),
         "max_retries_preemption": draw.one_of("3", "100", "1000"),
@@ -364,8 +371,9 @@ def _shape(draw: Draw, pod: str | None, *, cpu: bool) -> World:
         if kind != 3:
             return need | {"coscheduled": True, "replicas": _HOSTS[pod]}
         return need | {"replicas": draw.number(1, 4)}
-    need = {"resources": {"cpu": draw.number(1, 2), "memory": "1GB"}}
-    return need | {"replicas": draw.number(1, 6) if kind else 1}
+    cores = draw.number(1, 4)
+    need = {"resources": {"cpu": cores, "memory": "1GB"}}
+    return need | {"replicas": draw.number(1, 6 if cores < 3 else 2) if kind else 1}
 
 
 def _manners(draw: Draw) -> World:

@@ -18,6 +18,7 @@ from iris.core.instant import MINUTE, Instant, Millis
 from iris.core.record import Json, Turn
 from iris.core.replay import recover
 from iris.core.snapshot import snapshot, snapshot_from_json, snapshot_to_json
+from iris.core.spec import ClusterSpec
 from iris.core.state import ClusterState
 from sim.checkers import Evidence, overlaps, what_is_wrong
 from sim.containers import ProtocolFleet
@@ -203,6 +204,7 @@ class ProtocolWorld(World):
             case ef.Reply(request, answer):
                 process.unanswered.pop(request, None)
                 if isinstance(answer, ef.Rejected):
+                    process.reached["refused request"] += 1
                     self._unfinished.pop(JobId(request), None)
             case ef.RefuseWorker():
                 assert process.board is not None
@@ -212,6 +214,11 @@ class ProtocolWorld(World):
                 process.board.wake(worker)
             case _:
                 super()._perform(effect)
+
+    def reconfigure(self, spec: ClusterSpec) -> None:
+        """Let the controller load another configuration, now and at each of its starts."""
+        self.process.reached["edited"] += 1
+        super().reconfigure(spec)
 
     # ---- crashes and stalls ----------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def overtakes(job: Job, placement: de.Placement, first: First, state: ClusterSta
     member = GANG if job.spec.coscheduled else job.tasks.index(state.tasks[placement.tasks[0]])
     if placement.why not in (de.BEST_FIT, de.WHOLE_SLICE):
         return ""  # It had room of its own.
-    if (job.spec.band, Unit(job.number, member)) < (band, unit):
+    if (job.spec.band, Unit(job.number, member)) <= (band, unit):
         return ""
     if state.spec.scheduler.backfill is Backfill.HOLD:
         host = state.workers[placement.workers[0]]

@@ -14,7 +14,7 @@ from iris.core.lifecycle import SliceState, TaskState
 from iris.core.record import Turn
 from iris.core.resources import Resources
 from iris.core.retry import BUILD_TRIES, Budget, EndCause
-from iris.core.spec import Band, ClusterSpec
+from iris.core.spec import Band, ClusterSpec, SchedulerPolicy
 from iris.core.state import ClusterState
 from tests.core.forged import HOST, MACHINE, NEED, POD, Harm, busy, put, task
 from tests.harness import Script, cpu_group, fleet, tpu_group
@@ -55,6 +55,10 @@ def test_a_gang_is_placed_whole_and_in_order() -> None:
             "V-08 /alice/solo:0 was placed on iris-cpu-2-w0, which may have no new work",
         ),
         (
+            lambda s: put(s.workers[HOST], launch_failures=3),
+            "V-08 /alice/solo:0 was placed on iris-cpu-2-w0, on which 3 launches failed",
+        ),
+        (
             lambda s: put(task(s, "/alice/solo:0").task, avoid=(HOST,)),
             "V-16 /alice/solo:0 was placed on iris-cpu-2-w0, where a launch of it had failed",
         ),
@@ -73,6 +77,18 @@ def test_a_placement_satisfies_the_one_fit(harm: Harm, sentence: str) -> None:
     harm(state)
     place = de.Placement(JobId("/alice/solo"), (TaskId("/alice/solo:0"),), (HOST,), "")
     assert sentence in judged(state, place)
+
+
+def test_no_user_has_more_tasks_than_a_user_may_have() -> None:
+    script = fleet(
+        cpu_group(min_slices=1, cores=4), scheduler=SchedulerPolicy(max_tasks_per_user=2)
+    )
+    script.submit("two", replicas=2)
+    state = script.controller.state
+    two = de.Admission(RequestId("r"), JobId("/alice/two"), state.jobs[JobId("/alice/two")].spec)
+    assert judged(state, two) == ""
+    state.unended[two.spec.user] = 3
+    assert "V-07 /alice/two makes 3 tasks of alice, who may have 2" in judged(state, two)
 
 
 def test_a_loss_is_of_an_attempt_that_is_over() -> None:

@@ -29,7 +29,7 @@ _END: Final = "<!-- /canaries -->"
 _SAID: Final = ("name", "entry", "where", "old", "new")
 Row: TypeAlias = dict[str, str | int | float]
 MOST_SEEDS: Final = 400
-_MOST_S: Final = 15.0
+_MOST_S: Final = 60.0
 _PROFILES: Final = ("swarm", "crash", "cloud", "policy")
 
 
