@@ -227,10 +227,8 @@ class _Planner:
                     continue  # No accelerator is bought for work that needs none.
                 groups[pool.group.name] = pool.group
                 able.setdefault(pool.group.name, []).append(pool)
-        preferred = {name: rank for rank, name in enumerate(groups)}
-        for name in sorted(groups, key=lambda n: _group_rank(groups[n], preferred[n])):
-            if self._room(groups[name]) > 0:
-                yield able[name]
+        for name in sorted(groups, key=lambda n: _group_rank(groups[n])):
+            yield able[name]
 
     def pools_of(self, group: GroupSpec) -> list[Pool]:
         """A group's pools; none of a full one."""
@@ -294,8 +292,9 @@ class _Planner:
             yield _request(self.state, pool, why)
 
 
-def _group_rank(group: GroupSpec, preferred: int) -> tuple[int, int, int]:
-    return group.priority, group.price_per_hour, preferred
+def _group_rank(group: GroupSpec) -> tuple[int, int]:
+    """Of two groups that are alike in this the one that the shape prefers goes first."""
+    return group.priority, group.price_per_hour
 
 
 def _capacity(shape: Shape, group: GroupSpec) -> int:

@@ -1,0 +1,67 @@
+"""The dry run of placement counts what is coming once, to the last core."""
+
+from iris.core import events as ev
+from iris.core.ids import JobId
+from iris.core.spec import JobSpec
+from tests.core.test_autoscaler import groups_asked
+from tests.harness import Script, cluster, cpu_group, tpu_group
+
+TPU = "v5litepod-16"
+
+
+def asked_at_once(script: Script, *jobs: tuple[str, int, int]) -> int:
+    """How many slices are asked for in the turn that first sees jobs of (user, cores, replicas)."""
+    script.step(ev.ControllerRestarted())  # Nothing is asked for before a listing.
+    for user, cores, replicas in jobs:
+        script.submit(user, user=user, cpu=cores, replicas=replicas)
+    script.listing()
+    return len(groups_asked(script))
+
+
+def test_a_slice_that_is_coming_serves_one_gang_whoever_waits() -> None:
+    script = cluster(tpu_group())
+    for user in ("alice", "bob", "carol"):
+        script.submit(user, user=user, tpu=TPU, replicas=2, gang=True)
+        assert groups_asked(script) == ["tpu"]
+
+
+def test_two_gangs_of_a_user_need_two_slices_at_once() -> None:
+    script = cluster(tpu_group())
+    script.step(ev.ControllerRestarted())
+    for name in ("one", "two"):
+        script.submit(name, tpu=TPU, replicas=2, gang=True)
+    script.listing()
+    assert groups_asked(script) == ["tpu", "tpu"]
+
+
+def test_the_last_that_one_group_cannot_hold_is_asked_of_the_next() -> None:
+    script = cluster(cpu_group("first", max_slices=1), cpu_group("second"))
+    script.submit(cpu=4, replicas=2)
+    assert groups_asked(script) == ["first", "second"]
+
+
+def test_hosts_with_the_same_rest_are_counted_each() -> None:
+    script = cluster(cpu_group(cores=8, max_slices=20))
+    assert asked_at_once(script, ("alice", 5, 1), ("bob", 5, 1), ("carol", 3, 2)) == 2
+
+
+def test_a_task_takes_its_part_of_one_host_and_leaves_the_others_alone() -> None:
+    whole = (("alice", 5, 1), ("bob", 5, 1), ("carol", 1, 1), ("dave", 3, 1))
+    script = cluster(cpu_group(cores=8, max_slices=20))
+    assert asked_at_once(script, *whole) == 2
+    script = cluster(cpu_group(cores=8, max_slices=20))
+    assert asked_at_once(script, *whole, ("erin", 2, 2)) == 3
+
+
+def test_v_20_each_look_at_coming_capacity_is_counted() -> None:
+    script = cluster(cpu_group(cores=8, max_slices=20))
+    asked_at_once(script, ("alice", 5, 1))
+    books = script.controller.state.books
+    before = books.evaluations
+    script.submit_spec(JobSpec(script.job(JobId("/alice/alice")).spec.user, "small"))
+    assert not groups_asked(script)
+    assert books.evaluations - before == COUNTED
+
+
+COUNTED = 5
+"""One of them for the pool that is coming, and one for its broken host; the others come before."""
