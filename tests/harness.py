@@ -276,9 +276,10 @@ class Script:
 
     def running(self, job: JobId) -> "Script":
         """Every assigned or building attempt of a job is seen to run."""
-        return self.step(*self._reports(job, AttemptState.RUNNING))
+        return self.step(*self.progress(job, AttemptState.RUNNING))
 
-    def _reports(self, job: JobId, state: AttemptState) -> list[ev.Event]:
+    def progress(self, job: JobId, state: AttemptState) -> list[ev.Event]:
+        """The facts that every assigned or building attempt of a job is seen in a state."""
         events: list[ev.Event] = []
         for task in self.job(job).tasks:
             attempt = self.controller.state.live_attempt(task)

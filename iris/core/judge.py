@@ -117,6 +117,8 @@ def _why_invalid(spec: JobSpec) -> str:
     for what, text in (("user", spec.user), ("name", spec.name)):
         if not is_name(text):
             return f"{what} {text!r}: use 1 to 63 letters, digits, '_', '.' or '-', no '.' or '-' first"
+    if spec.parent is not None and not spec.parent.startswith(f"/{spec.user}/"):
+        return f"user {spec.user}: a child of {spec.parent} belongs to the user whose job that is"
     if not 1 <= spec.replicas <= MAX_REPLICAS:
         return f"replicas {spec.replicas}: a job has 1 to {MAX_REPLICAS}"
     if min(spec.resources) < 0 or not any(spec.resources):

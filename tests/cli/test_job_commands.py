@@ -278,7 +278,7 @@ def test_waiting_ends_with_the_worst_result_or_when_the_time_is_over(iris: Run) 
     assert iris("job", "wait", "/alice/wait-long")[0] == ExitStatus.JOB_STOPPED
 
 
-def test_i_133_ctrl_c_detaches_and_the_job_goes_on(iris: Run, shared: RunningCluster) -> None:
+def test_ctrl_c_detaches_and_the_job_goes_on(iris: Run, shared: RunningCluster) -> None:
     running_ = process(
         shared, "job", "run", "--name", "detached", "--", "sh", "-c", "echo up; sleep 60"
     )

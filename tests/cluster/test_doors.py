@@ -162,13 +162,19 @@ def test_i_145_whoever_is_not_known_is_told_so_at_once(
     assert time.monotonic() - began < 20  # Nobody tries again what is not permitted.
 
 
-def test_one_user_cannot_act_for_another(guarded: RunningCluster, secret_job: str) -> None:
+def test_one_user_cannot_act_for_another(
+    guarded: RunningCluster, secret_job: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with guarded.client(BOB, "bob") as bob, guarded.client(BOB, "alice") as liar:
         with pytest.raises(RemoteError, match="/alice/secret belongs to alice") as refused:
             bob.job(secret_job).terminate()
         assert refused.value.status is ExitStatus.NOT_PERMITTED
         with pytest.raises(RemoteError, match="bob cannot submit in the name of alice"):
             liar.submit(shell("true"), "x")
+        monkeypatch.setenv("IRIS_JOB_ID", secret_job)
+        with pytest.raises(RemoteError, match="/alice/secret belongs to alice"):
+            bob.submit(shell("true"), "child")
+        monkeypatch.delenv("IRIS_JOB_ID")
     with IrisClient.remote(guarded.url, token=BOB) as whoever_the_token_says:
         assert whoever_the_token_says.submit(shell("true"), "by-token").id == "/bob/by-token"
 

@@ -139,6 +139,19 @@ def test_a_task_submits_a_child_under_its_own_name(client: IrisClient) -> None:
     assert job.result() == "/alice/parent/child"
 
 
+def test_i_10_a_child_is_its_parents_users_whoever_the_machine_says_that_it_is(
+    client: IrisClient, shared: RunningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = client.submit(shell("sleep 60"), "older")
+    monkeypatch.setenv("IRIS_JOB_ID", parent.id)
+    monkeypatch.setenv("LOGNAME", "somebody")
+    with IrisClient.remote(shared.url) as nobody_in_particular:
+        child = nobody_in_particular.submit(shell("true"), "younger")
+    assert child.id == "/alice/older/younger"
+    assert child.id in [job.id for job in client.jobs(user="alice")]
+    parent.terminate()
+
+
 def test_a_failing_task_is_tried_again_as_often_as_it_may(client: IrisClient) -> None:
     job = client.submit(shell("exit 3"), "retries", max_retries_failure=2)
     ended = job.wait()

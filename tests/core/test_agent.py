@@ -104,7 +104,7 @@ def test_each_cause_ends_in_its_state() -> None:
         assert story.report() == AttemptReport(TASK, 0, state, cause, "so")
 
 
-def test_a_stop_is_sigterm_then_a_grace_then_sigkill_once() -> None:
+def test_i_20_a_stop_is_sigterm_then_a_grace_then_sigkill_and_no_end_before_it_is_seen() -> None:
     story = running()
     assert story.told(want(stop=True)) == [Terminate(TASK, 0)]
     assert story.told(want(stop=True)) == []

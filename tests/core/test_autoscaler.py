@@ -166,7 +166,7 @@ def test_i_62_max_slices_counts_every_slice_that_may_exist() -> None:
     assert script.the(de.SliceRequest).slice == "iris-cpu-4"
 
 
-def test_sizes_that_draw_on_one_reservation_share_its_chips() -> None:
+def test_i_46_sizes_that_draw_on_one_reservation_share_its_chips() -> None:
     small = tpu_group("small", type=SMALL, hosts=1, reservation="pool", max_slices=9)
     large = tpu_group("large", type=LARGE, hosts=2, reservation="pool", max_slices=9)
     script = cluster(small, large, reservations=[("pool", 20)])

@@ -128,7 +128,7 @@ def test_who_may_use_spare_cores_again_is_served_in_order() -> None:
     assert placed == ["/alice/next", "/alice/first"]
 
 
-def test_an_idle_slice_does_not_drain_in_the_turn_in_which_work_comes() -> None:
+def test_i_39_an_idle_slice_does_not_drain_in_the_turn_in_which_work_comes() -> None:
     idle = Millis(5 * MINUTE)
     script = fleet(tpu_group(min_slices=1, max_slices=1))
     script.config(tpu_group(max_slices=1), autoscaler=AutoscalerPolicy(idle_timeout=idle))

@@ -53,7 +53,7 @@ def test_i_38_an_incomplete_listing_never_proves_absence() -> None:
 
 
 @pytest.mark.parametrize("preemptible", [False, True])
-def test_absence_for_the_whole_grace_is_believed_and_asked_for_no_later(
+def test_i_42_absence_for_the_whole_grace_is_believed_and_asked_for_no_later(
     *, preemptible: bool
 ) -> None:
     script = one_host(preemptible=preemptible)
@@ -220,7 +220,9 @@ def test_i_67_a_listed_stranger_is_adopted_when_all_of_its_hosts_speak() -> None
 
 
 @pytest.mark.parametrize("group", ["tpu", "nobody-knows", None])
-def test_a_listed_stranger_that_says_nothing_is_deleted_after_its_grace(group: str | None) -> None:
+def test_i_45_a_listed_stranger_that_says_nothing_is_deleted_after_its_grace(
+    group: str | None,
+) -> None:
     script = cluster(tpu_group())
     name = SliceId("iris-old-9")
     script.step(labelled(script, name, ev.CloudState.READY, group))

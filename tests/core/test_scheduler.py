@@ -75,7 +75,7 @@ def test_a_greedy_policy_lets_pass_whoever_fits() -> None:
     assert not script.decided(de.Holding)
 
 
-def test_a_gang_that_was_thrown_back_is_first_again_by_its_arrival() -> None:
+def test_i_14_a_gang_that_was_thrown_back_is_first_again_by_its_arrival() -> None:
     script = fleet(cpu_group(hosts=2, min_slices=1, max_slices=1), scheduler=GREEDY)
     gang = script.submit("gang", gang=True, replicas=2, cpu=4, max_retries_failure=1)
     script.running(gang)

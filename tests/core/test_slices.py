@@ -42,7 +42,7 @@ def test_i_81_a_slice_is_ready_when_every_host_has_registered_and_not_before() -
     assert script.the(de.Placement).workers == workers
 
 
-def test_the_clouds_word_that_it_is_ready_makes_nothing_ready() -> None:
+def test_i_43_the_clouds_word_that_it_is_ready_makes_nothing_ready() -> None:
     script = coming_pod()
     script.cloud_says(FIRST, ev.CloudState.READY)
     script.listing()

@@ -123,7 +123,7 @@ def test_i_62_a_slice_that_is_being_deleted_counts_until_it_is_gone_and_then_mak
     assert script.the(ef.CreateSlice).slice == "iris-cpu-2"
 
 
-def test_a_group_that_left_the_configuration_drains_and_finishes_what_runs() -> None:
+def test_i_45_a_group_that_left_the_configuration_drains_and_finishes_what_runs() -> None:
     script = fleet(cpu_group(min_slices=2), tpu_group())
     job = script.submit()
     script.running(job)
@@ -187,7 +187,7 @@ def test_work_on_a_draining_slice_that_is_lost_is_judged_and_blames_no_zone() ->
     assert script.the(de.Retry).tasks == (f"{job}:0",)
 
 
-def test_a_draining_slice_gets_no_new_work_from_the_turn_in_which_it_drains() -> None:
+def test_i_39_a_draining_slice_gets_no_new_work_from_the_turn_in_which_it_drains() -> None:
     script = fleet(cpu_group(min_slices=1, max_slices=3))
     jobs = [script.submit(f"job-{number}") for number in range(3)]
     newcomer = ev.JobSubmitted(RequestId("new"), script.job(jobs[0]).spec)

@@ -51,7 +51,7 @@ def test_a_tpu_type_is_what_the_api_gives(name: str, family: str, chips: int, ho
 
 
 @pytest.mark.parametrize("name", known_tpu_types())
-def test_the_hosts_of_every_type_hold_all_of_its_chips(name: str) -> None:
+def test_i_50_the_hosts_of_every_type_hold_all_of_its_chips(name: str) -> None:
     shape, found = resolve(name), tpu_type(name)
     assert found is not None
     assert shape.hosts * shape.host.chips == found.chips

@@ -97,7 +97,7 @@ def test_a_dead_host_stops_its_gang_and_fails_its_slice(tmp_path: Path) -> None:
     assert {a.end - AT for a in gang if a is not dead} == {60 * SECOND}
 
 
-def test_a_link_that_is_cut_for_less_than_the_timeout_costs_nothing(tmp_path: Path) -> None:
+def test_i_33_a_link_that_is_cut_for_less_than_the_timeout_costs_nothing(tmp_path: Path) -> None:
     watch = strike(tmp_path, kind="silence_worker", slice="any", **{"for": "50s"})
     assert {a.outcome for a in watch.measures.attempts} == {AttemptState.SUCCEEDED}
     assert len(watch.measures.attempts) == 13 * 4

@@ -170,7 +170,9 @@ class CloudStates:
         return any(s.state is state for _, fact in self._facts for s in fact.listing)
 
 
-def test_f08_a_slice_that_stays_in_creating_is_given_up_at_its_deadline(tmp_path: Path) -> None:
+def test_i_42_f08_a_slice_that_stays_in_creating_is_given_up_at_its_deadline(
+    tmp_path: Path,
+) -> None:
     watch = story(tmp_path, {"stuck_creating": 0.3})
     stuck = [r for r in watch.measures.slices.values() if r.created is not None and r.ready is None]
     assert stuck

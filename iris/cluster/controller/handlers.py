@@ -84,7 +84,9 @@ class Handlers:
             raise codec.Malformed("request_id: a submission needs one, so that it can be repeated")
         spec = self._owned(codec.spec_from_wire(request.spec), caller)
         if not spec.user:
-            spec = replace(spec, user=UserName(request.login))
+            parent = self.state.jobs.get(spec.parent) if spec.parent is not None else None
+            user = parent.spec.user if parent is not None else UserName(request.login)
+            spec = replace(spec, user=user)
         for blob in request.blobs:
             await self._mirror.put(blob.content)
         self._check_launch(spec.payload)
@@ -99,13 +101,20 @@ class Handlers:
         if caller.tree is not None:
             if spec.parent is None or not caller.may_see(spec.parent):
                 raise NotPermitted(f"this token submits below {caller.tree} only")
-        elif spec.parent is not None and spec.parent not in self.state.jobs:
-            unknown(f"parent {spec.parent}")
+        elif spec.parent is not None:
+            self._check_parent(spec.parent, caller)
         if caller.user is None or spec.user == caller.user:
             return spec
         if spec.user:
             raise NotPermitted(f"{caller.user} cannot submit in the name of {spec.user}")
         return replace(spec, user=caller.user)
+
+    def _check_parent(self, name: JobId, caller: Caller) -> None:
+        parent = self.state.jobs.get(name)
+        if parent is None:
+            unknown(f"parent {name}")
+        if caller.kind is Kind.USER and caller.user != parent.spec.user:
+            raise NotPermitted(f"{name} belongs to {parent.spec.user}")
 
     def _check_launch(self, payload: str) -> None:
         path = self._store.blob(payload)
