@@ -56,6 +56,7 @@ def what_is_wrong(evidence: Evidence) -> Iterator[str]:
     yield from _success_was_seen(evidence)
     yield from _stops_are_carried_out(evidence)
     yield from _nothing_is_lost_by_itself(evidence)
+    yield from _nobody_outlives_its_parent(evidence)
     if evidence.calm_since is not None:
         yield from _everything_ended(evidence)
         if evidence.settled:
@@ -175,6 +176,23 @@ def _nothing_is_lost_by_itself(evidence: Evidence) -> Iterator[str]:
                 if attempt.cause is EndCause.UNKNOWN and real is not None:
                     if real.cause is EndCause.EXIT_ZERO and real.asked is None and not real.bereft:
                         yield f"V-14 {name} is called unknown, and its container exited with 0"
+
+
+def _nobody_outlives_its_parent(evidence: Evidence) -> Iterator[str]:
+    """V-15: below a job that has ended nothing is placed, and what ran was asked to stop."""
+    jobs = evidence.state.jobs
+    for job in jobs.values():
+        above = jobs.get(job.spec.parent) if job.spec.parent is not None else None
+        if above is None or above.ended_at is None:
+            continue
+        for task in job.tasks:
+            for attempt in task.attempts:
+                late = attempt.ended_at is None or attempt.ended_at > above.ended_at
+                name = attempt_name(task.id, attempt.number)
+                if attempt.assigned_at > above.ended_at:
+                    yield f"V-15 {name} was placed after {above.id} had ended"
+                elif late and attempt.stop_cause is None:
+                    yield f"V-15 {name} was not asked to stop when {above.id} ended"
 
 
 def _everything_ended(evidence: Evidence) -> Iterator[str]:

@@ -91,6 +91,8 @@ class ProtocolFleet(Fleet):
         self.faults = 0
         """Launches, stops and agents that went wrong so far."""
         self.reboots = 0
+        self.exits = 0
+        """Members of gangs that gave up because another was lost."""
 
     # ---- hosts -----------------------------------------------------------------------------
 
@@ -173,6 +175,30 @@ class ProtocolFleet(Fleet):
         found += [Ended(*key, cause) for key, cause in site.ended.items()]
         self._die_later(site)
         site.outpost.start(found)
+
+    def kill(self, host: Host) -> None:
+        """The host dies with everything on it; members of its gangs elsewhere may notice and give up."""
+        lost = [run for run in host.runs.values() if run.work.shared]
+        super().kill(host)
+        for run in lost:
+            for member in run.work.launched.get(run.attempt, ()):
+                self._miss(member)
+
+    def _miss(self, member: Run) -> None:
+        """A gang's member has lost another."""
+        site = self.sites.get(member.host.worker)
+        name = (member.task, member.attempt)
+        alone = self.model.siblings
+        if (
+            site is None
+            or member.over
+            or not self._dice.chance(alone.probability, "gives up", *name)
+        ):
+            return
+        self.faults += 1
+        self.exits += 1
+        span = self._dice.draw(alone.span, "gives up after", *name)
+        self._clock.later(span, lambda: self._over(site, name, member, EndCause.EXIT_NONZERO))
 
     def _fall_silent(self, host: Host) -> None:
         site = self.sites.pop(host.worker, None)

@@ -17,7 +17,8 @@ from typing import Final
 import yaml
 
 from iris.core.instant import HOUR
-from sim.fuzz_draw import World, draw_world
+from sim.fuzz_dice import World
+from sim.fuzz_draw import draw_world
 from sim.protocol_world import ProtocolWorld
 from sim.run import finish, world_of
 from sim.scenario import scenario_of
@@ -58,6 +59,8 @@ SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "a machine starts again without its containers": ("machine rebooted",),
     "the configuration is edited": ("edited",),
     "a request is refused": ("refused request",),
+    "a job has submitted another": ("child",),
+    "a gang's member gives up before the loss of another is known": ("gave up",),
 }
 """What campaigns should reach, and what each is counted by."""
 

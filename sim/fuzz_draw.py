@@ -6,47 +6,31 @@ not only in degree.
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias
+from typing import Final
 
-from sim.dice import Dice
-
-Plain: TypeAlias = "bool | int | float | str | list[Plain] | dict[str, Plain]"
-World: TypeAlias = "dict[str, Plain]"
+from sim.fuzz_dice import Draw, Plain, World, between, mean, span
+from sim.fuzz_work import HOSTS, draw_workload
 
 PROFILES: Final = ("swarm", "lite", "crash", "cloud", "policy")
 CHAOS_MINUTES: Final = 90
 """How long things go wrong."""
 _ZONES: Final = ("us-a", "us-b")
-_HOSTS: Final = {"v5litepod-8": 1, "v5litepod-16": 4}
-"""How many hosts a slice of each type has."""
 _CHIPS: Final = {"v5litepod-8": 8, "v5litepod-16": 16}
 
 
-def _span(median: str, sigma: float = 0.6) -> Plain:
-    return {"lognormal": {"median": median, "sigma": sigma}}
-
-
-def _mean(span: str) -> Plain:
-    return {"exponential": {"mean": span}}
-
-
-def _between(least: str, most: str) -> Plain:
-    return {"uniform": {"min": least, "max": most}}
-
-
-CLOUD_FAULTS: Final[dict[str, Callable[["Draw"], World]]] = {
+CLOUD_FAULTS: Final[dict[str, Callable[[Draw], World]]] = {
     "F-01 create out of step": lambda d: {
         "create_answers": {
             "lost": d.rate(0.2),
             "twice": d.rate(0.3),
-            "late": {"probability": d.rate(0.5), "delay": _between("10s", "10m")},
+            "late": {"probability": d.rate(0.5), "delay": between("10s", "10m")},
             "failed_but_lives": d.rate(0.3),
             "accepted_but_dead": d.rate(0.3),
         }
     },
     "F-02 stockout": lambda _: {
-        "weather": {"open": _mean("30m"), "dry": _mean("10m")},
-        "verdict": _between("0s", "4m"),
+        "weather": {"open": mean("30m"), "dry": mean("10m")},
+        "verdict": between("0s", "4m"),
     },
     "F-03 other refusals": lambda d: {
         "create_failures": {
@@ -55,24 +39,24 @@ CLOUD_FAULTS: Final[dict[str, Callable[["Draw"], World]]] = {
         }
     },
     "F-04 preemption": lambda d: {
-        "lifetime": _mean(d.one_of("20m", "1h", "3h")),
+        "lifetime": mean(d.one_of("20m", "1h", "3h")),
         "notice": d.one_of("0s", "10s", "30s"),
         "notice_lost": d.rate(0.5),
-        "false_notice": _mean("1h"),
+        "false_notice": mean("1h"),
     },
     "F-04 host by host": lambda _: {
-        "lifetime": _mean("40m"),
-        "host_by_host": _between("1s", "40s"),
+        "lifetime": mean("40m"),
+        "host_by_host": between("1s", "40s"),
     },
     "F-05 bulk loss": lambda _: {
-        "lifetime": _mean("1h"),
+        "lifetime": mean("1h"),
         "bulk": {"mean": 2.5, "max": 8},
-        "scarcity": _mean("15m"),
-        "zone_lifetime": {"us-b": _mean("10m")},
+        "scarcity": mean("15m"),
+        "zone_lifetime": {"us-b": mean("10m")},
     },
     "F-06 incomplete slices": lambda d: {
         "partial": d.rate(0.3),
-        "straggler": {"probability": d.rate(0.4), "delay": _between("1m", "25m")},
+        "straggler": {"probability": d.rate(0.4), "delay": between("1m", "25m")},
         "duplicate_index": d.rate(0.2),
         "early_registration": d.rate(0.3),
     },
@@ -83,64 +67,64 @@ CLOUD_FAULTS: Final[dict[str, Callable[["Draw"], World]]] = {
             "empty": d.rate(0.2),
             "without_newest": d.rate(0.4),
             "with_deleted": d.rate(0.4),
-            "stale": {"probability": d.rate(0.5), "delay": _between("1s", "10m")},
+            "stale": {"probability": d.rate(0.5), "delay": between("1s", "10m")},
         }
     },
     "F-08 vanishing": lambda d: {
-        "lifetime": _mean("1h"),
+        "lifetime": mean("1h"),
         "vanishing": {"other_state": d.rate(0.5), "not_found": d.rate(0.5)},
         "stuck_creating": d.rate(0.15),
     },
     "F-09 deletes": lambda d: {
-        "delete": _span("40s", 0.9),
+        "delete": span("40s", 0.9),
         "deletes": {"refused": d.rate(0.4), "lost": d.rate(0.4), "lies": d.rate(0.3)},
     },
-    "F-10 recycled addresses": lambda _: {"recycle_addresses": True, "host_failure": _mean("2h")},
+    "F-10 recycled addresses": lambda _: {"recycle_addresses": True, "host_failure": mean("2h")},
     "F-11 slow provider": lambda d: {
-        "call": _between("100ms", "30s"),
+        "call": between("100ms", "30s"),
         "hang": d.rate(0.1),
         "slow_zones": {"us-a": "30s"},
     },
-    "F-13 another hand": lambda _: {"another_hand": _mean("40m"), "stray": _mean("40m")},
+    "F-13 another hand": lambda _: {"another_hand": mean("40m"), "stray": mean("40m")},
 }
 """Each fault model of the cloud, and what it adds to `cloud:`."""
 
-PROTOCOL_FAULTS: Final[dict[str, tuple[str, Callable[["Draw"], World]]]] = {
+PROTOCOL_FAULTS: Final[dict[str, tuple[str, Callable[[Draw], World]]]] = {
     "F-14 messages": (
         "network",
         lambda d: {
-            "delay": _between("1ms", d.one_of("20ms", "2s")),
+            "delay": between("1ms", d.one_of("20ms", "2s")),
             "loss": d.rate(0.3),
             "repeat": d.rate(0.3),
-            "late": {"probability": d.rate(0.2), "span": _between("1s", "3m")},
+            "late": {"probability": d.rate(0.2), "span": between("1s", "3m")},
         },
     ),
     "F-15 partitions": (
         "network",
         lambda d: {
-            "cuts": {"every": _mean("20m"), "lasts": _mean(d.one_of("20s", "2m", "15m"))},
+            "cuts": {"every": mean("20m"), "lasts": mean(d.one_of("20s", "2m", "15m"))},
             "one_way": d.rate(0.6),
         },
     ),
     "F-16 half-open": (
         "network",
-        lambda _: {"cuts": {"every": _mean("30m"), "lasts": _mean("2m")}, "half_open": 1.0},
+        lambda _: {"cuts": {"every": mean("30m"), "lasts": mean("2m")}, "half_open": 1.0},
     ),
     "F-17 stops": (
         "runtime",
         lambda d: {
-            "stop": _span("2s", 1.0),
+            "stop": span("2s", 1.0),
             "deaf": d.rate(0.5),
             "unkillable": {
                 "probability": d.rate(0.3),
-                "span": _between("1s", d.one_of("30s", "10m")),
+                "span": between("1s", d.one_of("30s", "10m")),
             },
         },
     ),
     "F-18 agents": (
         "runtime",
         lambda d: {
-            "agent_deaths": {"every": _mean("25m"), "lasts": _mean(d.one_of("5s", "3m"))},
+            "agent_deaths": {"every": mean("25m"), "lasts": mean(d.one_of("5s", "3m"))},
             "reboots": d.rate(0.5),
         },
     ),
@@ -150,66 +134,43 @@ PROTOCOL_FAULTS: Final[dict[str, tuple[str, Callable[["Draw"], World]]]] = {
         lambda d: {
             "refused": d.rate(0.3),
             "wedged": d.rate(0.1),
-            "slow": {"probability": d.rate(0.5), "span": _between("10s", "8m")},
+            "slow": {"probability": d.rate(0.5), "span": between("10s", "8m")},
         },
     ),
-    "F-21 ends": ("runtime", lambda d: {"stop": _span("2s", 1.0), "exit_zero": d.rate(1.0)}),
+    "F-21 ends": (
+        "runtime",
+        lambda d: {
+            "stop": span("2s", 1.0),
+            "exit_zero": d.rate(1.0),
+            "siblings": {"probability": d.rate(1.0), "span": between("10ms", "20s")},
+        },
+    ),
     "F-22 crashes": (
         "controller",
         lambda d: {
-            "crashes": {"every": _mean("12m"), "lasts": _mean(d.one_of("2s", "40s", "5m"))},
+            "crashes": {"every": mean("12m"), "lasts": mean(d.one_of("2s", "40s", "5m"))},
             "between": d.rate(1.0),
         },
     ),
     "F-23 stalls": (
         "controller",
-        lambda d: {"stalls": {"every": _mean("20m"), "lasts": _mean(d.one_of("3s", "1m", "10m"))}},
+        lambda d: {"stalls": {"every": mean("20m"), "lasts": mean(d.one_of("3s", "1m", "10m"))}},
     ),
 }
 """Each fault model of network, worker and controller: the section, and what it adds there."""
-
-
-class Draw:
-    """All draws of one seed of a profile."""
-
-    def __init__(self, seed: int, profile: str) -> None:
-        """The draws of a seed."""
-        self._dice = Dice(seed)
-        self.seed = seed
-        self.profile = profile
-        self._count = 0
-
-    def _next(self) -> int:
-        self._count += 1
-        return self._count
-
-    def chance(self, probability: float) -> bool:
-        """Whether something is so."""
-        return self._dice.chance(probability, "fuzz", self._next())
-
-    def number(self, least: int, most: int) -> int:
-        """One of these numbers, both ends included."""
-        return least + self._dice.pick(most - least + 1, "fuzz", self._next())
-
-    def one_of(self, *options: str) -> str:
-        """One of these."""
-        return options[self._dice.pick(len(options), "fuzz", self._next())]
-
-    def rate(self, most: float) -> float:
-        """A probability up to `most`, in hundredths."""
-        return round(most * self.number(1, 10) / 10, 3)
 
 
 def draw_world(seed: int, profile: str) -> World:
     """The scenario that a seed of a profile stands for."""
     draw = Draw(seed, profile)
     faults = _faults(draw)
-    pod = draw.one_of(*_HOSTS) if draw.chance(0.7) else None
+    pod = draw.one_of(*HOSTS) if draw.chance(0.7) else None
     cluster = _cluster(draw, pod)
     groups = cluster["scale_groups"]
     assert isinstance(groups, dict)
-    if pod is not None and draw.chance(0.15):
+    if pod is not None and draw.chance(0.5 if "spare" in groups else 0.1):
         _reserve(draw, cluster, pod)
+    workload = draw_workload(draw, groups, pod)
     world: World = {
         "name": f"{profile}-{seed}",
         "seed": seed,
@@ -217,8 +178,8 @@ def draw_world(seed: int, profile: str) -> World:
         "fidelity": "protocol",
         "calm_after": f"{CHAOS_MINUTES}m",
         "cluster": cluster,
-        "cloud": {"boot": _span(draw.one_of("5s", "1m", "3m"), 0.5)},
-        "workload": _workload(draw, groups, pod),
+        "cloud": {"boot": span(draw.one_of("5s", "1m", "3m"), 0.5)},
+        "workload": workload,
     }
     for name in faults:
         if name in CLOUD_FAULTS:
@@ -229,7 +190,7 @@ def draw_world(seed: int, profile: str) -> World:
         into = world.setdefault(section, {})
         assert isinstance(into, dict)
         into.update(added)
-    scripted = _scripted(draw) + _edits(draw, groups)
+    scripted = _scripted(draw, workload) + _edits(draw, groups)
     if scripted:
         world["faults"] = scripted
     return world
@@ -331,65 +292,7 @@ def _reserve(draw: Draw, cluster: World, pod: str) -> None:
     cluster["reservations"] = {"block": {"chips": _CHIPS[pod] * draw.number(1, slices)}}
 
 
-def _workload(draw: Draw, world_groups: World, pod: str | None) -> list[Plain]:
-    cpu = "cpu" in world_groups
-    entries = [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(1, 4))]
-    if len(entries) > 1 and draw.chance(0.4):
-        # Batch work fills what there is, and somebody more urgent comes later.
-        entries[0] |= {"band": "batch", "arrivals": {"at": ["0m"] * int(str(entries[0]["count"]))}}
-        entries[0]["run_time"] = _span("8m", 0.8)
-        at = [f"{draw.number(5, 60)}m" for _ in range(int(str(entries[-1]["count"])))]
-        entries[-1] |= {"band": "production", "arrivals": {"at": list(at)}}
-    return list(entries)
-
-
-def _entry(draw: Draw, number: int, pod: str | None, *, cpu: bool) -> World:
-    count = draw.number(1, 6)
-    entry: World = {
-        "name": f"w{number}",
-        "user": draw.one_of("alice", "bob", "carol"),
-        "band": draw.one_of("production", "interactive", "interactive", "batch", "batch"),
-        "count": count,
-        "run_time": _span(draw.one_of("20s", "4m", "10m"), 0.8),
-        "launch": _between("1s", draw.one_of("2s", "1m")),
-        "max_retries_failure": draw.number(0, 2),
-        "max_retries_preemption": draw.one_of("3", "100", "1000"),
-    }
-    entry["max_retries_preemption"] = int(str(entry["max_retries_preemption"]))
-    if draw.chance(0.6):
-        entry["arrivals"] = {"every": draw.one_of("10s", "2m", "10m")}
-    else:
-        entry["arrivals"] = {"at": [f"{draw.number(0, 60)}m"] * count}
-    return entry | _shape(draw, pod, cpu=cpu) | _manners(draw)
-
-
-def _shape(draw: Draw, pod: str | None, *, cpu: bool) -> World:
-    """What a job asks for; CPU work needs a CPU group, for nobody buys accelerators for it."""
-    kind = draw.number(0, 3)
-    if pod is not None and (kind > 1 or not cpu):
-        need: World = {"resources": {"tpu": pod, "memory": "1GB"}}
-        if kind != 3:
-            return need | {"coscheduled": True, "replicas": _HOSTS[pod]}
-        return need | {"replicas": draw.number(1, 4)}
-    cores = draw.number(1, 4)
-    need = {"resources": {"cpu": cores, "memory": "1GB"}}
-    return need | {"replicas": draw.number(1, 6 if cores < 3 else 2) if kind else 1}
-
-
-def _manners(draw: Draw) -> World:
-    manners: World = {}
-    if draw.chance(0.3):
-        manners["failures"] = {"probability": draw.rate(0.5), "out_of_memory": 0.3}
-    if draw.chance(0.3):
-        manners["checkpoint"] = {"every": "1m", "restore": "5s"}
-    if draw.chance(0.15):
-        manners["timeout"] = draw.one_of("2m", "20m")
-    if draw.chance(0.15):
-        manners["scheduling_timeout"] = draw.one_of("5m", "30m")
-    return manners
-
-
-def _scripted(draw: Draw) -> list[Plain]:
+def _scripted(draw: Draw, workload: list[Plain]) -> list[Plain]:
     kinds = ["stop_job"]
     if draw.profile not in ("policy", "lite"):
         kinds += ["preempt", "kill_worker", "silence_worker", "zone_outage", "hang_cloud"]
@@ -399,6 +302,10 @@ def _scripted(draw: Draw) -> list[Plain]:
         fault: World = {"at": f"{draw.number(1, CHAOS_MINUTES - 5)}m", "kind": draw.one_of(*kinds)}
         if fault["kind"] in ("silence_worker", "zone_outage", "hang_cloud", "stockout"):
             fault["for"] = draw.one_of("30s", "4m")
+        elif fault["kind"] == "stop_job" and draw.chance(0.5):
+            entry = workload[draw.number(0, len(workload) - 1)]
+            assert isinstance(entry, dict)
+            fault["job"] = f"/{entry['user']}/{entry['name']}-{draw.number(0, 5)}"
         faults.append(fault)
     return faults
 

@@ -230,6 +230,8 @@ class JobTemplate:
     """From the start of an attempt to the user's code running (image, compilation)."""
     checkpoint: Checkpoint | None = None  # None: an interrupted attempt starts from zero
     failures: UserFailures | None = None  # None: user code never fails
+    above: tuple[str, ...] = ()
+    """F-27: the entries whose jobs of the same number are above its own, the root's first."""
 
 
 @dataclass(frozen=True, slots=True)

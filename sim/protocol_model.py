@@ -71,6 +71,8 @@ class RuntimeModel:
     """F-18: the share of those deaths that are the whole machine's: its containers are gone with it."""
     exit_zero: float = 0.0
     """F-21: the share of containers that exit with 0 when they are stopped."""
+    siblings: Chance = Chance()
+    """F-21: a gang's member that exits by itself, so long after another lost its host."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from simpy.events import Event
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
-from iris.core.ids import JobId, RequestId
+from iris.core.ids import RequestId
 from iris.core.instant import MINUTE, Instant, Millis
 from iris.core.record import Json, Turn
 from iris.core.replay import recover
@@ -203,9 +203,8 @@ class ProtocolWorld(World):
         match effect:
             case ef.Reply(request, answer):
                 process.unanswered.pop(request, None)
-                if isinstance(answer, ef.Rejected):
-                    process.reached["refused request"] += 1
-                    self._unfinished.pop(JobId(request), None)
+                process.reached["refused request"] += isinstance(answer, ef.Rejected)
+                super()._perform(effect)
             case ef.RefuseWorker():
                 assert process.board is not None
                 process.board.refuse(effect)
@@ -344,10 +343,12 @@ class ProtocolWorld(World):
         counts = Counter(self.journal.seen)
         counts.update(self.process.reached)
         counts["machine rebooted"] = self.fleet.reboots
+        counts["gave up"] = self.fleet.exits
         counts["message fault"] = self.fleet.network.faults
         counts["agent took up"] = sum(site.lives - 1 for site in self.fleet.sites.values())
         for job in self.controller.state.jobs.values():
             counts[f"job {job.state.value}"] += 1
+            counts["child"] += job.spec.parent is not None
             for task in job.tasks:
                 for attempt in task.attempts:
                     if attempt.cause is not None:

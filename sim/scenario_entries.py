@@ -1,5 +1,6 @@
 """From the form of `workload:` to entries: what a task needs, when jobs come, what rows mean."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -48,13 +49,32 @@ class _Accelerator(NamedTuple):
 
 def entries(form: ScenarioForm, checked: Checked) -> tuple[Entry, ...]:
     """The workload; what is wrong with an entry is noted, and the entry left out."""
-    found = []
+    found: list[Entry] = []
     for index, entry in enumerate(form.workload):
         before = checked.count
-        made = _entry(entry, ("workload", index), checked, is_ended=form.duration is not None)
+        at = ("workload", index)
+        made = _entry(entry, at, checked, is_ended=form.duration is not None)
+        if made is not None and entry.parent is not None:
+            made = _below(made, entry.parent, found, (*at, "parent"), checked)
         if made is not None and checked.count == before:
             found.append(made)
     return tuple(found)
+
+
+def _below(entry: Entry, parent: str, before: list[Entry], at: Where, checked: Checked) -> Entry:
+    """The entry with its jobs below those of another, which stands before it in the file."""
+    drawn = {
+        one.template.entry: one.template
+        for one in before
+        if one.trace is None and one.template.user == entry.template.user
+    }
+    above = drawn.get(parent)
+    if above is None or entry.trace is not None:
+        message = f"{shown(parent)} is no earlier entry of {entry.template.user} that is drawn"
+        checked.wrong(at, message, "job N is submitted by job N of such an entry; a trace has none")
+        return entry
+    whole = replace(entry.template, above=(*above.above, above.entry))
+    return replace(entry, template=whole)
 
 
 def _entry(form: EntryForm, at: Where, checked: Checked, *, is_ended: bool) -> Entry | None:

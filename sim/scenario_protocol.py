@@ -65,6 +65,7 @@ class RuntimeForm(Form):
     agent_deaths: RecurringForm | None = None
     reboots: Probability = 0.0
     exit_zero: Probability = 0.0
+    siblings: ChanceForm | None = None
 
     def made(self) -> RuntimeModel:
         """As the simulation wants it."""
@@ -79,6 +80,7 @@ class RuntimeForm(Form):
             _recurring(self.agent_deaths),
             self.reboots,
             self.exit_zero,
+            _chance(self.siblings),
         )
 
 

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from iris.problems import BadInput
 from sim.fuzz import Outcome, run_world
-from sim.fuzz_draw import Plain, World
+from sim.fuzz_dice import Plain, World
 
 Path: TypeAlias = "tuple[str | int, ...]"
 

@@ -15,7 +15,7 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.explain import why_waiting
-from iris.core.ids import JobId, RequestId, UserName
+from iris.core.ids import JobId, RequestId, UserName, job_id
 from iris.core.instant import DAY, MINUTE, SECOND, Instant, Millis
 from iris.core.invariants import SENTENCES_KEPT, Auditor
 from iris.core.lifecycle import JobState
@@ -207,6 +207,8 @@ class World:
                 self.fleet.perform(effect)
             case ef.CreateSlice() | ef.DeleteSlice() | ef.ObserveSlices():
                 self.cloud.perform(effect)
+            case ef.Reply(request, ef.Rejected()):
+                self._unfinished.pop(JobId(request), None)
             case _:
                 # Replies and acknowledgements end here: the users and agents ask nothing twice.
                 return
@@ -225,7 +227,7 @@ class World:
     def _arrive(self, arrival: Arrival) -> None:
         template = arrival.template
         spec = spec_of(arrival)
-        job = JobId(f"/{spec.user}/{spec.name}")
+        job = job_id(spec.parent, spec.user, spec.name)
         self.fleet.work[job] = Work(arrival, shared=template.coscheduled)
         self.recorder.job_submitted(job, arrival, self.clock.now)
         self._unfinished[job] = None
@@ -332,6 +334,9 @@ def spec_of(arrival: Arrival) -> JobSpec:
     """The job that an arrival submits."""
     template = arrival.template
     accelerated = template.accelerator is not None
+    parent: JobId | None = None
+    for entry in template.above:
+        parent = job_id(parent, UserName(arrival.user), f"{entry}-{arrival.number}")
     return JobSpec(
         user=UserName(arrival.user),
         name=f"{template.entry}-{arrival.number}",
@@ -351,6 +356,7 @@ def spec_of(arrival: Arrival) -> JobSpec:
         scheduling_timeout=template.scheduling_timeout,
         timeout=template.timeout,
         checkpoint_every=template.checkpoint.every if template.checkpoint is not None else None,
+        parent=parent,
     )
 
 

@@ -18,7 +18,7 @@ from iris.core.ids import GroupName, JobId
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.order import served_at
-from iris.core.placing import best_host, place_gang
+from iris.core.placing import best_host, first_in_line, place_gang
 from iris.core.reasons import (
     Kept,
     Limit,
@@ -213,7 +213,8 @@ class _Question:
         queues = self.state.waiting.queues
         if self.state.spec.scheduler.backfill is not Backfill.NONE:
             return None
-        head = min(queues, key=lambda key: served_at(self.state, key, queues[key].head()))
+        head = first_in_line(self.state)
+        assert head is not None, self.job
         first = self.state.job_by_number[queues[head].head().job].id
         return first if first != self.job.id else None
 

@@ -37,6 +37,9 @@ def overtakes(job: Job, placement: de.Placement, first: First, state: ClusterSta
         return ""  # It had room of its own.
     if (job.spec.band, Unit(job.number, member)) <= (band, unit):
         return ""
+    candidates = list(state.room.candidates(shape))
+    if shape.accelerator is None and all(pool.group.accelerator for pool in candidates):
+        return ""  # It is a guest wherever it may go, and makes way.
     if state.spec.scheduler.backfill is Backfill.HOLD:
         host = state.workers[placement.workers[0]]
         could = not shape.hosts and fits(shape.need, host.offers) and host.id not in shape.avoid

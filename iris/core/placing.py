@@ -2,10 +2,12 @@
 
 from iris.core import decisions as de
 from iris.core.fit import Shape
+from iris.core.order import served_at
 from iris.core.records import Job, Slice, Task, Worker
 from iris.core.resources import Resources, fits
 from iris.core.room import Pool
 from iris.core.state import ClusterState
+from iris.core.waiting import QueueKey
 
 
 def best_host(state: ClusterState, shape: Shape) -> int | None:
@@ -56,6 +58,23 @@ def spare_is_wanted(state: ClusterState, shape: Shape, pool: Pool) -> bool:
         and pool.group.accelerator is not None
         and pool.group.accelerator in state.waiting.accelerators
     )
+
+
+def first_in_line(state: ClusterState) -> QueueKey | None:
+    """Whose head goes next where nobody may pass; nothing when nobody waits.
+
+    A guest that must make way on every host which could serve it holds nobody up: whoever it makes
+    way for would wait for it in turn.
+    """
+    waiting = state.waiting
+    keys = [key for key in waiting.queues if not _makes_way(state, key.shape)]
+    return min(keys, key=lambda k: served_at(state, k, waiting.queues[k].head()), default=None)
+
+
+def _makes_way(state: ClusterState, shape: Shape) -> bool:
+    if shape.accelerator is not None or not state.waiting.accelerators:
+        return False
+    return all(spare_is_wanted(state, shape, pool) for pool in state.room.candidates(shape))
 
 
 def place_gang(state: ClusterState, job: Job, shape: Shape) -> de.Placement | None:

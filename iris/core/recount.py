@@ -12,8 +12,7 @@ from iris.core.fit import Shape, shape_of, weight_of
 from iris.core.ids import GroupName, SliceId, UserName, WorkerId, Zone
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, SliceState, WorkerState
-from iris.core.order import served_at
-from iris.core.placing import best_host, place_gang
+from iris.core.placing import best_host, first_in_line, place_gang
 from iris.core.records import Slice, Worker
 from iris.core.resources import Resources
 from iris.core.soundness import Predicate, Sight
@@ -232,9 +231,7 @@ def whoever_waits_fits_nowhere(sight: Sight) -> Iterator[str]:
     """V-22: no unit waits that fits on free capacity, unless the order itself forbids it to pass."""
     state, waiting = sight.state, sight.state.waiting
     strict = state.spec.scheduler.backfill is Backfill.NONE
-    first: QueueKey | None = None
-    if strict and waiting.queues:
-        first = min(waiting.queues, key=lambda k: served_at(state, k, waiting.queues[k].head()))
+    first = first_in_line(state) if strict else None
     before = state.books.evaluations
     fits: dict[Shape, bool] = {}
     for key, queue in waiting.queues.items():

@@ -18,7 +18,7 @@ from iris.core.eviction import make_room, make_room_above
 from iris.core.fit import Shape
 from iris.core.holds import keep_for, kept_for_less, make_way, may_pass, place_holder
 from iris.core.order import ServedAt, served_at
-from iris.core.placing import best_host, gang_fits, place_gang, spare_is_wanted
+from iris.core.placing import best_host, first_in_line, gang_fits, place_gang, spare_is_wanted
 from iris.core.resources import fits, plus
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
@@ -87,8 +87,7 @@ def _may_fit(state: ClusterState, shape: Shape, number: int) -> bool:
 def _serve_strictly(state: ClusterState) -> Iterator[de.Decision]:
     """Head of line: the first unit of all goes next, or nobody does."""
     waiting = state.waiting
-    while waiting.queues:
-        key = min(waiting.queues, key=lambda k: served_at(state, k, waiting.queues[k].head()))
+    while (key := first_in_line(state)) is not None:
         if key.shape in waiting.blocked:
             return
         placement = _try(state, key, waiting.queues[key].head())

@@ -10,7 +10,7 @@ from iris.core.lifecycle import TaskState
 from iris.core.record import Turn
 from iris.core.retry import EndCause
 from iris.core.spec import Backfill, Band, SchedulerPolicy
-from tests.harness import Script, cluster, cpu_group, fleet
+from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
 
 IDLE = Millis(10 * MINUTE)
 
@@ -126,3 +126,13 @@ def test_room_that_was_evicted_for_is_not_given_up_where_there_is_enough_for_bot
     script.stopped(JobId("/alice/fill"))
     assert [p.job for p in script.decided(de.Placement)] == [first, urgent]
     assert not script.decided(de.Release)
+
+
+def test_i_16_a_guest_that_must_make_way_holds_up_nobody_where_the_order_is_strict() -> None:
+    strict = SchedulerPolicy(backfill=Backfill.NONE)
+    script = cluster(tpu_group(min_slices=1, max_slices=1), scheduler=strict)
+    guest = script.submit("guest", cpu=1)
+    gang = script.submit("gang", gang=True, replicas=2, tpu="v5litepod-16")
+    (name,) = script.coming("tpu")
+    script.ready(name)
+    assert [p.job for p in script.decided(de.Placement)] == [gang, guest]

@@ -73,7 +73,7 @@ class Bug:
         patch.setattr(owner, name, scope[name])
         if outer:
             return
-        for other in [m for key, m in sys.modules.items() if key.startswith("iris.core")]:
+        for other in [m for key, m in sys.modules.items() if key.startswith(("iris.core", "sim."))]:
             if other is not module and getattr(other, name, None) is was:
                 patch.setattr(other, name, scope[name])
 

@@ -1,0 +1,109 @@
+"""What work a drawn world has: who comes, with what, in which band, and how it behaves."""
+
+from itertools import pairwise
+from typing import Final
+
+from sim.fuzz_dice import Draw, Plain, World, between, span
+
+HOSTS: Final = {"v5litepod-8": 1, "v5litepod-16": 4}
+"""How many hosts a slice of each type has."""
+
+
+def draw_workload(draw: Draw, groups: World, pod: str | None) -> list[Plain]:
+    """Some entries of all kinds, or work that is in the way of more urgent work, or trees."""
+    cpu = "cpu" in groups
+    entries = [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(1, 4))]
+    if len(entries) > 1 and draw.chance(0.4):
+        _crowd_out(draw, entries)
+    elif len(entries) > 1 and draw.chance(0.35):
+        _plant_trees(draw, entries)
+    return list(entries)
+
+
+def _crowd_out(draw: Draw, entries: list[World]) -> None:
+    """Batch work of several sizes fills what there is, and somebody more urgent comes later."""
+    *batch, urgent = entries
+    for number, entry in enumerate(batch):
+        at: list[Plain] = [f"{2 * number}m" for _ in range(_count(entry))]
+        entry |= {"band": "batch", "arrivals": {"at": at}, "run_time": span("8m", 0.8)}
+        if "tpu" not in _resources(entry):
+            _resources(entry)["cpu"] = draw.number(1, 2) if number else draw.number(1, 4)
+    comes: list[Plain] = [f"{draw.number(5, 60)}m" for _ in range(_count(urgent))]
+    urgent |= {"band": "production", "arrivals": {"at": comes}}
+
+
+def _plant_trees(draw: Draw, entries: list[World]) -> None:
+    """F-27: jobs of one entry submit those of the next, or of all others."""
+    deep = draw.chance(0.5)
+    for above, entry in pairwise(entries):
+        parent = above if deep else entries[0]
+        entry |= {"parent": parent["name"], "user": entries[0]["user"], "count": parent["count"]}
+        entry["arrivals"] = {"every": draw.one_of("10s", "2m")}
+        parent["arrivals"] = {"every": "10s"}
+        parent["run_time"] = span("10m", 0.8)
+
+
+def _count(entry: World) -> int:
+    return int(str(entry["count"]))
+
+
+def _resources(entry: World) -> World:
+    resources = entry["resources"]
+    assert isinstance(resources, dict)
+    return resources
+
+
+def _entry(draw: Draw, number: int, pod: str | None, *, cpu: bool) -> World:
+    count = draw.number(1, 6)
+    entry: World = {
+        "name": f"w{number}",
+        "user": draw.one_of("alice", "bob", "carol"),
+        "band": draw.one_of("production", "interactive", "interactive", "batch", "batch"),
+        "count": count,
+        "run_time": span(draw.one_of("20s", "4m", "10m"), 0.8),
+        "launch": between("1s", draw.one_of("2s", "1m")),
+        "max_retries_failure": draw.number(0, 2),
+        "max_retries_preemption": draw.one_of("3", "100", "1000"),
+    }
+    entry["max_retries_preemption"] = int(str(entry["max_retries_preemption"]))
+    if draw.chance(0.6):
+        entry["arrivals"] = {"every": draw.one_of("10s", "2m", "10m")}
+    else:
+        entry["arrivals"] = {"at": [f"{draw.number(0, 60)}m"] * count}
+    return entry | _shape(draw, pod, cpu=cpu) | _manners(draw)
+
+
+def _shape(draw: Draw, pod: str | None, *, cpu: bool) -> World:
+    """What a job asks for; CPU work needs a CPU group, for nobody buys accelerators for it.
+
+    F-26: now and then it is more than any host has.
+    """
+    kind = draw.number(0, 3)
+    if draw.chance(0.04):
+        return {"resources": {"cpu": 64, "memory": "1GB"}, "replicas": draw.number(1, 100)}
+    if pod is not None and (kind > 1 or not cpu):
+        need: World = {"resources": {"tpu": pod, "memory": "1GB"}}
+        if kind != 3:
+            return need | {"coscheduled": True, "replicas": HOSTS[pod]}
+        return need | {"replicas": draw.number(1, 4)}
+    cores = draw.number(1, 4)
+    need = {"resources": {"cpu": cores, "memory": "1GB"}}
+    return need | {"replicas": draw.number(1, 6 if cores < 3 else 2) if kind else 1}
+
+
+def _manners(draw: Draw) -> World:
+    """How it fails, saves and gives up; F-26: some fail everywhere, some never end by themselves."""
+    manners: World = {}
+    if draw.chance(0.3):
+        manners["failures"] = {"probability": draw.rate(0.5), "out_of_memory": 0.3}
+    elif draw.chance(0.05):
+        manners["failures"] = {"probability": 1.0}
+    if draw.chance(0.3):
+        manners["checkpoint"] = {"every": "1m", "restore": "5s"}
+    if draw.chance(0.15):
+        manners["timeout"] = draw.one_of("2m", "20m")
+        if draw.chance(0.2):
+            manners["run_time"] = "30h"
+    if draw.chance(0.25):
+        manners["scheduling_timeout"] = draw.one_of("2m", "5m", "30m")
+    return manners
