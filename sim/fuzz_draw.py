@@ -164,7 +164,7 @@ def draw_world(seed: int, profile: str) -> World:
     """The scenario that a seed of a profile stands for."""
     draw = Draw(seed, profile)
     faults = _faults(draw)
-    pod = draw.one_of(*HOSTS) if draw.chance(0.7) else None
+    pod = draw.one_of(*HOSTS, "v5litepod-16") if draw.chance(0.7) else None
     cluster = _cluster(draw, pod)
     groups = cluster["scale_groups"]
     assert isinstance(groups, dict)
@@ -254,7 +254,7 @@ def _groups(draw: Draw, pod: str | None) -> World:
         groups["cpu"] = {
             "accelerator_type": "cpu",
             "vm": {"cpu": draw.number(4, 8), "memory": "16GB"},
-            "max_slices": draw.number(1, 4),
+            "max_slices": int(draw.one_of("1", "1", "2", "4")),
             "min_slices": draw.number(0, 1),
             "preemptible": draw.chance(0.5),
             "zones": [*_ZONES],
@@ -262,7 +262,7 @@ def _groups(draw: Draw, pod: str | None) -> World:
     if pod is not None:
         groups["pod"] = {
             "accelerator_type": pod,
-            "max_slices": draw.number(1, 4),
+            "max_slices": int(draw.one_of("1", "1", "2", "4")),
             "preemptible": draw.chance(0.7),
             "zones": [*_ZONES],
         }

@@ -10,13 +10,16 @@ HOSTS: Final = {"v5litepod-8": 1, "v5litepod-16": 4}
 
 
 def draw_workload(draw: Draw, groups: World, pod: str | None) -> list[Plain]:
-    """Some entries of all kinds, or work that is in the way of more urgent work, or trees."""
+    """Some entries of all kinds: unrelated, in each other's way, or in trees."""
     cpu = "cpu" in groups
     entries = [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(1, 4))]
-    if len(entries) > 1 and draw.chance(0.4):
+    kind = draw.number(0, 9)
+    if len(entries) > 1 and kind < 3:
         _crowd_out(draw, entries)
-    elif len(entries) > 1 and draw.chance(0.35):
+    elif len(entries) > 1 and kind < 5:
         _plant_trees(draw, entries)
+    elif len(entries) > 1 and kind < 7:
+        _overtake(draw, entries)
     return list(entries)
 
 
@@ -30,6 +33,19 @@ def _crowd_out(draw: Draw, entries: list[World]) -> None:
             _resources(entry)["cpu"] = draw.number(1, 2) if number else draw.number(1, 4)
     comes: list[Plain] = [f"{draw.number(5, 60)}m" for _ in range(_count(urgent))]
     urgent |= {"band": "production", "arrivals": {"at": comes}}
+
+
+def _overtake(draw: Draw, entries: list[World]) -> None:
+    """A stream of narrow work of its own band, or of more urgent ones, against wide work."""
+    *narrow, wide = entries
+    wide["band"] = draw.one_of("interactive", "batch")
+    if "tpu" not in _resources(wide):
+        _resources(wide)["cpu"] = 4
+    for entry in narrow:
+        entry |= {"band": draw.one_of("interactive", str(wide["band"])), "count": 6}
+        entry |= {"arrivals": {"every": "3m"}, "run_time": span("4m", 0.8)}
+        if "tpu" not in _resources(entry):
+            _resources(entry)["cpu"] = draw.number(1, 2)
 
 
 def _plant_trees(draw: Draw, entries: list[World]) -> None:
@@ -70,7 +86,7 @@ def _entry(draw: Draw, number: int, pod: str | None, *, cpu: bool) -> World:
         entry["arrivals"] = {"every": draw.one_of("10s", "2m", "10m")}
     else:
         entry["arrivals"] = {"at": [f"{draw.number(0, 60)}m"] * count}
-    return entry | _shape(draw, pod, cpu=cpu) | _manners(draw)
+    return entry | _manners(draw) | _shape(draw, pod, cpu=cpu)
 
 
 def _shape(draw: Draw, pod: str | None, *, cpu: bool) -> World:
@@ -80,7 +96,7 @@ def _shape(draw: Draw, pod: str | None, *, cpu: bool) -> World:
     """
     kind = draw.number(0, 3)
     if draw.chance(0.04):
-        return {"resources": {"cpu": 64, "memory": "1GB"}, "replicas": draw.number(1, 100)}
+        return {"resources": {"cpu": 1_000, "memory": "1GB"}, "replicas": draw.number(1, 100)}
     if pod is not None and (kind > 1 or not cpu):
         need: World = {"resources": {"tpu": pod, "memory": "1GB"}}
         if kind != 3:

@@ -11,18 +11,18 @@ from typing import Final
 
 from iris.core import decisions as de
 from iris.core import events as ev
+from iris.core import verdicts
 from iris.core.displacing import what_is_wrong_with
 from iris.core.fit import Shape, refusal
 from iris.core.gates import TOKEN
 from iris.core.grounds import Grounds
 from iris.core.ids import GroupName, TaskId, WorkerId, Zone, attempt_name
 from iris.core.instant import Instant
-from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, TaskState, WorkerState
+from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, WorkerState
 from iris.core.overtaking import First, first_who_waits, overtakes
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
 from iris.core.resources import fits
-from iris.core.retry import BUILD_TRIES, Budget, EndCause, charge_of, failed_builds
 from iris.core.soundness import GIVEN_UP
 from iris.core.state import ClusterState
 
@@ -194,44 +194,11 @@ class Witness:
 
     def retry(self, retry: de.Retry) -> Iterator[str]:
         """V-14: what a round's ends mean is a function of the set of them, charged once, within the budget."""
-        job = self.state.jobs[retry.job]
-        tasks = [self.state.tasks[name] for name in retry.tasks]
-        rounds = _rounds(tasks)
-        if not rounds or not rounds[-1]:
-            yield f"V-14 {', '.join(retry.tasks)} went back to wait without an attempt"
-            return
-        told = charge_of(rounds[-1])
-        if told is not retry.charge or told is None:
-            yield f"V-14 {retry.tasks[0]} goes back at the cost of {retry.charge}, its ends cost {told}"
-            return
-        spent = sum(1 for causes in rounds if charge_of(causes) is told)
-        if spent > _budget(job, told):
-            yield f"V-14 {retry.tasks[0]} goes back for the {spent}th time, more than {told.value} allows"
-        if failed_builds(rounds) >= BUILD_TRIES:
-            yield f"V-14 {retry.tasks[0]} goes back after {BUILD_TRIES} failed builds"
+        yield from verdicts.what_is_wrong_with_retry(retry, self.state)
 
     def verdict(self, verdict: de.TaskVerdict) -> Iterator[str]:
         """V-14: a task fails for good only by an end that may not be repeated, or over its budget."""
-        task = self.state.tasks.get(verdict.task)
-        if task is None:
-            return  # Its job was forgotten in the turn of its end.
-        job = self.state.jobs[task.job]
-        if verdict.state is TaskState.KILLED:
-            if job.ending is None:
-                yield f"V-14 {task.id} was killed, and its job is not ending"
-            return
-        attempt = task.attempts[-1] if task.attempts else None
-        if attempt is None or attempt.cause is None or attempt.cause is EndCause.EXIT_ZERO:
-            yield f"V-14 {task.id} has failed, and no attempt of it failed"
-            return
-        members = job.tasks if job.spec.coscheduled else [task]
-        rounds = [[c for c in causes if c] for causes in _causes(members)]
-        charge = charge_of(rounds[-1])
-        if charge is None or attempt.cause is EndCause.TIMEOUT:
-            return
-        spent = sum(1 for causes in rounds if charge_of(causes) is charge)
-        if spent <= _budget(job, charge) and failed_builds(rounds) < BUILD_TRIES:
-            yield f"V-14 {task.id} has failed with {spent} of {_budget(job, charge)} retries spent"
+        yield from verdicts.what_is_wrong_with_verdict(verdict, self.state)
 
     # ---- attempts and slices ---------------------------------------------------------------
 
@@ -252,7 +219,7 @@ class Witness:
         self.live.get(attempt.worker, {}).pop(task.id, None)
 
     def slice_loss(self, loss: de.SliceLoss) -> Iterator[str]:
-        """V-09, V-12: a slice is lost on evidence, and its attempts with it."""
+        """V-09, V-12, V-14: a slice is lost on evidence, and its attempts with it, for that reason."""
         slice_ = self.state.slices[loss.slice]
         running = [
             (task, number)
@@ -261,12 +228,19 @@ class Witness:
             for task, number in self.live.pop(name, {}).items()
         ]
         hung = any(self._was_stopping(task, number) for task, number in running)
+        for task, number in running:
+            yield from verdicts.what_is_wrong_with_loss(loss, task, number, self.state)
         if not hung and not self.grounds.of_loss(slice_):
             yield f"V-12 slice {slice_.id} was given up as {loss.state.value} without evidence: {loss.why}"
 
     def _was_stopping(self, task: TaskId, number: int) -> bool:
         record = self.state.tasks.get(task)
         return record is None or record.attempts[number].stop_cause is not None
+
+    def worker_cordon(self, cordon: de.WorkerCordon) -> Iterator[str]:
+        """V-14: a host is put out by an operator or by failed launches, not by the code that it ran."""
+        if cordon.cordoned:
+            yield from verdicts.what_is_wrong_with_cordon(cordon, self._turn, self.state)
 
     def slice_gone(self, gone: de.SliceGone) -> Iterator[str]:
         """V-09: a slice is off the books only by the cloud's word, or by a complete listing without it."""
@@ -337,23 +311,6 @@ class Witness:
             yield f"V-20 at {turn.now} the fit was asked {asked} times for {changes} changes"
 
 
-def _rounds(tasks: list[Task]) -> list[list[EndCause]]:
-    """The causes of each round that was sent back, first round first."""
-    count = min(task.retried for task in tasks)
-    return [[c for c in causes if c is not None] for causes in _causes(tasks)[:count]]
-
-
-def _causes(tasks: list[Task]) -> list[tuple[EndCause | None, ...]]:
-    ends = [[attempt.cause for attempt in task.attempts] for task in tasks]
-    return list(zip(*ends, strict=False))
-
-
-def _budget(job: Job, charge: Budget) -> int:
-    if charge is Budget.FAILURE:
-        return job.spec.max_retries_failure
-    return job.spec.max_retries_preemption
-
-
 def _ended_now(task: Task, state: ClusterState) -> Attempt | None:
     for attempt in reversed(task.attempts):
         if attempt.ended_at == state.now:
@@ -369,6 +326,7 @@ _JUDGES: Final[dict[type, Callable[..., Iterator[str]]]] = {
     de.TaskVerdict: Witness.verdict,
     de.AttemptLoss: Witness.attempt_loss,
     de.SliceLoss: Witness.slice_loss,
+    de.WorkerCordon: Witness.worker_cordon,
     de.SliceGone: Witness.slice_gone,
     de.SliceDelete: Witness.slice_delete,
     de.SliceDrain: Witness.slice_drain,

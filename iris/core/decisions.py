@@ -46,6 +46,8 @@ class Answer:
 BEST_FIT: Final = "best fit"
 WHOLE_SLICE: Final = "the whole slice is free"
 """Why a task, or a gang, was placed where nothing had been kept for it."""
+KEPT: Final = {kind: f"kept for it ({kind.value})" for kind in HoldKind}
+"""Why a holder was placed where something had been."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,7 @@ def place_holder(state: ClusterState, hold: Hold) -> Iterator[de.Decision]:
             yield _release(state, hold, "more urgent work needs the room")
             return
         tasks = tuple(t.id for t in state.members(job, hold.index))
-        yield de.Placement(job.id, tasks, hold.workers, f"kept for it ({hold.kind.value})")
+        yield de.Placement(job.id, tasks, hold.workers, de.KEPT[hold.kind])
 
 
 def _is_wanted_above(state: ClusterState, hold: Hold, workers: list[Worker]) -> bool:

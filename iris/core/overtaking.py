@@ -9,7 +9,7 @@ from iris.core import decisions as de
 from iris.core.fit import Shape
 from iris.core.record import Turn
 from iris.core.records import Job
-from iris.core.resources import fits
+from iris.core.resources import fits, plus
 from iris.core.spec import Backfill, Order
 from iris.core.state import ClusterState
 from iris.core.waiting import GANG, Unit
@@ -32,6 +32,8 @@ def first_who_waits(turn: Turn, state: ClusterState) -> First | None:
 def overtakes(job: Job, placement: de.Placement, first: First, state: ClusterState) -> str:
     """A sentence if a placement passed the first where nothing was kept for it; else nothing."""
     band, unit, shape = first
+    if placement.why == de.KEPT[de.HoldKind.BACKFILL] and job.spec.band > band:
+        return _took_room_of(job, placement, first, state)
     member = GANG if job.spec.coscheduled else job.tasks.index(state.tasks[placement.tasks[0]])
     if placement.why not in (de.BEST_FIT, de.WHOLE_SLICE):
         return ""  # It had room of its own.
@@ -47,6 +49,18 @@ def overtakes(job: Job, placement: de.Placement, first: First, state: ClusterSta
             return ""
     earlier = state.job_by_number[unit.job].id
     return f"V-23 {job.id} was placed ahead of {earlier}, for which nothing is kept"
+
+
+def _took_room_of(job: Job, placement: de.Placement, first: First, state: ClusterState) -> str:
+    """What is kept for those who wait makes way for a more urgent band, which could have had it."""
+    _, unit, shape = first
+    host = state.workers[placement.workers[0]]
+    had = plus(state.open_amount(host), job.spec.resources)
+    could = not shape.hosts and fits(shape.need, had) and host.id not in shape.avoid
+    if not could or not _is_served_there(state, shape, placement):
+        return ""
+    earlier = state.job_by_number[unit.job].id
+    return f"V-23 {job.id} took the room kept for it, and {earlier}, which is more urgent, waits for it"
 
 
 def _is_served_there(state: ClusterState, shape: Shape, placement: de.Placement) -> bool:

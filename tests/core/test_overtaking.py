@@ -8,6 +8,7 @@ from iris.core import decisions as de
 from iris.core.conduct import Witness
 from iris.core.ids import JobId, WorkerId, task_id
 from iris.core.record import Turn
+from iris.core.resources import Resources
 from iris.core.spec import Backfill, Band, Order, SchedulerPolicy
 from tests.core.forged import put
 from tests.harness import Script, cpu_group, fleet, tpu_group
@@ -58,6 +59,42 @@ def test_a_more_urgent_band_goes_first() -> None:
 def test_greedy_work_passes_and_a_fair_order_is_not_judged_here() -> None:
     assert told(waiting(Backfill.GREEDY), "small") == ""
     assert told(waiting(Backfill.NONE, Order.FAIR), "small") == ""
+
+
+def test_i_01_whoever_is_kept_room_makes_way_for_a_more_urgent_band() -> None:
+    kept = de.KEPT[de.HoldKind.BACKFILL]
+    policy = SchedulerPolicy(backfill=Backfill.HOLD, order=Order.FIFO)
+    script = fleet(cpu_group(min_slices=1, max_slices=1, cores=4), scheduler=policy)
+    script.running(script.submit("before", cpu=3))
+    script.submit("wide", cpu=3)
+    state = script.controller.state
+    assert told(script, "before", why=kept) == ""
+    before = script.job(JobId("/alice/before"))
+    put(before, spec=replace(before.spec, band=Band.BATCH))
+    took = "V-23 /alice/before took the room kept for it, and /alice/wide, which is more urgent, waits for it"
+    assert told(script, "before", why=kept) == took
+    assert told(script, "before", why=de.KEPT[de.HoldKind.EVICTION]) == ""
+    put(before, spec=replace(before.spec, resources=Resources(cpu=1_000)))
+    assert told(script, "before", why=kept) == ""
+    put(before, spec=replace(before.spec, resources=Resources(cpu=3_000)))
+    state.room.where.clear()
+    assert told(script, "before", why=kept) == ""
+
+
+def test_where_nobody_may_pass_a_guest_makes_way() -> None:
+    script = fleet(
+        tpu_group(min_slices=1, max_slices=1),
+        scheduler=SchedulerPolicy(backfill=Backfill.NONE, order=Order.FIFO),
+    )
+    script.submit("first", gang=True, replicas=2, tpu="v5litepod-16")
+    script.submit("gang", gang=True, replicas=2, tpu="v5litepod-16")
+    script.submit("guest", cpu=1, band=Band.PRODUCTION)
+    state = script.controller.state
+    gang = script.job(JobId("/alice/gang"))
+    hosts = tuple(WorkerId(f"iris-tpu-1-w{i}") for i in range(2))
+    place = de.Placement(gang.id, tuple(t.id for t in gang.tasks), hosts, de.WHOLE_SLICE)
+    said = Witness(state).saw(Turn(state.now, (), (place,)))
+    assert not [sentence for sentence in said if sentence.startswith("V-23")]
 
 
 def test_where_something_is_kept_others_pass() -> None:
