@@ -173,3 +173,38 @@ def test_i_88_a_controller_whose_disk_takes_no_turn_ends_at_once_and_says_why(
     with own.client() as client:
         assert client.job("/alice/first").status().state == "succeeded"
         assert client.submit(Entrypoint.from_command("true"), "third").wait(60).state == "succeeded"
+
+
+POISON = """
+from iris.core.controller import Controller
+from iris.core.events import JobStopRequested
+from iris.core.state import IllegalMove
+
+step = Controller.step
+
+def stumble(self, now, events):
+    if any(isinstance(event, JobStopRequested) for event in events):
+        raise IllegalMove("planted")
+    return step(self, now, events)
+
+Controller.step = stumble
+"""
+
+
+def test_i_88_a_controller_that_meets_a_bug_of_its_own_ends_and_does_not_answer_on_without_turns(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text(POISON)
+    for own in running(tmp_path, variables={"PYTHONPATH": str(tmp_path)}):
+        assert own.process is not None
+        with own.client() as client:
+            kept = client.submit(Entrypoint.from_command("sleep", "60"), "kept")
+            with pytest.raises(RemoteError):
+                client.channel.call(STOP_JOB, pb.StopJobRequest(request_id="one", job=kept.id))
+        assert own.process.wait(30) == ExitStatus.BUG
+        assert "IllegalMove: planted" in own.root.with_name("controller.log").read_text()
+        del own.variables["PYTHONPATH"]
+        own.start()
+        with own.client() as client:
+            client.job(kept.id).terminate()
+            assert client.job(kept.id).wait(60).state == "killed"

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -69,6 +70,9 @@ def run(config: ClusterConfig, options: Options, ready: Callable[[ControllerServ
     except OSError as error:
         print(f"error: {error}", file=sys.stderr)  # noqa: T201
         return ExitStatus.FAILED
+    except Exception:  # noqa: BLE001  # a bug of ours: the journal is as it was before this turn
+        traceback.print_exc()
+        return ExitStatus.BUG
     return ExitStatus.DONE
 
 
