@@ -11,7 +11,7 @@ one turn never count on the same room.
 """
 
 from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from heapq import heapify, heappop, heapreplace
 
 from iris.core import decisions as de
 from iris.core.eviction import make_room, make_room_above
@@ -115,8 +115,7 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
         head = waiting.queues[key].head()
         now_at = served_at(state, key, head)
         if now_at != place:
-            heappop(heap)
-            heappush(heap, (now_at, number, key))
+            heapreplace(heap, (now_at, number, key))
             continue
         placement = _try(state, key, head)
         if placement is None and holding:
@@ -133,12 +132,10 @@ def _serve(state: ClusterState) -> Iterator[de.Decision]:
             served_above = key.band
             yield from make_room_above(state, key.band)
             continue
-        if holding:
-            kept = keep_for(state, now_at, placement)
-            if kept is not None:
-                # Somebody earlier keeps room from now on: look again whether this one still fits.
-                yield kept
-                continue
+        if holding and (kept := keep_for(state, now_at, placement)) is not None:
+            # Somebody earlier keeps room from now on: look again whether this one still fits.
+            yield kept
+            continue
         yield placement
 
 
