@@ -4,8 +4,8 @@
 `iris.config_models`; what is legal but odd is in `suspicions`, which warn and refuse nothing.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -20,6 +20,7 @@ from iris.config_deployment import (
 )
 from iris.config_models import ClusterModel, GroupSection, SchedulerSection, VmSection
 from iris.core.ids import GroupName, UserName, Zone
+from iris.core.instant import Millis
 from iris.core.resources import Resources
 from iris.core.spec import (
     AutoscalerPolicy,
@@ -34,6 +35,14 @@ from iris.core.spec import (
 from iris.core.topology import resolve
 from iris.problems import Finding
 from iris.yaml_source import Document, load_mapping, validate
+
+LOCAL_WAITS: Final[Mapping[str, Millis]] = {
+    "stockout_backoff": Millis(1_000),
+    "quota_backoff": Millis(1_000),
+    "internal_backoff": Millis(1_000),
+    "max_backoff": Millis(15_000),
+}
+"""What `provider: {type: local}` waits after a loss or a refusal, unless the config says any of them."""
 
 __all__ = [
     "ClusterConfig",
@@ -227,7 +236,7 @@ def to_cluster_spec(model: ClusterModel) -> ClusterSpec:
             for name, section in model.scale_groups.items()
         ),
         scheduler=_scheduler(model.scheduler),
-        autoscaler=AutoscalerPolicy(**model.autoscaler.model_dump()),
+        autoscaler=_autoscaler(model),
         timeouts=TimeoutPolicy(**model.timeouts.model_dump()),
         retention=RetentionPolicy(**model.retention.model_dump()),
         reservations=tuple((name, held.chips) for name, held in model.reservations.items()),
@@ -288,6 +297,15 @@ def _scheduler(section: SchedulerSection) -> SchedulerPolicy:
         ),
         max_tasks_per_user=section.max_tasks_per_user,
     )
+
+
+def _autoscaler(model: ClusterModel) -> AutoscalerPolicy:
+    """As it is said; on one's own machine there is no cloud to be spared, so waits are short."""
+    policy = AutoscalerPolicy(**model.autoscaler.model_dump())
+    if isinstance(model.provider, LocalSection):
+        if not model.autoscaler.model_fields_set & LOCAL_WAITS.keys():
+            policy = replace(policy, **LOCAL_WAITS)
+    return policy
 
 
 def _provider(model: ClusterModel) -> Provider | None:

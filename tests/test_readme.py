@@ -152,6 +152,8 @@ def test_the_local_cluster_of_the_readme_runs_its_function(tmp_path: Path) -> No
                 check=False,
             )
             assert (done.stdout, done.returncode) == ("1024\n", 0), done.stderr
+            iris = (str(script), "job", "run", "--controller-url", f"http://127.0.0.1:{port}")
+            subprocess.run([*iris, "--no-wait", "--", "sleep", "600"], env=variables, check=True)
         finally:
             cluster.send_signal(signal.SIGINT)
             assert cluster.wait(60) == 0

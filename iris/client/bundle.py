@@ -85,7 +85,17 @@ def _tracked(root: Path) -> list[str] | None:
         # What it would ignore, perhaps secrets, must not travel because git will not answer.
         raise BadWorkspace(f"{root}: git cannot say what belongs to it: {said}") from error
     names = dict.fromkeys(os.fsdecode(name) for name in listing.stdout.split(b"\0") if name)
-    return sorted(name for name in names if _is_sent(root / name))
+    found = [name for name in names if _is_sent(root / name)]
+    for name in names:
+        if _is_repository(
+            root / name
+        ):  # A submodule, or a clone within a clone: git names no more.
+            found += [f"{name.rstrip('/')}/{below}" for below in _tracked(root / name) or ()]
+    return sorted(found)
+
+
+def _is_repository(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and (path / ".git").exists()
 
 
 def _all_files(root: Path) -> list[str]:

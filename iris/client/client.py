@@ -191,7 +191,7 @@ class IrisClient:
 
     def _bundle_digest(self) -> str:
         if self._workspace is None:
-            return ""
+            return os.environ.get("IRIS_BUNDLE", "")  # Within a task: that of its own job.
         if self._bundle is None:
             self._bundle = self._upload(pack(self._workspace))
         return self._bundle

@@ -6,7 +6,7 @@ job that ends takes its whole tree with it, in the same turn.
 """
 
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Final
 
 from iris.core import decisions as de
@@ -82,20 +82,39 @@ def _judge_all(state: ClusterState) -> Iterator[de.Decision]:
 
 
 def _answer_submission(state: ClusterState, submission: JobSubmitted) -> de.Decision:
-    spec = submission.spec
+    spec = _with_inherited(state, submission.spec)
     known = state.requests.get(submission.request)
     if known is not None:
         why = _why_another(spec, state.jobs[known])
         answer = Rejected(why, Refusal.CONFLICT) if why else Accepted(known)
         return de.Answer(submission.request, answer)
     job = job_id(spec.parent, spec.user, spec.name)
-    why = _why_invalid(submission.spec) or _why_too_many(state, spec)
+    why = _why_invalid(spec) or _why_too_many(state, spec)
     if why:
         return de.Answer(submission.request, Rejected(why))
     why = _why_in_conflict(state, spec, job)
     if why:
         return de.Answer(submission.request, Rejected(why, Refusal.CONFLICT))
     return de.Admission(submission.request, job, spec)
+
+
+def _with_inherited(state: ClusterState, spec: JobSpec) -> JobSpec:
+    """With what a child has of its parent: variables that it does not set, and every constraint."""
+    parent = state.jobs.get(spec.parent) if spec.parent is not None else None
+    if parent is None:
+        return spec
+    own = {(c.key, c.op, c.values) for c in spec.constraints}
+    constraints = [
+        replace(c, inherited=True)
+        for c in parent.spec.constraints
+        if (c.key, c.op, c.values) not in own
+    ]
+    variables = {**dict(parent.spec.environment), **dict(spec.environment)}
+    return replace(
+        spec,
+        constraints=(*spec.constraints, *constraints),
+        environment=tuple(sorted(variables.items())),
+    )
 
 
 def _why_another(spec: JobSpec, known: Job) -> str:

@@ -48,6 +48,24 @@ def test_what_git_tracks_and_would_track_travels_and_nothing_else(repository: Pa
     assert found["pkg/new.py"] == b"not added yet"
 
 
+def test_a_repository_within_the_workspace_travels_with_it_by_its_own_rules(
+    repository: Path,
+) -> None:
+    for name in ("module", "clone"):
+        (repository / name).mkdir()
+        git(repository / name, "init", "-q")
+        (repository / name / "inner.py").write_text(name)
+        (repository / name / ".gitignore").write_text("*.tmp\n")
+        (repository / name / "noise.tmp").write_text("ignored there")
+        git(repository / name, "add", ".")
+        git(repository / name, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "it")
+    git(repository, "add", "module")  # As a submodule is tracked: by its commit.
+    found = members(pack(repository))
+    assert found["module/inner.py"] == b"module"
+    assert found["clone/inner.py"] == b"clone"
+    assert not [name for name in found if name.endswith(".tmp")]
+
+
 def test_a_tracked_file_that_was_deleted_is_left_out(repository: Path) -> None:
     (repository / "tracked.py").unlink()
     assert sorted(members(pack(repository))) == [".gitignore", "pkg/new.py"]

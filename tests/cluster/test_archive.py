@@ -50,6 +50,8 @@ def test_what_was_packed_is_unpacked(tmp_path: Path) -> None:
         (entry("null", tarfile.CHRTYPE), "neither a file nor a folder"),
         (entry("disk", tarfile.BLKTYPE), "neither a file nor a folder"),
         (entry("pipe", tarfile.FIFOTYPE), "neither a file nor a folder"),
+        (entry("good/below"), "good/below: (not a directory|file exists)"),
+        (entry("x" * 300), "x{80}: file name too long"),
     ],
     ids=lambda value: value.name if isinstance(value, tarfile.TarInfo) else "",
 )

@@ -139,6 +139,27 @@ def test_a_task_submits_a_child_under_its_own_name(client: IrisClient) -> None:
     assert job.result() == "/alice/parent/child"
 
 
+def test_a_child_has_the_variables_and_the_workspace_of_its_parent(
+    shared: RunningCluster, tmp_path: Path
+) -> None:
+    def parent() -> str:
+        from iris.client import iris_ctx
+        from iris.cluster.types import Entrypoint as Child
+        from iris.cluster.types import EnvironmentSpec as With
+
+        show = Child.from_command("sh", "-c", 'echo "$OF_PARENT $OF_BOTH $(cat brought.txt)"')
+        with iris_ctx().client() as inner:
+            child = inner.submit(show, "child", environment=With({"OF_BOTH": "child's"}))
+            child.wait()
+            return child.tasks()[0].logs()
+
+    (tmp_path / "brought.txt").write_text("workspace")
+    with IrisClient.remote(shared.url, user="alice", workspace=tmp_path) as client:
+        variables = EnvironmentSpec({"OF_PARENT": "parent's", "OF_BOTH": "parent's"})
+        job = client.submit(Entrypoint.from_callable(parent), "brings", environment=variables)
+        assert job.result(60) == "parent's child's workspace\n"
+
+
 def test_i_10_a_child_is_its_parents_users_whoever_the_machine_says_that_it_is(
     client: IrisClient, shared: RunningCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:

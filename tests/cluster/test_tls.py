@@ -53,7 +53,13 @@ def good(
     yield from showing(tmp_path_factory.mktemp("good"), authorities[0].sign("good"))
 
 
-def test_jobs_run_over_tls_with_workers_that_verify(tmp_path: Path) -> None:
+def test_jobs_run_over_tls_with_workers_that_verify_and_tasks_that_submit(tmp_path: Path) -> None:
+    def parent() -> str:
+        from iris.client import iris_ctx
+
+        with iris_ctx().client() as inner:
+            return inner.submit(Entrypoint.from_command("true"), "child").wait().state
+
     own = Authority(tmp_path, "both")
     cert, key = own.sign("here")
     whole = cert.read_text() + own.cert.read_text()
@@ -63,6 +69,9 @@ def test_jobs_run_over_tls_with_workers_that_verify(tmp_path: Path) -> None:
         with IrisClient.remote(url, authority=own.cert, user="alice") as client:
             job = client.submit(Entrypoint.from_callable(sum, [1, 2]), "over-tls")
             assert job.result(60) == 3
+            assert (
+                client.submit(Entrypoint.from_callable(parent), "parent").result(60) == "succeeded"
+            )
 
 
 def test_a_certificate_of_an_unknown_authority_is_refused(

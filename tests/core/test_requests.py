@@ -1,12 +1,14 @@
 """Requests that come twice: the answer of the first, or a refusal if they ask for something else."""
 
+from dataclasses import replace
+
 import pytest
 
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import JobId, RequestId, UserName
-from iris.core.spec import JobSpec
+from iris.core.spec import Constraint, ConstraintOp, JobSpec
 from tests.harness import ALICE, Script, cpu_group, fleet
 
 
@@ -20,6 +22,21 @@ def test_i_74_the_same_request_twice_is_one_job() -> None:
     first = [script.submit_spec(spec, RequestId("r")) and script.the(ef.Reply) for _ in range(2)]
     assert first[0] == first[1] == ef.Reply(RequestId("r"), ef.Accepted(JobId("/alice/once")))
     assert list(script.controller.state.jobs) == ["/alice/once"]
+
+
+def test_i_111_a_child_has_its_parents_variables_and_constraints_and_says_which() -> None:
+    script = one_host()
+    zone = Constraint("zone", ConstraintOp.IN, ("us-a",))
+    region = Constraint("region", ConstraintOp.IN, ("us",), soft=True)
+    parent = script.submit_spec(
+        JobSpec(ALICE, "parent", constraints=(zone, region), environment=(("A", "1"), ("B", "1")))
+    )
+    child = script.submit_spec(
+        JobSpec(ALICE, "child", parent, constraints=(zone,), environment=(("B", "2"), ("C", "2")))
+    )
+    spec = script.job(child).spec
+    assert spec.environment == (("A", "1"), ("B", "2"), ("C", "2"))
+    assert spec.constraints == (zone, replace(region, inherited=True))
 
 
 def test_the_same_request_twice_in_one_turn_is_one_job() -> None:

@@ -35,6 +35,11 @@ class Hands:
         self._deliver = deliver
         self._tasks: set[asyncio.Task[None]] = set()
         self._refusals: dict[tuple[SliceId, int, str], str] = {}
+        self._leaving = False
+
+    def leave(self) -> None:
+        """From now on ask for no new machine; what is still wanted, the next life asks for."""
+        self._leaving = True
 
     def attach(self, vms: VmManager) -> None:
         """Ask this provider for machines."""
@@ -47,6 +52,8 @@ class Hands:
             case ef.StartAttempt() | ef.StopAttempt() | ef.Acknowledge():
                 # A worker is told all that it shall have, so it is enough that it asks now.
                 self._links.wake(effect.worker)
+            case ef.CreateSlice() if self._leaving:
+                return
             case ef.CreateSlice():
                 self._start(self._vms.create_slice(effect))
             case ef.DeleteSlice():

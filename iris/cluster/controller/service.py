@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,8 +24,10 @@ from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
 from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers, attempt_is_over
 from iris.config import ClusterConfig, Storage
+from iris.core import events as ev
 from iris.core.events import Event
-from iris.core.ids import GroupName, WorkerId
+from iris.core.ids import GroupName, RequestId, WorkerId
+from iris.core.lifecycle import SliceState
 from iris.core.spec import GroupSpec
 from iris.ports import Clock, VmManager
 
@@ -154,12 +157,29 @@ class ControllerService:
             for task in done:
                 task.result()
         finally:
+            hands.leave()
+            if self._options.end_workers:
+                # While they can still report: then nobody need wait for anybody.
+                if not turning.done():
+                    await self._give_up_slices()
+                await provider.end_all()
             links.release_all()
             await server.stop(_STOP_GRACE_S)
             await hands.close()
-            if self._options.end_workers:
-                await provider.end_all()
             await self._end(turning, others)
+
+    async def _give_up_slices(self) -> None:
+        """Let the core know that all slices end because we end, and not by a fault of their zone."""
+        loop = self._loop
+        requests = [
+            ev.SliceTerminateRequested(RequestId(f"shutdown/{loop.journal.turns}/{name}"), name)
+            for name, slice_ in self._recovered.controller.state.slices.items()
+            if slice_.state is not SliceState.GONE
+        ]
+        asked = (loop.ask(request.request, request) for request in requests)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_STOP_GRACE_S):
+                await asyncio.gather(*asked)
 
     async def _reach_store(self) -> None:
         """Reach the object store if there is one. Only a new cluster does not begin without it."""

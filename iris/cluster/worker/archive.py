@@ -4,6 +4,7 @@ The archive is a user's and may be forged: nothing of it is believed before it h
 no part of it is held in memory but a little at a time.
 """
 
+import errno
 import gzip
 import tarfile
 import zlib
@@ -14,6 +15,14 @@ MAX_UNPACKED_BYTES: Final = 4 << 30
 MAX_MEMBERS: Final = 200_000
 _MAX_READ_BYTES: Final = 1 << 20
 """No header is larger; contents are read in smaller pieces."""
+
+
+_SHOWN: Final = 80
+"""Letters of a member's name, which are enough to know it by."""
+_ITS_OWN: Final = frozenset(
+    {errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.EEXIST, errno.EINVAL, errno.ELOOP}
+)
+"""Errors that an archive's own names bring about on any disk."""
 
 
 class BadArchive(ValueError):
@@ -70,7 +79,13 @@ def _extract(tar: tarfile.TarFile, target: Path) -> None:
         if number >= MAX_MEMBERS or total > MAX_UNPACKED_BYTES:
             raise _too_much()
         _check(member)
-        tar.extract(member, target, filter="data", set_attrs=True)
+        try:
+            tar.extract(member, target, filter="data", set_attrs=True)
+        except OSError as error:
+            if error.errno in _ITS_OWN:
+                said = f"{member.name[:_SHOWN]}: {(error.strerror or str(error)).lower()}"
+                raise BadArchive(said) from error
+            raise
 
 
 def _check(member: tarfile.TarInfo) -> None:

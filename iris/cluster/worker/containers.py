@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from iris.cluster.engine import FOLDER_LABEL, HOST_LABEL
-from iris.cluster.worker.plan import CALL_FILE, WORK_FOLDER, Layout, Plan
+from iris.cluster.worker.plan import CALL_FILE, WORK_FOLDER, Layout, Plan, trusting
 
 ATTEMPT_LABEL: Final = "iris.attempt"
 GPUS_LABEL: Final = "iris.gpus"
@@ -18,6 +18,7 @@ OUT_FOLDER: Final = "out"
 LOG_NAME: Final = "log"
 RESULT_NAME: Final = "result.pickle"
 INSIDE: Final = "/iris"
+_AUTHORITY: Final = f"{INSIDE}/authority.pem"
 ENVIRONMENTS: Final = f"{INSIDE}/environments"
 PIDS: Final = 4_096
 """Processes and threads of one task."""
@@ -29,14 +30,22 @@ _LEADER: Final = (
 )
 
 
-def container_layout() -> Layout:
-    """Where a task in a container finds its things; it inherits nothing of its host."""
+def container_layout(*, private: bool = False) -> Layout:
+    """Where a task in a container finds its things; it inherits nothing of its host.
+
+    Args:
+        private: whether the controller is known by a certificate that must be brought along.
+    """
     return Layout(
         work=f"{INSIDE}/{WORK_FOLDER}",
         call=f"{INSIDE}/{CALL_FILE}",
         result=f"{INSIDE}/{OUT_FOLDER}/{RESULT_NAME}",
         script=f"{INSIDE}/call.py",
-        variables={"HOME": "/tmp", "LANG": "C.UTF-8"},
+        variables={
+            "HOME": "/tmp",
+            "LANG": "C.UTF-8",
+            **trusting(_AUTHORITY if private else None),
+        },
     )
 
 
@@ -60,6 +69,7 @@ class Ground:
     """Device files of TPUs."""
     gpus: int = 0
     """How many there are; they are numbered from 0."""
+    authority: Path | None = None  # None: the controller has no certificate of a private authority
 
 
 def gpus_wanted(plan: Plan) -> int:
@@ -88,6 +98,8 @@ def container_of(plan: Plan, ground: Ground, gpus: Sequence[int] = ()) -> dict[s
         _bind(ground.script, f"{INSIDE}/call.py", readonly=True),
         _bind(ground.root / "environments", ENVIRONMENTS, readonly=True),
     ]
+    if ground.authority is not None:
+        mounts.append(_bind(ground.authority, _AUTHORITY, readonly=True))
     if (folder / CALL_FILE).exists():
         mounts.append(_bind(folder / CALL_FILE, f"{INSIDE}/{CALL_FILE}", readonly=True))
     labels = {

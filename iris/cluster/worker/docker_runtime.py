@@ -59,8 +59,16 @@ _log = logging.getLogger(__name__)
 class DockerRuntime:
     """Attempts as containers."""
 
-    def __init__(self, image: str, root: Path, gpus: int = 0) -> None:
+    def __init__(
+        self, image: str, root: Path, gpus: int = 0, authority: Path | None = None
+    ) -> None:
         """Containers of an image, for the worker of a folder, on a host with so many GPUs.
+
+        Args:
+            image: what runs where a job names nothing else.
+            root: the worker's folder.
+            gpus: how many the host has.
+            authority: signed the controller's certificate, if nobody public did; tasks get a copy.
 
         Raises:
             EngineError: no engine answers, or its library is not installed.
@@ -69,6 +77,11 @@ class DockerRuntime:
         owner = (os.geteuid(), os.getegid()) if os.geteuid() else (_USER, _USER)
         self.owner = owner
         (root / "environments").mkdir(parents=True, exist_ok=True)
+        copy: Path | None = None
+        if authority is not None:
+            copy = root / "authority.pem"
+            copy.write_bytes(authority.read_bytes())
+            copy.chmod(0o644)  # It is no secret, and tasks have another user.
         self.ground = Ground(
             image=image,
             root=root,
@@ -76,6 +89,7 @@ class DockerRuntime:
             script=Path(process_layout(root).script),
             devices=(*sorted(glob.glob("/dev/accel*")), *sorted(glob.glob("/dev/vfio/*"))),
             gpus=gpus,
+            authority=copy,
         )
         self._allotting = threading.Lock()
         self._watch = ContainerWatch(self.client, root)
@@ -84,7 +98,7 @@ class DockerRuntime:
 
     def layout(self, folder: Path) -> Layout:  # noqa: ARG002
         """The same paths in every container."""
-        return container_layout()
+        return container_layout(private=self.ground.authority is not None)
 
     # ---- the worker's start ----------------------------------------------------------------------
 

@@ -102,7 +102,7 @@ class Driver:
                         task.result()
                     except NotWelcome as error:  # Nobody will ask for what still runs here.
                         refused = error
-            await self._wind_up()
+            await self._wind_up(tasks[-1])
             if refused is not None:
                 raise refused
         finally:
@@ -111,11 +111,14 @@ class Driver:
             ending.cancel()
             await asyncio.gather(*tasks, ending, return_exceptions=True)
 
-    async def _wind_up(self) -> None:
+    async def _wind_up(self, conversing: "asyncio.Task[None]") -> None:
+        """Stop what runs, and report it as long as there is somebody to hear it."""
         self.deliver(ShutdownNoticed(LAST_GRACE))
         end = time.monotonic() + 2 * _REPORT_S
         while self._agent.held and time.monotonic() < end:
             if not self._agent.live():
+                if conversing.done():
+                    return
                 end = min(end, time.monotonic() + _REPORT_S)
                 self._news.set()
             await asyncio.sleep(0.02)

@@ -96,13 +96,15 @@ async def work(arguments: argparse.Namespace) -> int:
 def _runtime(arguments: argparse.Namespace) -> tuple[TaskRuntime, Builder]:
     """What runs attempts, and what makes their environments."""
     if arguments.runtime == "process":
-        return ProcessRuntime(), HostBuilder()
+        return ProcessRuntime(arguments.authority), HostBuilder()
     from iris.cluster.worker.container_builder import ContainerBuilder
     from iris.cluster.worker.docker_runtime import DockerRuntime
 
     # Where the chips are TPUs, nobody asks for GPUs.
     chips = Resources(**json.loads(arguments.offers)).chips
-    runtime = DockerRuntime(arguments.image, arguments.root.absolute(), gpus=chips)
+    runtime = DockerRuntime(
+        arguments.image, arguments.root.absolute(), gpus=chips, authority=arguments.authority
+    )
     return runtime, ContainerBuilder(runtime)
 
 

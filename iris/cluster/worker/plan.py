@@ -79,8 +79,8 @@ class Host:
     controller: str
 
 
-def process_layout(folder: Path) -> Layout:
-    """Of a plain process, which sees what its worker sees."""
+def process_layout(folder: Path, authority: Path | None = None) -> Layout:
+    """Of a plain process, which sees what its worker sees, also the controller's certificate."""
     script = find_spec(CALL_MODULE)
     assert script is not None, CALL_MODULE
     assert script.origin is not None, CALL_MODULE
@@ -92,8 +92,13 @@ def process_layout(folder: Path) -> Layout:
         call=str(folder / CALL_FILE),
         result=str(folder / RESULT_FILE),
         script=script.origin,
-        variables={**inherited, "PATH": os.pathsep.join(own)},
+        variables={**inherited, "PATH": os.pathsep.join(own), **trusting(authority)},
     )
+
+
+def trusting(authority: str | Path | None) -> dict[str, str]:
+    """By what a task's own client knows its controller, if not by a public authority."""
+    return {} if authority is None else {"IRIS_AUTHORITY": str(authority)}
 
 
 def plan_of(  # noqa: PLR0913
@@ -126,6 +131,8 @@ def plan_of(  # noqa: PLR0913
         variables["VIRTUAL_ENV"] = prepared.folder  # Whoever starts it puts it on the path.
     variables.update((variable.name, variable.value) for variable in spec.environment)
     variables.update(_identity(wanted, host))
+    if launch.bundle:
+        variables["IRIS_BUNDLE"] = launch.bundle  # What it submits itself has the same workspace.
     variables.update((f"IRIS_PORT_{name.upper()}", str(port)) for name, port in ports.items())
     return Plan(
         name=attempt_name(TaskId(wanted.task), wanted.attempt),

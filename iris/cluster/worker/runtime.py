@@ -117,15 +117,16 @@ class BuildError(LaunchError):
 class ProcessRuntime:
     """Attempts as plain processes of the worker's own user."""
 
-    def __init__(self) -> None:
-        """Nothing runs yet."""
+    def __init__(self, authority: Path | None = None) -> None:
+        """Nothing runs yet; `authority` signed the controller's certificate, if nobody public did."""
+        self._authority = authority
         self._children: dict[Path, subprocess.Popen[bytes]] = {}
         self._watched: dict[Path, Watched] = {}
         self._watching: asyncio.Task[None] | None = None
 
     def layout(self, folder: Path) -> Layout:
         """The real paths."""
-        return process_layout(folder)
+        return process_layout(folder, self._authority)
 
     async def adopt(self, folders: Collection[Path]) -> None:
         """Processes are found again by their folders; those without one were ended with it."""
