@@ -50,7 +50,7 @@ def differences(
 ) -> dict[Path, Difference]:
     """Every number that both have in at least one pair, in the order of the first's results."""
     assert len(first) == len(second), (len(first), len(second))
-    columns = [dict(_numbers(one)) for one in first], [dict(_numbers(one)) for one in second]
+    columns = [dict(numbers_of(one)) for one in first], [dict(numbers_of(one)) for one in second]
     paths = {path: None for one in columns[0] for path in one}
     found: dict[Path, Difference] = {}
     for path in paths:
@@ -64,11 +64,12 @@ def differences(
     return found
 
 
-def _numbers(value: object, path: Path = ()) -> Iterator[tuple[Path, float]]:
+def numbers_of(value: object, path: Path = ()) -> Iterator[tuple[Path, float]]:
+    """Every number of a run's results that says something of the scenario, with its keys."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             if key not in _UNPAIRED:
-                yield from _numbers(below, (*path, str(key)))
+                yield from numbers_of(below, (*path, str(key)))
         return
     amount = number(value)
     if amount is not None:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,31 +75,39 @@ class Output:
 
 def write_outputs(directory: Path, output: Output) -> list[Path]:
     """Write all files into `directory`, which is made when missing; returns their paths."""
+    return write_together(directory, FILES, lambda folder: _write_all(folder, output))
+
+
+def write_together(
+    directory: Path, names: Sequence[str], write: Callable[[Path], None]
+) -> list[Path]:
+    """Have all files written, each by its name, or leave those that are there as they are."""
     prepare_directory(directory)
     staging = Path(tempfile.mkdtemp(prefix=".iris-", dir=directory))
     try:
-        _write_all(staging, output)
-        for name in FILES:
+        write(staging)
+        for name in names:
             os.replace(staging / name, directory / name)
     finally:
         shutil.rmtree(staging)
-    return [directory / name for name in FILES]
+    return [directory / name for name in names]
 
 
 def _write_all(folder: Path, output: Output) -> None:
     runs, first = output.runs, output.runs[0]
     groups = list(first.group_price_per_hour)
     (folder / "summary.json").write_text(json_text(output.results), encoding="utf-8")
-    _write_table(folder / "jobs.csv", _JOB_COLUMNS, _job_cells(runs))
-    _write_table(folder / "slices.csv", _SLICE_COLUMNS, _slice_cells(runs))
+    write_table(folder / "jobs.csv", _JOB_COLUMNS, _job_cells(runs))
+    write_table(folder / "slices.csv", _SLICE_COLUMNS, _slice_cells(runs))
     columns = (*_SAMPLE_COLUMNS, *(f"slices_{group}" for group in groups))
-    _write_table(folder / "timeseries.csv", columns, _sample_cells(runs, groups))
+    write_table(folder / "timeseries.csv", columns, _sample_cells(runs, groups))
     _write_trace(folder / "trace.json", trace_events(first))
     html = render_report(first, output.results, output.scenario, output.command)
     (folder / "report.html").write_text(html, encoding="utf-8")
 
 
-def _write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
+    """A CSV file of a header and rows."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)

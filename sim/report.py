@@ -6,10 +6,8 @@ the figures. Without the extra `report` the charts are plain tables. Everything 
 could write into the page is escaped.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
-from importlib.resources import files
 
 from iris import __version__
 from sim.measure import Measures
@@ -25,6 +23,7 @@ from sim.report_data import (
     time_unit,
     users,
 )
+from sim.report_page import page, places, table
 from sim.results import chip_seconds, queue_waits, spread, violations_of
 from sim.tables import (
     DASH,
@@ -41,16 +40,8 @@ from sim.tables import (
     value_text,
 )
 
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; "
-    "script-src 'unsafe-inline' 'unsafe-eval'; img-src data: blob:"
-)
-"""Vega compiles its expressions, hence eval; no address may be asked for anything."""
-
 TABLE_SPANS = 24
 """Rows of a time series where a table stands in for a chart."""
-
-Cell = str
 
 
 def render_report(
@@ -70,17 +61,7 @@ def render_report(
         _users(measures),
         _validity(measures, results),
     ]
-    style = files("sim").joinpath("report.css").read_text(encoding="utf-8")
-    title = escape(f"{scenario.name}: what the simulation showed")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{title}</title>\n<style>\n{style}</style>\n</head>\n<body>\n"
-        + "\n".join(section for section in sections if section)
-        + (_scripts(drawn) if drawn else "")
-        + "\n</body>\n</html>\n"
-    )
+    return page(f"{scenario.name}: what the simulation showed", sections, drawn)
 
 
 def _header(
@@ -147,7 +128,7 @@ def _verdict(results: Mapping[str, object]) -> str:
         rows.append(
             (word, f"<code>{escape(verdict['expr'])}</code>", escape(held + margin_text(verdict)))
         )
-    return "<h2>Verdict</h2>\n" + _table(("", "expectation", "seen"), rows, text=(0, 1, 2))
+    return "<h2>Verdict</h2>\n" + table(("", "expectation", "seen"), rows, text=(0, 1, 2))
 
 
 def _key_numbers(results: Mapping[str, object]) -> str:
@@ -186,7 +167,7 @@ def _ledger(results: Mapping[str, object]) -> str:
         amount = at(results, "work", f"{name}_chip_s")
         rows.append((name, meaning, chip_time_text(amount), _part(amount, whole)))
     cells = [tuple(escape(cell) for cell in row) for row in rows]
-    return _table(("chip time", "", "amount", "share"), cells, text=(0, 1))
+    return table(("chip time", "", "amount", "share"), cells, text=(0, 1))
 
 
 def _part(amount: object, whole: object) -> str:
@@ -205,7 +186,7 @@ def _intervals(results: Mapping[str, object]) -> str:
         cells = (value["mean"], value["ci95_low"], value["ci95_high"])
         rows.append((escape(name), *(escape(value_text(kind, cell)) for cell in cells)))
     caption = f"Over {results['replications']} replications, with 95 % intervals of the mean"
-    return _table(("", "mean", "from", "to"), rows, caption=caption)
+    return table(("", "mean", "from", "to"), rows, caption=caption)
 
 
 def _waits(measures: Measures) -> str:
@@ -215,13 +196,10 @@ def _waits(measures: Measures) -> str:
         texts = (str(what), str(band), count_text(jobs), count_text(counted))
         rows.append(tuple(escape(cell) for cell in (*texts, *map(span_text, quantiles))))
     header = ("", "band", "jobs", "counted", "p50", "p90", "p95", "p99", "max")
-    return "<h2>Waits and completions</h2>\n" + _table(header, rows, text=(0, 1))
+    return "<h2>Waits and completions</h2>\n" + table(header, rows, text=(0, 1))
 
 
 def _drawings(measures: Measures, drawn: Charts) -> str:
-    places = "\n".join(
-        f'<div class="scroll"><div id="chart-{escape(name)}"></div></div>' for name in drawn.specs
-    )
     note = "Drag over the chips to zoom the charts below them; double click to go back. "
     existing = sum(1 for row in measures.slices.values() if row.created is not None)
     if existing > GANTT_SLICES:
@@ -229,7 +207,7 @@ def _drawings(measures: Measures, drawn: Charts) -> str:
     if len(measures.attempts) > GANTT_SEGMENTS:
         note += f"Of {len(measures.attempts):,} attempts the longest are drawn. "
     note += "All are in <code>trace.json</code>."
-    return f'<h2>Over time</h2>\n<p class="faint">{note}</p>\n{places}'
+    return f'<h2>Over time</h2>\n<p class="faint">{note}</p>\n{places(drawn)}'
 
 
 def _drawings_as_tables(measures: Measures) -> str:
@@ -252,7 +230,7 @@ def _drawings_as_tables(measures: Measures) -> str:
     note = (
         "Charts instead of this table need Iris to be installed with the extra <code>report</code>."
     )
-    return f'<h2>Over time</h2>\n<p class="faint">{note}</p>\n' + _table(header, rows)
+    return f'<h2>Over time</h2>\n<p class="faint">{note}</p>\n' + table(header, rows)
 
 
 def _groups(results: Mapping[str, object]) -> str:
@@ -262,7 +240,7 @@ def _groups(results: Mapping[str, object]) -> str:
         tuple(escape(cell) for cell in group_cells(name, figures))
         for name, figures in groups.items()
     ]
-    return "<h2>Groups</h2>\n" + _table(GROUP_HEADER, rows, text=(0, len(GROUP_HEADER) - 1))
+    return "<h2>Groups</h2>\n" + table(GROUP_HEADER, rows, text=(0, len(GROUP_HEADER) - 1))
 
 
 def _lost_work(measures: Measures) -> str:
@@ -280,7 +258,7 @@ def _lost_work(measures: Measures) -> str:
     if not rows:
         return ""
     header = ("job", "band", "attempts", "preempted", "lost", "useful")
-    return "<h2>Most work lost</h2>\n" + _table(header, rows, text=(0, 1))
+    return "<h2>Most work lost</h2>\n" + table(header, rows, text=(0, 1))
 
 
 def _users(measures: Measures) -> str:
@@ -299,7 +277,7 @@ def _users(measures: Measures) -> str:
         )
         rows.append(tuple(escape(cell) for cell in cells))
     header = ("user", "jobs", "of chip time used", "wait p50", "wait p95")
-    return "<h2>Users</h2>\n" + _table(header, rows) if rows else ""
+    return "<h2>Users</h2>\n" + table(header, rows) if rows else ""
 
 
 def _validity(measures: Measures, results: Mapping[str, object]) -> str:
@@ -321,36 +299,3 @@ def _validity(measures: Measures, results: Mapping[str, object]) -> str:
     notes.append(f"Beside this page: {files_named}.")
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<h2>Validity</h2>\n<ul class="faint">{items}</ul>'
-
-
-def _table(
-    header: Sequence[str],
-    rows: Sequence[Sequence[Cell]],
-    *,
-    text: Sequence[int] = (0,),
-    caption: str = "",
-) -> str:
-    """A table out of cells that are HTML; the columns in `text` are words, the others numbers."""
-    marks = [' class="text"' if position in text else "" for position in range(len(header))]
-    head = "".join(f"<th{mark}>{escape(c)}</th>" for c, mark in zip(header, marks, strict=True))
-    body = "\n".join(
-        "<tr>"
-        + "".join(f"<td{mark}>{cell}</td>" for cell, mark in zip(row, marks, strict=True))
-        + "</tr>"
-        for row in rows
-    )
-    named = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return (
-        f'<div class="scroll"><table>{named}<thead><tr>{head}</tr></thead>'
-        f"<tbody>\n{body}\n</tbody></table></div>"
-    )
-
-
-def _scripts(drawn: Charts) -> str:
-    """The specs as data and the code that draws them; neither can close its own tag."""
-    specs = json.dumps(drawn.specs, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c")
-    script = drawn.script.replace("</script", "<\\/script")
-    return (
-        f'\n<script type="application/json" id="chart-specs">{specs}</script>'
-        f'\n<script type="module">{script}</script>'
-    )

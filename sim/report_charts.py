@@ -54,19 +54,34 @@ class Charts:
 
 def charts(measures: Measures, results: Mapping[str, object]) -> Charts | None:
     """The charts of a run, or None without the extra that draws them."""
-    try:
-        import altair as alt
-        import vl_convert
-    except ImportError:
+    if not can_draw():
         return None
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    assert version in vl_convert.get_vegalite_versions(), version
     specs: dict[str, Mapping[str, object]] = {}
     if measures.now > 0:
-        specs["time"] = _plain(_over_time(measures).to_dict())
+        specs["time"] = _over_time(measures).to_dict()
     if waits := wait_curve(measures):
-        specs["waits"] = _plain(_waits(waits, wait_targets(results["expect"])).to_dict())
-    return Charts(specs, _script(version))
+        specs["waits"] = _waits(waits, wait_targets(results["expect"])).to_dict()
+    return charts_of(specs)
+
+
+def can_draw() -> bool:
+    """Whether the extra is installed."""
+    try:
+        import altair  # noqa: F401
+        import vl_convert  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def charts_of(specs: Mapping[str, Mapping[str, object]]) -> Charts:
+    """Specs as altair makes them, with the script that draws them."""
+    import altair as alt
+    import vl_convert
+
+    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    assert version in vl_convert.get_vegalite_versions(), version
+    return Charts({name: _plain(spec) for name, spec in specs.items()}, _script(version))
 
 
 def _plain(spec: Mapping[str, object]) -> Mapping[str, object]:

@@ -36,17 +36,23 @@ def load_scenario(
     An override is `KEY=VALUE`: a dotted key, a workload entry by its name or its number, and a
     value in YAML. `scale_groups.cpu.max_slices` is short for the same key of `cluster`.
     """
+    return scenario_in(load_document(path, overrides), path, seed=seed)
+
+
+def load_document(path: Path, overrides: Sequence[str] = ()) -> Document:
+    """What the file says with its cluster and the overrides in place, or `BadInput`; else unchecked."""
     document = load_mapping(path)
     _apply(document, path, overrides)
-    return _scenario(document, path, seed)
+    return document
 
 
 def scenario_of(text: str, path: Path, *, seed: int | None = None) -> Scenario:
     """The scenario that a text says, or `BadInput`; `path` is where it would stand."""
-    return _scenario(parse_mapping(text, path.name), path, seed)
+    return scenario_in(parse_mapping(text, path.name), path, seed=seed)
 
 
-def _scenario(document: Document, path: Path, seed: int | None) -> Scenario:
+def scenario_in(document: Document, path: Path, *, seed: int | None = None) -> Scenario:
+    """The scenario that a document holds, or `BadInput` with everything that is wrong with it."""
     form = validate(document, ScenarioForm)
     checked = Checked(document, path.parent, to_cluster_spec(form.cluster))
     scenario = Scenario(

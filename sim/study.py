@@ -95,7 +95,7 @@ def _in_processes(
     # Spawned, for a fork would copy whatever threads and locks the caller has.
     context = multiprocessing.get_context("spawn")
     flag = context.RawValue(c_bool)
-    with ProcessPoolExecutor(processes, context, _begin, (flag,)) as pool:
+    with ProcessPoolExecutor(processes, context, obey, (flag,)) as pool:
         futures = [pool.submit(_run_here, plan, scenario) for scenario in scenarios]
         try:
             _await_all(futures, stop, finished)
@@ -135,15 +135,18 @@ _flags: list[c_bool] = []
 """In a process of a study: the flag that says stop, once it has begun."""
 
 
-def _begin(flag: c_bool) -> None:
+def obey(flag: c_bool) -> None:
     """In a new process: the one who started it hears Ctrl-C, and passes it on by the flag."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _flags.append(flag)
 
 
+def is_told_to_stop() -> bool:
+    """In a process that obeys a flag: what it says."""
+    (flag,) = _flags
+    return flag.value
+
+
 def _run_here(plan: Plan, scenario: Scenario) -> Run | None:
     """In a process of a study: one run, or None when all was over before it began."""
-    (flag,) = _flags
-    if flag.value:
-        return None
-    return _run(plan, scenario, lambda: flag.value)
+    return None if is_told_to_stop() else _run(plan, scenario, is_told_to_stop)

@@ -9,12 +9,12 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -43,6 +43,7 @@ VERBS: Final = {
     "compare": Lazy("iris.cli.compare:compare", "Compare two scenarios, seed by seed."),
     "fuzz": Lazy("iris.cli.fuzz:fuzz", "Look for a world in which Iris fails."),
     "replay": Lazy("iris.cli.replay:replay", "Show what a journal holds, or verify it."),
+    "sweep": Lazy("iris.cli.sweep:sweep", "Run a scenario at every point of a grid."),
 }
 
 SHOWN_AFTER_S: Final = 1.0
@@ -69,6 +70,20 @@ def _named(_: click.Context, __: click.Parameter, folder: str | None) -> Path | 
     return None if folder is None else Path(folder)
 
 
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def folder_option(help: str) -> Callable[[_F], _F]:
+    """`--out DIR`."""
+    return click.option(
+        "--out",
+        type=click.Path(file_okay=False),
+        callback=_named,
+        metavar="DIR",
+        help=help,
+    )
+
+
 class Sim(CommandWithVerbs):
     """A simulation, and what else can be asked of the past and the future."""
 
@@ -82,13 +97,7 @@ class Sim(CommandWithVerbs):
     "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one key; repeatable."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False),
-    callback=_named,
-    metavar="DIR",
-    help="Write tables, a trace and a report into this folder.",
-)
+@folder_option("Write tables, a trace and a report into this folder.")
 @click.option(
     "--replications",
     type=click.IntRange(1, 100_000),

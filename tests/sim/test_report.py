@@ -11,7 +11,7 @@ import pytest
 
 from iris import __version__
 from sim.measure import Measures, SliceRow
-from sim.report import POLICY, render_report
+from sim.report import render_report
 from sim.report_charts import charts
 from sim.report_data import (
     GANTT_SLICES,
@@ -23,6 +23,7 @@ from sim.report_data import (
     wait_curve,
     worst_slices,
 )
+from sim.report_page import POLICY
 from sim.results import aggregate, summarize
 from tests.sim.example_run import TPU_CHIPS, at, example
 from tests.sim.example_study import example_scenario

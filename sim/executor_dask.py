@@ -1,0 +1,104 @@
+"""Runs of a sweep on a Dask cluster that is there already; the package `distributed` is an extra.
+
+Files are sent to the cluster once, and every run writes those that it names into a folder of its own. A
+run whose worker dies is run again elsewhere by Dask, a few times, and is then lost.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from iris.exit_status import ExitStatus
+from iris.problems import Failure
+from sim.packing import Folder
+from sim.study import POLL_S
+from sim.sweep import Executor, Lost, Outcome, Watch, lost_by
+from sim.sweep_run import Unit, run_unit
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+_CONNECT_S: Final = 10.0
+
+
+def on_dask(address: str) -> Executor:
+    """An executor on the Dask cluster whose scheduler has this address, as `tcp://host:8786`.
+
+    Raises:
+        Failure: `distributed` is not installed; when run, the scheduler does not answer.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        message = "the executor `dask` needs the package `distributed`, which is not installed"
+        help = "pip install 'iris-orchestrator[dask]'"
+        raise Failure(message, ExitStatus.BAD_INPUT, help) from error
+
+    def run(units: Sequence[Unit], files: Folder, watch: Watch) -> list[Outcome]:
+        client = _connected(address)
+        try:
+            return _run(client, units, files, watch)
+        finally:
+            client.close()
+
+    return run
+
+
+def _connected(address: str) -> "Client":
+    from distributed import Client
+
+    try:
+        return Client(address, timeout=_CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        message = f"no Dask scheduler answers at {address}: {error}"
+        help = "give the address that it printed when it was started, as tcp://host:8786"
+        raise Failure(message, ExitStatus.UNREACHABLE, help) from error
+
+
+def _run(client: "Client", units: Sequence[Unit], files: Folder, watch: Watch) -> list[Outcome]:
+    contents = {name: (files.path / name).read_bytes() for name in files.files}
+    # As a task, and not scattered: what a worker held that dies is made again.
+    sent = client.submit(dict, contents, pure=False)
+    futures = [client.submit(_run_there, unit, sent, pure=False) for unit in units]
+    outcomes: list[Outcome] = [None] * len(units)
+    pending = dict(enumerate(futures))
+    try:
+        while pending and not watch.stop():
+            done = [place for place, future in pending.items() if future.done()]
+            for place in done:
+                outcomes[place] = _outcome(client, pending.pop(place))
+            if done:
+                watch.ended(len(units) - len(pending))
+            else:
+                time.sleep(POLL_S)
+    finally:
+        client.cancel(list(pending.values()))
+    return outcomes
+
+
+def _outcome(client: "Client", future: "Future") -> Outcome:
+    from distributed.scheduler import KilledWorker
+
+    if future.status == "finished":
+        found: bytes = future.result()
+        return found
+    if future.status != "error":
+        message = f"the Dask scheduler at {client.scheduler.address} has left"
+        raise Failure(message, ExitStatus.UNREACHABLE, "see its log")
+    error = future.exception()
+    if isinstance(error, KilledWorker):
+        return Lost("every worker that took it up died; memory may have run out there")
+    return lost_by(error)
+
+
+def _run_there(unit: Unit, files: Mapping[str, bytes]) -> bytes:
+    """On a worker of Dask: one run to its end."""
+    with tempfile.TemporaryDirectory(prefix="iris-sweep-") as folder:
+        for name, content in files.items():
+            if name in unit.text:
+                (Path(folder) / name).write_bytes(content)
+        results = run_unit(unit, folder)
+    assert results is not None
+    return results

@@ -1,0 +1,125 @@
+"""The charts of a sweep, one for each headline figure that differs between points.
+
+One swept key: a line with the 95 % intervals. Two: a heat map. More: a dot with its interval for each
+point. A key whose values are all numbers has a scale of numbers; others are in the order given.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from sim.report_charts import WIDTH, Charts, can_draw, charts_of
+from sim.report_data import Record
+from sim.sweep import SweepResults
+from sim.sweep_tables import figure_text, short_names
+from sim.tables import at, headline_paths, number
+
+if TYPE_CHECKING:
+    import altair
+
+    Chart: TypeAlias = altair.LayerChart | altair.FacetChart
+
+_COLOUR: Final = "#3d7fc1"
+_UNITS: Final = {"span": "seconds", "share": "fraction", "money": "dollars", "count": "number"}
+
+
+def sweep_charts(found: SweepResults) -> Charts | None:
+    """The charts, or None without the extra that draws them, or when no figure differs."""
+    specs: dict[str, Mapping[str, object]] = {}
+    if can_draw():
+        for name, kind, path in headline_paths():
+            rows = figure_rows(found, kind, path)
+            if len({row["mean"] for row in rows}) > 1:
+                specs["-".join(path)] = _chart(found, rows, f"{name} ({_UNITS[kind]})").to_dict()
+    return charts_of(specs) if specs else None
+
+
+def figure_rows(found: SweepResults, kind: str, path: Sequence[str]) -> list[Record]:
+    """A figure over the points that have it: its mean, its interval, and the values of the keys."""
+    scales = [_numbers(found, place) for place in range(len(found.sweep.grid.keys))]
+    rows: list[Record] = []
+    for place, one in enumerate(found.points):
+        if one.results is None or number(at(one.results, *path)) is None:
+            continue
+        values = [value for _, value in one.point.swept]
+        chosen = [
+            value if scale is None else scale[value]
+            for value, scale in zip(values, scales, strict=True)
+        ]
+        row: Record = {f"key{number}": value for number, value in enumerate(chosen)}
+        row |= {
+            "point": f"{place + 1}: {' '.join(values)}",
+            "mean": at(one.results, *path, "mean"),
+            "low": at(one.results, *path, "ci95_low"),
+            "high": at(one.results, *path, "ci95_high"),
+            "text": figure_text(kind, one.results, path),
+        }
+        rows.append(row)
+    return rows
+
+
+def _numbers(found: SweepResults, place: int) -> dict[str, float] | None:
+    """The values of a key as numbers, if they all are."""
+    texts = [one.point.swept[place][1] for one in found.points]
+    try:
+        return {text: float(text) for text in texts}
+    except ValueError:
+        return None
+
+
+def _chart(found: SweepResults, rows: Sequence[Record], title: str) -> "Chart":
+    names = short_names(found.sweep.grid.keys)
+    if len(names) == 1:
+        return _line(rows, names[0], title, is_scale=_numbers(found, 0) is not None)
+    return _map(rows, names, title) if len(names) == 2 else _dots(rows, title)
+
+
+def _line(rows: Sequence[Record], key: str, title: str, *, is_scale: bool) -> "Chart":
+    import altair as alt
+
+    scale = alt.Scale(zero=False)
+    x = (
+        alt.X("key0:Q", title=key, scale=scale)
+        if is_scale
+        else alt.X("key0:N", title=key, sort=None, axis=alt.Axis(labelAngle=0))
+    )
+    base = alt.Chart(alt.InlineData(values=rows)).encode(x=x, tooltip=["point:N", "text:N"])
+    mean = base.mark_line(color=_COLOUR, point=True).encode(
+        y=alt.Y("mean:Q", title=title, scale=scale)
+    )
+    interval = base.mark_rule(color=_COLOUR).encode(y=alt.Y("low:Q", scale=scale), y2="high:Q")
+    return alt.layer(interval, mean).properties(width=WIDTH, height=200, title=title)
+
+
+def _map(rows: Sequence[Record], names: Sequence[str], title: str) -> "Chart":
+    import altair as alt
+
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        x=alt.X("key1:O", title=names[1], sort=None, axis=alt.Axis(labelAngle=0)),
+        y=alt.Y("key0:O", title=names[0], sort=None),
+        tooltip=["point:N", "text:N"],
+    )
+    legend = alt.Legend(title=None)
+    cells = base.mark_rect().encode(
+        color=alt.Color("mean:Q", scale=alt.Scale(scheme="viridis"), legend=legend)
+    )
+    # White with a dark edge can be read on every colour of the map.
+    texts = base.mark_text(color="white", stroke="black", strokeWidth=0.3, fontSize=11).encode(
+        text="text:N"
+    )
+    width = alt.Step(120)
+    return alt.layer(cells, texts).properties(width=width, height=alt.Step(28), title=title)
+
+
+def _dots(rows: Sequence[Record], title: str) -> "Chart":
+    import altair as alt
+
+    scale = alt.Scale(zero=False)
+    base = alt.Chart(alt.InlineData(values=rows)).encode(
+        y=alt.Y("point:N", sort=None, title="point", axis=alt.Axis(labelLimit=300)),
+        tooltip=["point:N", "text:N"],
+    )
+    mean = base.mark_point(color=_COLOUR, filled=True).encode(
+        x=alt.X("mean:Q", title=title, scale=scale)
+    )
+    interval = base.mark_rule(color=_COLOUR).encode(x=alt.X("low:Q", scale=scale), x2="high:Q")
+    return alt.layer(interval, mean).properties(width=WIDTH, height=alt.Step(14), title=title)
