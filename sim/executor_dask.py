@@ -21,20 +21,27 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 _CONNECT_S: Final = 10.0
+_HELP: Final = "give the address that it printed when it was started, as tcp://host:8786"
 
 
 def on_dask(address: str) -> Executor:
     """An executor on the Dask cluster whose scheduler has this address, as `tcp://host:8786`.
 
     Raises:
-        Failure: `distributed` is not installed; when run, the scheduler does not answer.
+        Failure: `distributed` is not installed, or this is no address; when run, the scheduler does
+            not answer, or leaves.
     """
     try:
-        import distributed  # noqa: F401
+        from distributed.comm.addressing import parse_address, parse_host_port
     except ImportError as error:
         message = "the executor `dask` needs the package `distributed`, which is not installed"
         help = "pip install 'iris-orchestrator[dask]'"
         raise Failure(message, ExitStatus.BAD_INPUT, help) from error
+    try:
+        parse_host_port(parse_address(address)[1])
+    except ValueError as error:
+        message = f"{address!r} is no address of a Dask scheduler: {error}"
+        raise Failure(message, ExitStatus.BAD_INPUT, _HELP) from error
 
     def run(units: Sequence[Unit], files: Folder, watch: Watch) -> list[Outcome]:
         client = _connected(address)
@@ -51,10 +58,9 @@ def _connected(address: str) -> "Client":
 
     try:
         return Client(address, timeout=_CONNECT_S, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except OSError as error:
         message = f"no Dask scheduler answers at {address}: {error}"
-        help = "give the address that it printed when it was started, as tcp://host:8786"
-        raise Failure(message, ExitStatus.UNREACHABLE, help) from error
+        raise Failure(message, ExitStatus.UNREACHABLE, _HELP) from error
 
 
 def _run(client: "Client", units: Sequence[Unit], files: Folder, watch: Watch) -> list[Outcome]:

@@ -8,7 +8,7 @@ the plan, never by when it came.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol, TypeAlias
 
@@ -95,44 +95,48 @@ def plan_sweep(
     """
     grid = grid_of(settings)
     points = tuple(grid.points())
-    problems: dict[tuple[str, int, int, str], Problem] = {}
     warnings: dict[str, None] = {}
-    texts: list[str] = []
     names: dict[str, None] = {}
+    texts: list[str] = []
+    wrong = _Wrong()
     for point in points:
         try:
             document = load_document(path, point.overrides)
             scenario = scenario_in(document, path, seed=seed)
         except BadInput as error:
-            for found in error.problems:
-                known = (found.file, found.line, found.column, found.message)
-                problems.setdefault(known, _at_point(found, point))
-            if len(problems) >= _MOST_TOLD:
-                break
+            wrong.add(error, point)
             continue
         seed = scenario.seed
         names.setdefault(scenario.name)
         warnings.update(dict.fromkeys(suspicions(scenario)))
-        if not problems:
-            texts.append(pack(document, scenario.name, path.parent, folder))
-    if problems:
-        raise BadInput(list(problems.values()))
+        texts.append(pack(document, scenario.name, path.parent, folder))
+    wrong.refuse(len(points))
     assert seed is not None
     seeds = range(seed, seed + replications)
     return Sweep(next(iter(names)), grid, points, seeds, tuple(texts), tuple(warnings))
 
 
-def _at_point(problem: Problem, point: Point) -> Problem:
-    """The problem, with the point at which it was found first."""
-    return Problem(
-        problem.file,
-        problem.line,
-        problem.column,
-        problem.path,
-        f"{problem.message} (at the point {point.label})",
-        problem.help,
-        problem.source_line,
-    )
+class _Wrong:
+    """What is wrong with a scenario, and at which points."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, int, int, str], tuple[Problem, list[Point]]] = {}
+
+    def add(self, error: BadInput, point: Point) -> None:
+        for one in error.problems:
+            known = (one.file, one.line, one.column, one.message)
+            self._found.setdefault(known, (one, []))[1].append(point)
+
+    def refuse(self, count: int) -> None:
+        """Raise if there is anything; what is wrong at all of so many points needs no name of one."""
+        problems = [
+            one
+            if len(where) == count
+            else replace(one, message=f"{one.message} (at the point {where[0].label})")
+            for one, where in self._found.values()
+        ]
+        if problems:
+            raise BadInput(problems[:_MOST_TOLD])
 
 
 def lost_by(error: BaseException) -> Lost:
