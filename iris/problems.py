@@ -53,6 +53,10 @@ class BadInput(Exception):
         super().__init__("; ".join(problem.message for problem in problems))
         self.problems: tuple[Problem, ...] = tuple(problems)
 
+    def __reduce__(self) -> tuple[type["BadInput"], tuple[tuple[Problem, ...]]]:
+        """By its problems, not its sentence: else it would not survive the way out of a process."""
+        return BadInput, (self.problems,)
+
     def render(self) -> str:
         """All problems, one after the other."""
         return "\n".join(problem.render() for problem in self.problems)

@@ -99,12 +99,20 @@ def _outcome(client: "Client", future: "Future") -> Outcome:
     return lost_by(error)
 
 
-def _run_there(unit: Unit, files: Mapping[str, bytes]) -> bytes:
-    """On a worker of Dask: one run to its end."""
+def _run_there(unit: Unit, files: Mapping[str, bytes]) -> bytes | None:
+    """On a worker of Dask: one run, or None when nobody waits for it any more."""
+    from distributed import get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def is_forgotten() -> bool:
+        # Dask cannot end a thread: what it has cancelled, or whose client is gone, must look itself.
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled"
+
     with tempfile.TemporaryDirectory(prefix="iris-sweep-") as folder:
         for name, content in files.items():
             if name in unit.text:
                 (Path(folder) / name).write_bytes(content)
-        results = run_unit(unit, folder)
-    assert results is not None
-    return results
+        return run_unit(unit, folder, stop=is_forgotten)

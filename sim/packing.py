@@ -18,7 +18,7 @@ from typing import Final
 
 from iris.yaml_source import Document
 
-_FOREIGN: Final = re.compile("[\x7f-\xa0\u2028\u2029\ufeff\ufffe\uffff]")
+_FOREIGN: Final = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 """What JSON writes as it is, and YAML reads otherwise or not at all."""
 _OF_THE_REAL_ONE: Final = ("auth", "controller", "docker", "storage")
 """Sections of a cluster's config that say nothing to a simulation."""

@@ -157,13 +157,16 @@ class PointResults:
     """The results of the runs that ended, in order of their seeds."""
     lost: tuple[tuple[int, Lost], ...]
     """Seeds without results, and why."""
+    planned: int
+    """How many runs there should be."""
     results: dict[str, object] | None  # None: no run has ended
     """The runs as replications."""
 
     @property
     def holds(self) -> bool | None:
         """Whether every expectation held in every run; None when there is none, or a run lacks."""
-        if self.results is None or self.lost or not self.results["expect"]:
+        lacks = len(self.runs) < self.planned
+        if self.results is None or lacks or not self.results["expect"]:
             return None
         verdicts = self.results["expect"]
         assert isinstance(verdicts, list), verdicts
@@ -185,8 +188,7 @@ class SweepResults:
     @property
     def is_partial(self) -> bool:
         """Whether the sweep was stopped before all runs had ended."""
-        planned = len(self.points) * len(self.sweep.seeds)
-        return sum(len(one.runs) + len(one.lost) for one in self.points) < planned
+        return any(len(one.runs) + len(one.lost) < one.planned for one in self.points)
 
     @property
     def lost(self) -> Iterator[tuple[Point, int, Lost]]:
@@ -253,7 +255,7 @@ def _point_results(point: Point, seeds: range, outcomes: Sequence[Outcome]) -> P
         for seed, outcome in zip(seeds, outcomes, strict=True)
         if isinstance(outcome, Lost)
     )
-    return PointResults(point, runs, lost, aggregate(runs) if runs else None)
+    return PointResults(point, runs, lost, len(seeds), aggregate(runs) if runs else None)
 
 
 def _results(outcome: bytes) -> dict[str, object]:
