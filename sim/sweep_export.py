@@ -13,6 +13,7 @@ from typing import Final
 from iris import __version__
 from sim.compare import numbers_of
 from sim.export import Cell, json_text, write_table, write_together
+from sim.report_charts import Charts, can_draw
 from sim.report_page import page, places, table
 from sim.sweep import SweepResults
 from sim.sweep_charts import sweep_charts
@@ -88,7 +89,7 @@ def _report(found: SweepResults, command: str) -> str:
         _trust(found),
         _cheapest(found),
         _points(found),
-        f"<h2>Figures over the points</h2>\n{places(drawn)}" if drawn else "",
+        _plots(drawn),
         _validity(found),
     ]
     return page(f"{found.sweep.scenario}: a sweep", sections, drawn)
@@ -138,6 +139,16 @@ def _points(found: SweepResults) -> str:
         cells += [figure_text(kind, one.results, path) for _, kind, path in figures]
         rows.append(tuple(escape(cell) for cell in (*cells, verdict_text(one))))
     return "<h2>Points</h2>\n" + table(header, rows, text=(len(header) - 1,))
+
+
+def _plots(drawn: Charts | None) -> str:
+    if drawn:
+        return f"<h2>Figures over the points</h2>\n{places(drawn)}"
+    if can_draw():
+        return ""  # No figure differs between points.
+    return (
+        '<p class="faint">Plots need Iris to be installed with the extra <code>report</code>.</p>'
+    )
 
 
 def _validity(found: SweepResults) -> str:

@@ -91,6 +91,8 @@ def _end(found: SweepResults) -> list[str]:
         lines.append("PARTIAL: interrupted; points lack runs, or have none")
     if cheapest := cheapest_sentence(found):
         lines.append(f"cheapest point at which all expectations hold: {cheapest}")
-    runs = f"{len(found.points)} points under each of {seeds_text(found)}"
-    lines.append(f"{found.sweep.scenario}: {runs}; ± is half the 95% interval of a mean")
+    runs = f"{len(found.points)} points, {seeds_text(found)}"
+    several = len(found.sweep.seeds) > 1
+    read = "; ± is half the 95% interval of a mean" if several else ""
+    lines.append(f"{found.sweep.scenario}: {runs}{read}")
     return lines

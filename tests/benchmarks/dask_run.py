@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from distributed import Client, LocalCluster  # type: ignore[import-not-found]  # another interpreter has it
+from distributed import Client, LocalCluster
 
 
 def timed(work: Callable[[], object]) -> float:

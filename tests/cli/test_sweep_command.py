@@ -29,8 +29,9 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, s
 
 
 def test_a_sweep_is_a_line_for_each_point_and_says_how_to_read_it(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(sys.modules, "altair", None)
     path, out = traced(tmp_path), tmp_path / "out"
     words = ("--set", "cloud.boot=1m,3m", "--set", "warm_up=0s", "--replications", 2)
     status, told, err = run(capsys, path, *words, "--jobs", 2, "--out", out)
@@ -38,12 +39,14 @@ def test_a_sweep_is_a_line_for_each_point_and_says_how_to_read_it(
     lines = told.splitlines()
     assert lines[0].split()[0] == "boot"
     assert [line.split()[:2] for line in lines[1:3]] == [["1", "1m"], ["2", "3m"]]
-    assert "traced: 2 points under each of 2 seeds, 3 to 4; ±" in told
+    assert "traced: 2 points, 2 seeds, 3 to 4; ±" in told
     assert lines[-1] == f"report: {out / 'report.html'}"
     summary = (out / "summary.json").read_text()
     again = run(capsys, path, *words, "--jobs", 1, "--json")
     assert again == (ExitStatus.DONE, summary, "")
-    assert "iris sim sweep " in (out / "report.html").read_text()
+    page = (out / "report.html").read_text()
+    assert "iris sim sweep " in page
+    assert "Plots need Iris to be installed with the extra" in page
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from sim.executor_iris import on_iris
 from sim.packing import Folder
 from sim.sweep import Executor, Lost, Watch
 from sim.sweep_run import Unit, run_unit
-from tests.cluster.running import RunningCluster, running
+from tests.cluster.running import RunningCluster, running, until
 from tests.sim.sweeping import SETTINGS, endless, short, traced
 from tests.sim.test_executors import check_stop
 
@@ -90,4 +90,4 @@ def test_a_stop_keeps_what_has_ended_and_stops_the_other_jobs(
     cluster: RunningCluster, executor: Executor, tmp_path: Path
 ) -> None:
     check_stop(executor, tmp_path, [short(), endless(), endless()], 1)
-    assert sorted(states(cluster)[-3:]) == ["killed", "killed", "succeeded"]
+    until(lambda: sorted(states(cluster)[-3:]) == ["killed", "killed", "succeeded"])
