@@ -20,7 +20,7 @@ from sim.sweep_run import Unit, run_unit
 if TYPE_CHECKING:
     from distributed import Client, Future
 
-_CONNECT_S: Final = 10.0
+CONNECT_S: Final = 10.0
 _HELP: Final = "give the address that it printed when it was started, as tcp://host:8786"
 
 
@@ -29,7 +29,7 @@ def on_dask(address: str) -> Executor:
 
     Raises:
         Failure: `distributed` is not installed, or this is no address; when run, the scheduler does
-            not answer, or leaves.
+            not answer.
     """
     try:
         from distributed.comm.addressing import parse_address, parse_host_port
@@ -57,7 +57,7 @@ def _connected(address: str) -> "Client":
     from distributed import Client
 
     try:
-        return Client(address, timeout=_CONNECT_S, set_as_default=False)
+        return Client(address, timeout=CONNECT_S, set_as_default=False)
     except OSError as error:
         message = f"no Dask scheduler answers at {address}: {error}"
         raise Failure(message, ExitStatus.UNREACHABLE, _HELP) from error
@@ -74,7 +74,7 @@ def _run(client: "Client", units: Sequence[Unit], files: Folder, watch: Watch) -
         while pending and not watch.stop():
             done = [place for place, future in pending.items() if future.done()]
             for place in done:
-                outcomes[place] = _outcome(client, pending.pop(place))
+                outcomes[place] = _outcome(pending.pop(place))
             if done:
                 watch.ended(len(units) - len(pending))
             else:
@@ -84,15 +84,14 @@ def _run(client: "Client", units: Sequence[Unit], files: Folder, watch: Watch) -
     return outcomes
 
 
-def _outcome(client: "Client", future: "Future") -> Outcome:
+def _outcome(future: "Future") -> Outcome:
     from distributed.scheduler import KilledWorker
 
     if future.status == "finished":
         found: bytes = future.result()
         return found
     if future.status != "error":
-        message = f"the Dask scheduler at {client.scheduler.address} has left"
-        raise Failure(message, ExitStatus.UNREACHABLE, "see its log")
+        return Lost("the Dask scheduler has left", ExitStatus.UNREACHABLE)
     error = future.exception()
     if isinstance(error, KilledWorker):
         return Lost("every worker that took it up died; memory may have run out there")

@@ -1,6 +1,8 @@
 """A sweep on a real Dask cluster of this machine: the same bytes, and what becomes of runs when workers die."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from sim.executor_dask import on_dask
 from sim.packing import Folder
 from sim.sweep import Lost, Watch
 from sim.sweep_run import run_unit
-from tests.cluster.running import until
+from tests.cluster.running import free_port, until
 from tests.sim.sweeping import endless, planned, short
 from tests.sim.test_executors import check_stop, killing_once
 
@@ -78,3 +80,31 @@ def test_what_is_no_address_is_refused_at_once(address: str) -> None:
     with pytest.raises(Failure, match="is no address of a Dask scheduler") as refused:
         on_dask(address)
     assert refused.value.status is ExitStatus.BAD_INPUT
+
+
+def test_a_scheduler_that_does_not_answer_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sim.executor_dask.CONNECT_S", 0.3)
+    with pytest.raises(Failure, match="no Dask scheduler answers at tcp://127") as refused:
+        on_dask(f"tcp://127.0.0.1:{free_port()}")([short()], Folder(tmp_path), Watch())
+    assert refused.value.status is ExitStatus.UNREACHABLE
+
+
+@pytest.mark.untraced
+def test_a_scheduler_that_leaves_takes_the_runs_with_it_that_had_not_ended(tmp_path: Path) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+    with subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)]) as scheduler:
+        waited: list[int] = []
+
+        def stop() -> bool:
+            """Never; but by then the scheduler has taken the run, and is killed."""
+            waited.append(1)
+            if len(waited) == 2:
+                scheduler.kill()
+            return False
+
+        executor = on_dask(f"tcp://127.0.0.1:{port}")
+        found = executor([endless()], Folder(tmp_path), Watch(stop))
+    assert found == [Lost("the Dask scheduler has left", ExitStatus.UNREACHABLE)]

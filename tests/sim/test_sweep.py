@@ -212,3 +212,26 @@ def test_values_that_are_all_numbers_are_drawn_as_such(found: SweepResults) -> N
 def test_keys_are_called_by_as_few_of_their_steps_as_tell_them_apart() -> None:
     keys = ["a.tpu.max", "a.cpu.max", "b.idle"]
     assert short_names(keys) == ["tpu.max", "cpu.max", "idle"]
+
+
+def test_of_many_lost_runs_the_first_are_named_and_the_others_counted(tmp_path: Path) -> None:
+    sweep, _ = planned(tmp_path, replications=3)
+    done = gathered(sweep, [Lost("gone")] * 12)
+    told = [line for line in sweep_text(done).splitlines() if line.startswith("lost: ")]
+    assert len(told) == 11
+    assert told[-1] == "lost: and 2 more"
+    assert done.cheapest is None
+    assert not done.is_partial
+
+
+def test_a_violated_invariant_at_a_point_is_told_over_everything(
+    found: SweepResults, tmp_path: Path
+) -> None:
+    sweep = found.sweep
+    runs = [json.loads(json.dumps(run)) for one in found.points for run in one.runs]
+    runs[1]["invariants"] |= {"violated": 1, "violations": ["V-01: odd"]}
+    outcomes = [json.dumps(run).encode() for run in runs]
+    done = gathered(sweep, [*outcomes, *outcomes[2:4]])
+    assert [one.violated for one in done.points] == [True, False, False, False]
+    write_sweep(tmp_path, done, "")
+    assert "trust no number below" in Page((tmp_path / "report.html").read_text()).words
