@@ -98,14 +98,12 @@ def _map(rows: Sequence[Record], names: Sequence[str], title: str) -> "Chart":
         y=alt.Y("key0:O", title=names[0], sort=None),
         tooltip=["point:N", "text:N"],
     )
-    legend = alt.Legend(title=None)
+    # Light enough at both ends for the figures on it.
+    shades = alt.Scale(range=["#f3f7fb", "#8fb8de"])
     cells = base.mark_rect().encode(
-        color=alt.Color("mean:Q", scale=alt.Scale(scheme="viridis"), legend=legend)
+        color=alt.Color("mean:Q", scale=shades, legend=alt.Legend(title=None))
     )
-    # White with a dark edge can be read on every colour of the map.
-    texts = base.mark_text(color="white", stroke="black", strokeWidth=0.3, fontSize=11).encode(
-        text="text:N"
-    )
+    texts = base.mark_text(color="#1b2430", fontSize=11).encode(text="text:N")
     width = alt.Step(120)
     return alt.layer(cells, texts).properties(width=width, height=alt.Step(28), title=title)
 
