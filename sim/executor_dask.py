@@ -32,13 +32,13 @@ def on_dask(address: str) -> Executor:
             not answer.
     """
     try:
-        from distributed.comm.addressing import parse_address, parse_host_port
+        import distributed
     except ImportError as error:
         message = "the executor `dask` needs the package `distributed`, which is not installed"
         help = "pip install 'iris-orchestrator[dask]'"
         raise Failure(message, ExitStatus.BAD_INPUT, help) from error
     try:
-        parse_host_port(parse_address(address)[1])
+        distributed.comm.parse_host_port(distributed.comm.parse_address(address)[1])
     except ValueError as error:
         message = f"{address!r} is no address of a Dask scheduler: {error}"
         raise Failure(message, ExitStatus.BAD_INPUT, _HELP) from error
@@ -67,7 +67,11 @@ def _run(client: "Client", units: Sequence[Unit], files: Folder, watch: Watch) -
     contents = {name: (files.path / name).read_bytes() for name in files.files}
     # As a task, and not scattered: what a worker held that dies is made again.
     sent = client.submit(dict, contents, pure=False)
-    futures = [client.submit(_run_there, unit, sent, pure=False) for unit in units]
+    # Without priorities Dask takes up what comes within a moment in any order.
+    futures = [
+        client.submit(_run_there, unit, sent, pure=False, priority=-place)
+        for place, unit in enumerate(units)
+    ]
     outcomes: list[Outcome] = [None] * len(units)
     pending = dict(enumerate(futures))
     try:
