@@ -42,7 +42,8 @@ class Booting:
     def span_of(self, machine: Machine) -> Millis:
         """How long its boot takes."""
         key = (machine.group.name, machine.zone, machine.number)
-        return self._cloud.dice.draw(self._cloud.model.boot, "boot", *key)
+        boot = self._cloud.model.boot_of(machine.group.name)
+        return self._cloud.dice.draw(boot, "boot", *key)
 
     def _tell_accepted(self, machine: Machine, delay: Millis) -> None:
         cloud = self._cloud
@@ -63,8 +64,9 @@ class Booting:
             late_host = dice.pick(count, "which straggler", machine.name)
             late_by = dice.draw(model.straggler.delay, "straggles", machine.name)
         twin = count > 1 and dice.chance(model.duplicate_index, "twins", machine.name)
+        there = {host.index for host in machine.hosts}
         for index in range(count):
-            if index != absent:
+            if index != absent and index not in there:
                 delay = Millis(boot + (late_by if index == late_host else 0))
                 claimed = 0 if twin and index == count - 1 else index
                 cloud.clock.later(delay, self._registration(machine, index, claimed))

@@ -20,10 +20,10 @@ class Clockwork:
 
     __slots__ = ("env", "now")
 
-    def __init__(self) -> None:
-        """Time starts at 0."""
-        self.env = simpy.Environment(0)
-        self.now = Instant(0)
+    def __init__(self, begin: Instant = Instant(0)) -> None:
+        """Time starts at an instant."""
+        self.env = simpy.Environment(begin)
+        self.now = begin
         """The present instant."""
 
     def later(self, delay: Millis, action: Callable[[], None]) -> None:

@@ -14,6 +14,7 @@ from iris.core.ids import GroupName, SliceId, Zone
 from iris.core.instant import Instant, Millis
 from iris.core.spec import GroupSpec
 from sim.boot import Booting
+from sim.dice import Remaining
 from sim.fleet import Host
 from sim.listing import Listings
 from sim.machine import Machine, Surroundings
@@ -218,20 +219,21 @@ class FakeCloud:
 
     # ---- the life of a machine -------------------------------------------------------------
 
-    def came_up(self, machine: Machine) -> None:
-        """Every host has come up: its lifetime begins."""
+    def came_up(self, machine: Machine, age: Millis = Millis(0)) -> None:
+        """Every host has come up, now or so long ago: its lifetime begins, or goes on."""
         machine.ready = True
         self._set(machine, CloudState.READY)
         self.recorder.slice_ready(machine.name, self.clock.now)
         if not machine.group.preemptible:
             return
         key = (machine.group.name, machine.zone, machine.number)
-        lifetime = self.model.zone_lifetime.get(machine.zone, self.model.lifetime)
+        lifetime = self.model.lifetime_of(machine.group.name, machine.zone)
         spans: list[Millis] = []
         if lifetime is not None:
-            spans.append(self.dice.draw(lifetime, "lifetime", *key))
+            left = Remaining(lifetime, age) if age else lifetime
+            spans.append(self.dice.draw(left, "lifetime", *key))
         if self.model.lifetime_max is not None:
-            spans.append(self.model.lifetime_max)
+            spans.append(Millis(max(0, self.model.lifetime_max - age)))
         if spans:
             self._after(min(spans), lambda: self._expire(machine))
         if self.model.false_notice is not None:

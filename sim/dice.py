@@ -167,8 +167,40 @@ class Capped:
 
     def mean(self) -> float:
         """The mean of the spans after the cut, over 4,096 evenly spaced quantiles."""
-        count = 4096
-        return sum(self.sample((i + 0.5) / count) for i in range(count)) / count
+        return _mean_of_quantiles(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """How much longer something takes that has taken `age` already: the rest, given that it is longer.
+
+    It ends at once where the other distribution has nothing that is longer.
+    """
+
+    inner: Distribution
+    age: Millis
+    _over: float = field(init=False, repr=False, compare=False)
+    """The share of spans that are no longer than the age."""
+
+    def __post_init__(self) -> None:
+        """Finds the quantile of the age by halving, which the rise of every quantile allows."""
+        least, most = 0, 1 << _BITS
+        while least < most:
+            middle = (least + most) // 2
+            if self.inner.sample(middle * _UNIT) <= self.age:
+                least = middle + 1
+            else:
+                most = middle
+        object.__setattr__(self, "_over", least * _UNIT if self.age > 0 else 0.0)
+
+    def sample(self, u: float) -> Millis:
+        """The rest at the quantile `u` of what is longer than the age."""
+        at = min(self._over + u * (1.0 - self._over), 1.0 - _UNIT)
+        return Millis(max(0, self.inner.sample(at) - self.age))
+
+    def mean(self) -> float:
+        """The mean of the rests, over 4,096 evenly spaced quantiles."""
+        return _mean_of_quantiles(self)
 
 
 class Dice:
@@ -212,6 +244,11 @@ class Dice:
         # No name holds the separator, so no two questions are spelled alike.
         text = "\x1f".join((self._seed, stream, *map(str, key)))
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 11
+
+
+def _mean_of_quantiles(distribution: Distribution) -> float:
+    count = 4096
+    return sum(distribution.sample((i + 0.5) / count) for i in range(count)) / count
 
 
 def _whole(span: float) -> Millis:

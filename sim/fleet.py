@@ -200,30 +200,47 @@ class Fleet:
         self.work.pop(job).last.clear()
 
     def _start(self, host: Host, start: StartAttempt) -> None:
-        job, index = split_task_id(start.task)
-        work = self.work.get(job)
+        work = self.work.get(split_task_id(start.task)[0])
         if work is None:
             return  # Its job ended while this host was cut off: nobody wants it any more.
-        template = work.arrival.template
-        chips_milli = template.cpu_milli if host.cores_count else template.chips * 1000
-        now, place = self._clock.now, (host.slice, host.index)
-        row = AttemptRow(job, index, start.attempt, *place, chips_milli, now, None, now, None, 0, 0)
-        self._recorder.attempt_started(row)
-        checkpoint = template.checkpoint
-        restore = checkpoint.restore if checkpoint is not None and start.attempt else 0
-        last = work.last.get(index)
-        if last is not None and not last.over:
-            self._kept(last, now)
-        before = work.saved.get(work.account(index), 0)
-        run = Run(start.task, index, start.attempt, work, host, row, restore, before)
-        work.last[index] = run
-        host.runs[start.task, start.attempt] = run
-        self.running += 1
+        run = self._enter(host, work, start.task, start.attempt)
         launch = self._launch_span(run)
         if launch:
             self._clock.later(launch, lambda: self._run(run))
         else:
             self._run(run)
+
+    def resume(self, host: Host, task: TaskId, attempt: int, runs: Instant) -> None:
+        """An attempt is under way in the world that this one continues.
+
+        Its code runs since an instant, or, if that is still to come, will run from then on.
+        """
+        run = self._enter(host, self.work[split_task_id(task)[0]], task, attempt)
+        if runs > self._clock.now:
+            self._clock.later(Millis(runs - self._clock.now), lambda: self._run(run))
+        else:
+            self._recorder.attempt_running(run.row, runs)
+            self._launched(run, runs)
+
+    def _enter(self, host: Host, work: Work, task: TaskId, attempt: int) -> Run:
+        """A new attempt is on a host."""
+        job, index = split_task_id(task)
+        template = work.arrival.template
+        chips_milli = template.cpu_milli if host.cores_count else template.chips * 1000
+        now, place = self._clock.now, (host.slice, host.index)
+        row = AttemptRow(job, index, attempt, *place, chips_milli, now, None, now, None, 0, 0)
+        self._recorder.attempt_started(row)
+        checkpoint = template.checkpoint
+        restore = checkpoint.restore if checkpoint is not None and attempt else 0
+        last = work.last.get(index)
+        if last is not None and not last.over:
+            self._kept(last, now)
+        before = work.saved.get(work.account(index), 0)
+        run = Run(task, index, attempt, work, host, row, restore, before)
+        work.last[index] = run
+        host.runs[task, attempt] = run
+        self.running += 1
+        return run
 
     def _launch_span(self, run: Run) -> Millis:
         """From the start of an attempt to its user's code running."""
@@ -237,25 +254,27 @@ class Fleet:
             return
         self._recorder.attempt_running(run.row, self._clock.now)
         self._report(run.host, run, AttemptState.RUNNING, None)
+        self._launched(run, self._clock.now)
+
+    def _launched(self, run: Run, at: Instant) -> None:
+        """A run's code runs since an instant; a gang works from its last member's on."""
         members = [run]
         if run.work.shared:
             members = run.work.launched.setdefault(run.attempt, [])
             members.append(run)
             if len(members) < run.work.arrival.template.replicas:
                 return
+            at = max(m.row.running for m in members if m.row.running is not None)
         if not any(member.over for member in members):
             for member in members:
-                self._begin(member)
+                self._begin(member, at)
 
-    def _begin(self, run: Run) -> None:
-        run.working = self._clock.now
+    def _begin(self, run: Run, at: Instant) -> None:
+        run.working = at
         span = self._span(run)
-        failure = self._failure_of(run, span)
-        if failure is None:
-            self._clock.later(span, lambda: self._finish(run, EndCause.EXIT_ZERO))
-        else:
-            after, cause = failure
-            self._clock.later(after, lambda: self._finish(run, cause))
+        after, cause = self._failure_of(run, span) or (span, EndCause.EXIT_ZERO)
+        left = Millis(max(0, at + after - self._clock.now))
+        self._clock.later(left, lambda: self._finish(run, cause))
 
     def _span(self, run: Run) -> Millis:
         """From its begin to its end: restoring, what work is left, what its checkpoints cost."""

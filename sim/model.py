@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 
-from iris.core.ids import Zone
+from iris.core.ids import GroupName, Zone
 from iris.core.instant import SECOND, Instant, Millis
 from iris.core.spec import Band, ClusterSpec, Constraint
 from sim.dice import Constant, Distribution
@@ -168,6 +168,19 @@ class CloudModel:
     """F-13: time between deletions of one of our machines from outside."""
     stray: Distribution | None = None  # None: no machine but ours carries our label
     """F-13: time between machines with our label that appear from outside."""
+    group_boot: Mapping[GroupName, Distribution] = field(default_factory=dict)
+    """Groups whose record says how long they boot; no scenario sets it."""
+    group_lifetime: Mapping[GroupName, Distribution] = field(default_factory=dict)
+    """Groups whose record says how long their slices live; no scenario sets it."""
+
+    def boot_of(self, group: GroupName) -> Distribution:
+        """From the accepted create of a group's slice to all of its hosts registered."""
+        return self.group_boot.get(group, self.boot)
+
+    def lifetime_of(self, group: GroupName, zone: Zone) -> Distribution | None:
+        """From ready to preempted, of a group's slice in a zone; None: the cloud takes none."""
+        known = self.group_lifetime.get(group)
+        return known if known is not None else self.zone_lifetime.get(zone, self.lifetime)
 
 
 class TraceUnit(Enum):

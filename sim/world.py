@@ -83,7 +83,7 @@ class World:
         self.scenario = scenario
         self.config = scenario.cluster
         """What the controller's configuration is now."""
-        self.clock = Clockwork()
+        self.clock = self._make_clock()
         self.dice = Dice(scenario.seed)
         prices: dict[str, int] = {g.name: g.price_per_hour for g in scenario.cluster.groups}
         self.measures = Measures(
@@ -93,7 +93,7 @@ class World:
             warm_up=Instant(scenario.warm_up),
         )
         self.recorder = Recorder(self.measures)
-        self.controller = Controller()
+        self.controller = self._make_controller()
         self.auditor = Auditor(self.controller.state, every_turn=audit_every_turn)
         self.journal = self._make_journal()
         self.deliver: Callable[[ev.Event], None] = self._deliver
@@ -111,13 +111,22 @@ class World:
         self._stalled_since: Instant | None = None
         self._unfinished: dict[JobId, None] = {}
         self._touched: dict[JobId, None] = {}
-        self._arrivals = arrivals(scenario, self.dice)
+        self._arrivals = self._make_arrivals()
         self._more = True
         self._moved_at = Instant(0)
         self.ended_jobs = 0
         self.over = False
         self._sample_every = self._first_sample_span()
         self._begin()
+
+    def _make_clock(self) -> Clockwork:
+        return Clockwork()
+
+    def _make_controller(self) -> Controller:
+        return Controller()
+
+    def _make_arrivals(self) -> Iterator[Arrival]:
+        return arrivals(self.scenario, self.dice)
 
     def _make_journal(self) -> DigestJournal:
         return DigestJournal()

@@ -17,6 +17,7 @@ from sim.dice import (
     Empirical,
     Exponential,
     Lognormal,
+    Remaining,
     Uniform,
     Weibull,
     exponential,
@@ -205,3 +206,18 @@ def test_geometric_counts_have_their_mean_and_start_at_one() -> None:
     assert abs(fmean(counts) - 2.1) < 5 * math.sqrt(2.1 * 1.1 / 20_000)
     assert counts.count(1) / 20_000 == pytest.approx(1 / 2.1, abs=0.02)
     assert dice.geometric(1.0, "bulk", 0) == dice.geometric(0.0, "bulk", 0) == 1
+
+
+def test_what_is_left_of_a_span_is_drawn_from_the_longer_ones() -> None:
+    spans = tuple(Millis(n) for n in (10, 20, 30, 40))
+    left = Remaining(Empirical(spans), Millis(20))
+    assert [left.sample(u) for u in (0.0, 0.49, 0.51, 0.99)] == [10, 10, 20, 20]
+    assert Remaining(Empirical(spans), Millis(40)).sample(0.9) == 0
+    assert Remaining(Constant(Millis(50)), Millis(20)).sample(0.3) == 30
+    # The exponential distribution has no memory.
+    fresh = Exponential(Millis(HOUR))
+    aged = Remaining(fresh, Millis(3 * HOUR))
+    assert [aged.sample(u) for u in (0.1, 0.5, 0.9)] == pytest.approx(
+        [fresh.sample(u) for u in (0.1, 0.5, 0.9)], abs=1
+    )
+    assert aged.mean() == pytest.approx(HOUR, rel=1e-3)
