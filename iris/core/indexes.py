@@ -20,7 +20,7 @@ from iris.core.lifecycle import (
     WorkerState,
 )
 from iris.core.news import News
-from iris.core.records import Attempt, Books, Gate, Hold, Job, Slice, Task, Usage, Worker
+from iris.core.records import Attempt, Books, Gate, Hold, Job, Life, Slice, Task, Usage, Worker
 from iris.core.resources import Resources, minus
 from iris.core.room import Pool, Room
 from iris.core.spec import ClusterSpec, GroupSpec, Order
@@ -44,6 +44,8 @@ class IndexedTables:
         self.workers: dict[WorkerId, Worker] = {}
         self.holds: dict[HoldKey, Hold] = {}
         self.gates: dict[tuple[Zone, str], Gate] = {}
+        self.lives: dict[GroupName, tuple[Life, ...]] = {}
+        """Of each group, the slices that were over last."""
         self.usage: dict[tuple[int, UserName], Usage] = {}
         self.requests: dict[RequestId, JobId] = {}
         self.books = Books()

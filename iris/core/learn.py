@@ -112,6 +112,7 @@ def _end_pause(state: ClusterState, task: Task) -> None:
 
 def _config_loaded(state: ClusterState, event: ev.ConfigLoaded) -> None:
     first = not state.books.tokens_at and not state.groups
+    named = {group.name for group in event.spec.groups}
     earned = tokens_at(state, state.now)
     state.spec = event.spec
     state.news.reconfigured = True
@@ -120,6 +121,7 @@ def _config_loaded(state: ClusterState, event: ev.ConfigLoaded) -> None:
     state.books.tokens = bucket if first else min(earned, bucket)
     state.books.tokens_at = state.now
     state.books.observe_at = state.now
+    state.lives = {group: lives for group, lives in state.lives.items() if group in named}
     for gate in state.gates.values():
         if gate.blocked_until == FOREVER:
             gate.blocked_until = None

@@ -175,6 +175,8 @@ WORKER_MOVES: Final[Mapping[WorkerState, frozenset[WorkerState]]] = {
 
 COMING: Final = frozenset({SliceState.REQUESTED, SliceState.BOOTING})
 """Slices that are on their way: asked for, not yet ready."""
+ALIVE: Final = COMING | {SliceState.READY, SliceState.DRAINING}
+"""Slices that are neither lost nor given back."""
 
 
 def job_state_of(tasks: Iterable[TaskState]) -> JobState:

@@ -114,6 +114,22 @@ class Slice:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Life:
+    """What is remembered of a slice that is over: how long it took to come, and how it ended."""
+
+    zone: Zone
+    requested_at: Instant
+    accepted_at: Instant | None  # None: the create was not answered, or was not ours
+    ready_at: Instant | None  # None: never ready
+    over_at: Instant
+    """When it was lost, or given back."""
+    end: SliceState
+    """`PREEMPTED`, `FAILED`, or `DELETING` of one that was given back."""
+    failure: str = ""
+    """The create failure that ended it, else empty."""
+
+
 @dataclass(slots=True)
 class Worker:
     """The agent on one host of a slice."""

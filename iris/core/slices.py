@@ -15,14 +15,10 @@ from iris.core.due import is_due
 from iris.core.effects import Accepted, Refusal, Rejected
 from iris.core.ids import SliceId, TaskId, WorkerId
 from iris.core.instant import after, since
-from iris.core.lifecycle import COMING, SliceState, WorkerState
+from iris.core.lifecycle import ALIVE, COMING, SliceState, WorkerState
 from iris.core.records import Slice
 from iris.core.retry import EndCause
 from iris.core.state import ClusterState
-
-_STANDING = frozenset(
-    {SliceState.REQUESTED, SliceState.BOOTING, SliceState.READY, SliceState.DRAINING}
-)
 
 
 def plan_slices(state: ClusterState) -> Iterator[de.Decision]:
@@ -64,7 +60,7 @@ def plan_observations(state: ClusterState) -> Iterator[de.Decision]:
         next_at = after(state.now, policy.observe_interval)
         why = "something was not found" if news.vanished else "at intervals"
         yield de.Observation((), next_at, why)
-    doubted = tuple(n for n in news.doubted if state.slices[n].state in _STANDING)
+    doubted = tuple(n for n in news.doubted if state.slices[n].state in ALIVE)
     if doubted:
         yield de.Observation(doubted, books.observe_at, news.doubted[doubted[0]])
 
@@ -87,7 +83,7 @@ def _notices(state: ClusterState) -> Iterator[de.Decision]:
 def _operator(state: ClusterState) -> Iterator[de.Decision]:
     for request in state.news.terminations:
         slice_ = state.slices.get(request.slice)
-        if slice_ is None or slice_.state not in _STANDING:
+        if slice_ is None or slice_.state not in ALIVE:
             why = f"slice {request.slice} is not known, or gone already"
             yield de.Answer(request.request, Rejected(why, Refusal.UNKNOWN))
             continue
@@ -120,7 +116,7 @@ def _evidence(state: ClusterState) -> Iterator[de.Decision]:
 def _lose(
     state: ClusterState, slice_: Slice, to: SliceState, cause: EndCause, why: str
 ) -> Iterator[de.Decision]:
-    if slice_.state not in _STANDING:
+    if slice_.state not in ALIVE:
         return
     if to is SliceState.PREEMPTED and slice_.state in COMING:
         why = f"while it was coming: {why}"

@@ -4,14 +4,14 @@ Only the tables are copied. The indexes are made anew from them, so that a twin 
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from iris.core.ids import JobId, RequestId
+from iris.core.ids import GroupName, JobId, RequestId
 from iris.core.instant import Instant
 from iris.core.record import Json, from_json, to_json
-from iris.core.records import Attempt, Books, Gate, Hold, Job, Slice, Task, Usage, Worker
+from iris.core.records import Attempt, Books, Gate, Hold, Job, Life, Slice, Task, Usage, Worker
 from iris.core.spec import ClusterSpec
 from iris.core.state import ClusterState
 
@@ -32,6 +32,7 @@ class Snapshot:
     usage: tuple[Usage, ...]
     requests: tuple[tuple[RequestId, JobId], ...]
     books: Books
+    lives: tuple[tuple[GroupName, tuple[Life, ...]], ...] = ()
 
 
 def snapshot(state: ClusterState) -> Snapshot:
@@ -47,6 +48,7 @@ def snapshot(state: ClusterState) -> Snapshot:
         usage=_copies(state.usage.values()),
         requests=tuple(state.requests.items()),
         books=_copy(state.books),
+        lives=tuple(state.lives.items()),
     )
 
 
@@ -62,6 +64,7 @@ def restore(image: Snapshot) -> ClusterState:
     state.gates = {(gate.zone, gate.accelerator_type): gate for gate in image.gates}
     state.usage = {(usage.band, usage.user): usage for usage in image.usage}
     state.requests = dict(image.requests)
+    state.lives = dict(image.lives)
     state.books = image.books
     state.rebuild()
     return state
@@ -70,6 +73,29 @@ def restore(image: Snapshot) -> ClusterState:
 def copy_state(state: ClusterState) -> ClusterState:
     """A twin that shares nothing that changes."""
     return restore(snapshot(state))
+
+
+def without_secrets(image: Snapshot) -> Snapshot:
+    """What may be told of a state to anybody who may read its jobs.
+
+    Variables, what a job runs, the ids of requests and what attempts and agents said of themselves
+    stay here; nothing of that decides when and where work is placed.
+    """
+    return replace(
+        image,
+        jobs=tuple(_told_job(job) for job in image.jobs),
+        workers=tuple(replace(w, incarnation=w.id, address="") for w in image.workers),
+        requests=(),
+    )
+
+
+def _told_job(job: Job) -> Job:
+    tasks = [
+        replace(task, attempts=[replace(a, detail="") for a in task.attempts], why="")
+        for task in job.tasks
+    ]
+    spec = replace(job.spec, environment=(), payload="")
+    return replace(job, spec=spec, request=RequestId(""), tasks=tasks, why="")
 
 
 def snapshot_to_json(image: Snapshot) -> Json:

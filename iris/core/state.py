@@ -6,11 +6,13 @@ Every index can be rebuilt from the tables, which `rebuild` does after a copy or
 """
 
 from hashlib import sha256
+from typing import Final
 
 from iris.core.fit import shape_of, weight_of
 from iris.core.ids import TaskId
 from iris.core.indexes import HoldKey, IndexedTables
 from iris.core.lifecycle import (
+    ALIVE,
     ATTEMPT_MOVES,
     ENDED_JOB,
     JOB_MOVES,
@@ -23,7 +25,7 @@ from iris.core.lifecycle import (
     WorkerState,
     job_state_of,
 )
-from iris.core.records import Attempt, Books, Hold, Job, Slice, Task, Usage, Worker
+from iris.core.records import Attempt, Books, Hold, Job, Life, Slice, Task, Usage, Worker
 from iris.core.resources import minus, plus
 from iris.core.retry import MEANING, EndCause
 from iris.core.spec import JobSpec
@@ -58,6 +60,10 @@ _TASK_STATE = {
 }
 
 
+LIVES_KEPT: Final = 100
+"""Lives that are remembered of each group: enough to know its boots and its losses by."""
+
+
 class ClusterState(IndexedTables):
     """All that the core knows. Read freely; write only through `learn`, `apply` and this class."""
 
@@ -83,6 +89,8 @@ class ClusterState(IndexedTables):
         """Move a slice by its table, and list it and its workers anew."""
         if to not in SLICE_MOVES[slice_.state]:
             raise IllegalMove(f"slice {slice_.id}: {slice_.state.value} -> {to.value} ({why})")
+        if slice_.state in ALIVE and to not in ALIVE:
+            self._remember(slice_, to)
         self.count_slice(slice_, slice_.state, -1)
         slice_.state = to
         slice_.why = why
@@ -92,6 +100,22 @@ class ClusterState(IndexedTables):
         for worker in slice_.workers:
             if worker is not None:
                 self.refresh_worker(self.workers[worker])
+
+    def _remember(self, slice_: Slice, end: SliceState) -> None:
+        """A slice is over: enter it in its group's record, which forgets the oldest."""
+        if slice_.group not in self.groups:
+            return
+        life = Life(
+            zone=slice_.zone,
+            requested_at=slice_.requested_at,
+            accepted_at=None if slice_.adopted else slice_.accepted_at,
+            ready_at=slice_.ready_at,
+            over_at=self.now,
+            end=end,
+            failure=slice_.failure,
+        )
+        before = self.lives.get(slice_.group, ())
+        self.lives[slice_.group] = (*before[-LIVES_KEPT + 1 :], life)
 
     def add_worker(self, worker: Worker) -> None:
         """Put a new worker on the books."""
@@ -285,6 +309,7 @@ class ClusterState(IndexedTables):
             *((w, sorted(w.attempts)) for _, w in sorted(self.workers.items())),
             *(self.holds[k] for k in sorted(self.holds)),
             *(self.gates[k] for k in sorted(self.gates)),
+            *(self.lives[k] for k in sorted(self.lives)),
             *(self.usage[k] for k in sorted(self.usage)),
             sorted(self.requests.items()),
         ]
