@@ -15,6 +15,7 @@ from simpy.events import Event
 from iris.core.controller import Controller
 from iris.core.effects import ObserveSlices
 from iris.core.events import WorkerHeard
+from iris.core.ids import Zone
 from iris.core.instant import SECOND, Instant, Millis, after
 from iris.core.lifecycle import ENDED_ATTEMPT, ENDED_TASK, SliceState, WorkerState
 from iris.core.records import Attempt, Job, Slice, Task, Worker
@@ -36,12 +37,28 @@ _ABROAD: Final = frozenset({SliceState.REQUESTED, SliceState.GONE})
 """States of slices that the cloud need not have: the one is asked for anew, the other is no more."""
 
 
+@dataclass(frozen=True, slots=True)
+class Drought:
+    """Slices of a size that a zone does not have, and how much longer."""
+
+    zone: Zone
+    family: str
+    chips: int
+    """This size, and with it every larger one."""
+    left: Distribution
+
+
 class Outlook(Protocol):
     """What is thought of all that a state does not know."""
 
     @property
     def cloud(self) -> CloudModel:
         """How the cloud will behave."""
+        ...
+
+    @property
+    def droughts(self) -> tuple[Drought, ...]:
+        """What cannot be had just now."""
         ...
 
     def run_time(self, job: Job) -> Distribution:
@@ -107,6 +124,9 @@ class Clone(World):
         self.cloud.start()
         for slice_ in sorted(state.slices.values(), key=lambda s: s.number):
             self._place(slice_)
+        for number, drought in enumerate(self._plan.outlook.droughts):
+            until = after(self.clock.now, self.dice.draw(drought.left, "drought", number))
+            self.cloud.stock.dry_up(drought.zone, drought.family, drought.chips, until)
         for job in sorted(state.jobs.values(), key=lambda j: j.number):
             if job.ended_at is None:
                 self._take_up(job)
@@ -219,13 +239,13 @@ class Clone(World):
         done: dict[int, int] = {}
         for task in job.tasks[:1] if gang else job.tasks:
             if task.state not in ENDED_TASK:
-                done[task.index] = _saved_before(job, task)
+                done[task.index] = saved_by(job, task.attempts)
                 spent = done[task.index] + self._worked(job.tasks if gang else [task])
                 left = Remaining(run_time, Millis(spent))
                 total[task.index] = spent + self.dice.draw(left, "work goes on", task.id)
         longest = Millis(max(total.values(), default=0))
         saved = {index: longest - total[index] + done[index] for index in total}
-        template = _template_of(job, self._plan.outlook.launch(job), gang=gang)
+        template = template_of(job, self._plan.outlook.launch(job), gang=gang)
         return Arrival(job.submitted_at, job.number, longest, job.spec.user, template), saved
 
     def _worked(self, tasks: list[Task]) -> int:
@@ -245,20 +265,21 @@ def _is_whole(job: Job) -> bool:
     return job.spec.coscheduled and all(a.state not in ENDED_ATTEMPT for a in rounds)
 
 
-def _saved_before(job: Job, task: Task) -> int:
-    """The work that earlier attempts of a task have saved, as far as the job's word goes."""
+def saved_by(job: Job, attempts: Iterable[Attempt]) -> int:
+    """Milliseconds of work that ended attempts of a task have saved, as far as the job's word goes."""
     every = job.spec.checkpoint_every
     if every is None:
         return 0
     spans = [
         a.ended_at - a.started_at
-        for a in task.attempts
+        for a in attempts
         if a.ended_at is not None and a.started_at is not None
     ]
     return sum(span // every * every for span in spans)
 
 
-def _template_of(job: Job, launch: Distribution, *, gang: bool) -> JobTemplate:
+def template_of(job: Job, launch: Distribution, *, gang: bool) -> JobTemplate:
+    """What a job's tasks are; their length stands in an arrival."""
     spec = job.spec
     every = spec.checkpoint_every
     return JobTemplate(
@@ -272,6 +293,11 @@ def _template_of(job: Job, launch: Distribution, *, gang: bool) -> JobTemplate:
         disk=spec.resources.disk,
         accelerator=spec.accelerator,
         chips=spec.resources.chips,
+        constraints=spec.constraints,
+        max_retries_failure=spec.max_retries_failure,
+        max_retries_preemption=spec.max_retries_preemption,
+        scheduling_timeout=spec.scheduling_timeout,
+        timeout=spec.timeout,
         launch=launch,
         checkpoint=Checkpoint(every) if every is not None else None,
     )

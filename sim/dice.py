@@ -167,7 +167,7 @@ class Capped:
 
     def mean(self) -> float:
         """The mean of the spans after the cut, over 4,096 evenly spaced quantiles."""
-        return _mean_of_quantiles(self)
+        return mean_of_quantiles(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Remaining:
 
     def mean(self) -> float:
         """The mean of the rests, over 4,096 evenly spaced quantiles."""
-        return _mean_of_quantiles(self)
+        return mean_of_quantiles(self)
 
 
 class Dice:
@@ -246,7 +246,8 @@ class Dice:
         return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 11
 
 
-def _mean_of_quantiles(distribution: Distribution) -> float:
+def mean_of_quantiles(distribution: Distribution) -> float:
+    """The mean of a distribution over 4,096 evenly spaced quantiles, for one without a formula."""
     count = 4096
     return sum(distribution.sample((i + 0.5) / count) for i in range(count)) / count
 

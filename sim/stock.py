@@ -23,6 +23,7 @@ class Stock:
         self._dice = dice
         self._times = {z: [at for at, _ in steps] for z, steps in model.capacity.items()}
         self._ceilings: dict[Zone, list[tuple[Instant, int]]] = {}
+        self._droughts: list[tuple[Zone, str, int, Instant]] = []
         self._spells: dict[tuple[Zone, str], tuple[Instant, int]] = {}
 
     def limit(self, zone: Zone, now: Instant) -> int | None:
@@ -37,6 +38,10 @@ class Stock:
     def close(self, zone: Zone, until: Instant, most: int) -> None:
         """No more than `most` slices may exist in a zone until then."""
         self._ceilings.setdefault(zone, []).append((until, most))
+
+    def dry_up(self, zone: Zone, family: str, chips: int, until: Instant) -> None:
+        """No slice of a family with so many chips or more can be had in a zone until then."""
+        self._droughts.append((zone, family, chips, until))
 
     def lost(self, zone: Zone, number: int, left: int, now: Instant) -> None:
         """The cloud took slices of a zone; what that leaves may be scarce for a while."""
@@ -54,6 +59,8 @@ class Stock:
         limit = self.limit(zone, now)
         if limit is not None and present >= limit:
             return CreateFailure.STOCKOUT
+        if self._in_drought(zone, group, now):
+            return CreateFailure.STOCKOUT
         if self._model.weather is not None and self._is_dry(zone, group.family, now):
             return CreateFailure.STOCKOUT
         return None
@@ -70,3 +77,9 @@ class Stock:
             ends = Instant(ends + max(Millis(1), span))
         self._spells[zone, family] = (ends, number)
         return number % 2 == 1
+
+    def _in_drought(self, zone: Zone, group: GroupSpec, now: Instant) -> bool:
+        return any(
+            (where, family) == (zone, group.family) and chips <= group.chips and now < until
+            for where, family, chips, until in self._droughts
+        )

@@ -7,7 +7,7 @@ from typing import Final
 from iris.core.instant import HOUR, MINUTE, Instant, Millis
 from iris.core.records import Job
 from iris.core.snapshot import copy_state
-from sim.clone import Clone, Continuation
+from sim.clone import Clone, Continuation, Drought
 from sim.dice import Constant, Dice, Distribution
 from sim.measure import Measures
 from sim.model import CloudModel, Scenario
@@ -47,6 +47,7 @@ class Known:
     cloud: CloudModel
     run_times: dict[str, Millis]
     launches: dict[str, Distribution]
+    droughts: tuple[Drought, ...] = ()
 
     def run_time(self, job: Job) -> Distribution:
         return Constant(self.run_times[job.id])
