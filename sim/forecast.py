@@ -7,7 +7,7 @@ says of its future, which docs/forecasts.md measures.
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from iris.core import effects as ef
@@ -51,8 +51,8 @@ class Forecast:
     """From when on waits are counted."""
     horizon: Millis
     futures: tuple[Future, ...]
-    basis: str
-    """What the job's own run time is taken from."""
+    learned_from: tuple[int, int, int]
+    """Ended runs, boots and losses of slices that the state remembers."""
 
     @property
     def waits(self) -> list[Millis]:
@@ -94,21 +94,14 @@ class Question:
 def forecast(question: Question, *, progress: Callable[[int], None] | None = None) -> Forecast:
     """Run the state forward as often as asked; `progress` is told how many futures are done."""
     history = History(question.state, question.at)
-    basis, _ = history.basis(question.state.jobs[question.job])
-    question = _with_state(question, lean(question.state))
+    question = replace(question, state=lean(question.state))
     futures: list[Future] = []
     with rare_collections():
         for number in range(question.futures):
             futures.append(_future(question, history, number))
             if progress is not None:
                 progress(number + 1)
-    return Forecast(question.job, question.at, question.horizon, tuple(futures), basis)
-
-
-def _with_state(question: Question, state: ClusterState) -> Question:
-    return Question(
-        state, question.job, question.at, question.futures, question.horizon, question.seed
-    )
+    return Forecast(question.job, question.at, question.horizon, tuple(futures), history.size)
 
 
 def lean(state: ClusterState) -> ClusterState:

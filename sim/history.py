@@ -14,7 +14,7 @@ from typing import Final
 from iris.core.events import CreateFailure
 from iris.core.ids import GroupName, Zone
 from iris.core.instant import DAY, HOUR, MINUTE, Instant, Millis, after
-from iris.core.lifecycle import ALIVE, SliceState
+from iris.core.lifecycle import ALIVE, COMING, SliceState
 from iris.core.records import Attempt, Gate, Job, Life, Slice, Task
 from iris.core.retry import EndCause
 from iris.core.spec import GroupSpec
@@ -35,6 +35,8 @@ _UNKNOWN_RUN: Final = Millis(10 * MINUTE)
 _UNKNOWN_BOOT: Final = Lognormal(2.5 * MINUTE, 0.5)
 _UNKNOWN_LIFE: Final = DAY
 """As if, before all that was seen, one slice had been lost after so long."""
+_SHORTEST_PAST: Final = HOUR
+"""Of arrivals: three jobs in the first minute are no 180 an hour."""
 _JITTER: Final = 2 * HOUR
 _SCARCE: Final = frozenset(
     {
@@ -43,6 +45,7 @@ _SCARCE: Final = frozenset(
         CreateFailure.QUOTA_REGION.value,
     }
 )
+_UP: Final = ALIVE - COMING
 _LOSSES: Final = frozenset({SliceState.PREEMPTED, SliceState.FAILED})
 _OWN_ENDS: Final = frozenset(
     {EndCause.EXIT_ZERO, EndCause.EXIT_NONZERO, EndCause.OUT_OF_MEMORY, EndCause.TIMEOUT}
@@ -86,6 +89,20 @@ class History:
             group_lifetime={g.name: self._lifetime(g) for g in groups if g.preemptible},
         )
         self.droughts = tuple(self._droughts())
+        self.size = self._size()
+        """Ended runs, boots and losses of slices that were learned from."""
+
+    def _size(self) -> tuple[int, int, int]:
+        runs = sum(
+            _ended_by_itself(attempt)
+            for job in self._state.jobs.values()
+            for task in job.tasks
+            for attempt in task.attempts
+        )
+        lives = [life for group in self._state.lives.values() for life in group]
+        boots = sum(life.ready_at is not None for life in lives)
+        boots += sum(s.state in _UP for s in self._state.slices.values())
+        return runs, boots, sum(life.end in _LOSSES for life in lives if life.ready_at is not None)
 
     # ---- runs ------------------------------------------------------------------------------
 
@@ -106,21 +123,17 @@ class History:
 
     def run_time(self, job: Job) -> Distribution:
         """How much work each task of a job is: as of its like, else as declared, else as of all."""
-        return self.basis(job)[1]
-
-    def basis(self, job: Job) -> tuple[str, Distribution]:
-        """What the run time of a job is taken from, in words, and what that gives."""
         for kind in _kinds(job):
             seen = self._runs.get(kind)
             if seen is not None and len(seen.ends) >= ENOUGH:
-                return f"{len(seen.ends)} runs of its like", self._estimate(kind, seen)
+                return self._estimate(kind, seen)
         if job.spec.timeout is not None:
-            return "its timeout", Uniform(Millis(0), job.spec.timeout)
+            return Uniform(Millis(0), job.spec.timeout)
         for kind in _wide_kinds(job):
             seen = self._runs.get(kind)
             if seen is not None and len(seen.ends) >= ENOUGH:
-                return f"{len(seen.ends)} runs of other jobs", self._estimate(kind, seen)
-        return "nothing", Survival((), (), _UNKNOWN_RUN)
+                return self._estimate(kind, seen)
+        return Survival((), (), _UNKNOWN_RUN)
 
     def _estimate(self, kind: Hashable, seen: _Seen) -> Distribution:
         known = self._known.get(kind)
@@ -212,9 +225,9 @@ class History:
         """
         jobs = [job for job in self._state.jobs.values() if job.spec.parent is None]
         jobs.sort(key=lambda j: j.number)
-        span = self._at - min((job.submitted_at for job in jobs), default=self._at)
-        if span <= 0:
+        if not jobs:
             return
+        span = max(_SHORTEST_PAST, self._at - min(job.submitted_at for job in jobs))
         enter = int(dice.uniform("which past") * span)
         if span >= 2 * DAY:
             span -= span % DAY

@@ -3,21 +3,24 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from iris.cli.connect import channel, client, controller_options, job_argument, named
-from iris.cli.tables import age, print_list, print_object, print_table, timestamp
+from iris.cli.tables import age, print_list, print_object, print_table
+from iris.cli.told import as_object, print_status, progress, say_end
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from iris.client import Job
-    from iris.cluster.types import Device
-    from iris.rpc import iris_pb2 as pb
+    from iris.client import IrisClient, Job
+    from iris.client.client import Asked
+    from iris.cluster.types import Device, Entrypoint
 
 BANDS = ("production", "interactive", "batch")
+FUTURES: Final = 50
+HORIZON: Final = "7d"
 
 
 @click.group()
@@ -31,6 +34,7 @@ Examples:
   iris job run -- python train.py
   iris job run --tpu v5litepod-16 --replicas 4 --coscheduled --workspace . -- python train.py
   iris job run --no-wait --name nightly --band batch -- make all
+  iris job run --plan --tpu v5litepod-16 -- python train.py
 """
 )
 @controller_options
@@ -50,6 +54,7 @@ Examples:
 @click.option("--workspace", type=click.Path(path_type=Path), help="A folder to take along.")
 @click.option("--max-retries-failure", type=click.IntRange(0), default=0)
 @click.option("--max-retries-preemption", type=click.IntRange(0), default=100)
+@click.option("--plan", is_flag=True, help="Say when it would start, and submit nothing.")
 @click.option("--no-wait", is_flag=True, help="Print the job's id and return.")
 @click.option("--stop-on-exit", is_flag=True, help="Stop the job on Ctrl-C, instead of detaching.")
 @click.option("--json", "as_json", is_flag=True, help="Print the ended job as JSON.")
@@ -72,6 +77,7 @@ def run(
     workspace: Path | None,
     max_retries_failure: int,
     max_retries_preemption: int,
+    plan: bool,
     no_wait: bool,
     stop_on_exit: bool,
     as_json: bool,
@@ -79,22 +85,38 @@ def run(
     """Submit a command, follow its output, and end with the job's status."""
     from iris.cluster import types
 
+    entrypoint = types.Entrypoint.from_command(*command)
+    asked: Asked = {
+        "resources": types.ResourceSpec(cpu, memory, disk, _device(tpu, gpu)),
+        "environment": types.EnvironmentSpec(_variables(env), pip),
+        "replicas": replicas,
+        "coscheduled": coscheduled,
+        "band": band,
+        "timeout": timeout,
+        "max_retries_failure": max_retries_failure,
+        "max_retries_preemption": max_retries_preemption,
+    }
     with client(controller_url, config, workspace) as iris:
-        submitted = iris.submit(
-            types.Entrypoint.from_command(*command),
-            name,
-            resources=types.ResourceSpec(cpu, memory, disk, _device(tpu, gpu)),
-            environment=types.EnvironmentSpec(_variables(env), pip),
-            replicas=replicas,
-            coscheduled=coscheduled,
-            band=band,
-            timeout=timeout,
-            max_retries_failure=max_retries_failure,
-            max_retries_preemption=max_retries_preemption,
-        )
+        if plan:
+            return _plan(iris, entrypoint, name, asked, as_json=as_json)
+        submitted = iris.submit(entrypoint, name, **asked)
         if not no_wait:
             return _follow(submitted, stop_on_exit=stop_on_exit, as_json=as_json)
     return _say_submitted(submitted.id, as_json=as_json)
+
+
+def _plan(
+    iris: "IrisClient",
+    entrypoint: "Entrypoint",
+    name: str | None,
+    asked: "Asked",
+    *,
+    as_json: bool,
+) -> ExitStatus:
+    from iris.cli.forecasts import effort, say
+
+    start = iris.plan(entrypoint, name, effort=effort(FUTURES, HORIZON), **asked)
+    return say(start, as_json=as_json)
 
 
 def _say_submitted(id: str, *, as_json: bool) -> int:
@@ -121,19 +143,8 @@ def _follow(job: "Job", *, stop_on_exit: bool, as_json: bool) -> int:
         return ExitStatus.INTERRUPTED
     if as_json:
         print_object("Job", as_object(ended))
-    _say_end(ended)
+    say_end(ended)
     return END_STATUS[ended.state]
-
-
-def _say_end(ended: "pb.Job") -> None:
-    why = reason(ended)
-    span = age(ended.submitted_at_ms, ended.ended_at_ms)
-    click.echo(f"{ended.id} {ended.state} after {span}" + (f": {why}" if why else ""), err=True)
-
-
-def reason(job: "pb.Job") -> str:
-    """The first sentence of why a job ended, from itself or one of its tasks."""
-    return job.why or next((task.why for task in job.details if task.why), "")
 
 
 def _variables(env: tuple[str, ...]) -> dict[str, str]:
@@ -204,17 +215,12 @@ def list_(
             click.echo(found.id)
         return
     rows = [
-        (found.id, found.state, _progress(found), found.band, age(found.submitted_at_ms))
+        (found.id, found.state, progress(found), found.band, age(found.submitted_at_ms))
         for found in answer.jobs
     ]
     print_table(("JOB", "STATE", "TASKS", "BAND", "AGE"), rows)
     if answer.total > len(rows):
         click.echo(f"{len(rows)} of {answer.total} jobs; see --limit", err=True)
-
-
-def _progress(job: "pb.Job") -> str:
-    done = sum(count.number for count in job.tasks if count.state == "succeeded")
-    return f"{done}/{sum(count.number for count in job.tasks)}"
 
 
 @job.command(
@@ -230,29 +236,8 @@ def status(id: str, controller_url: str | None, config: Path | None, as_json: bo
     if as_json:
         print_object("Job", as_object(found))
     else:
-        _print_status(found)
+        print_status(found)
     return ExitStatus.DONE if found.HasField("ended_at_ms") else None
-
-
-def _print_status(found: "pb.Job") -> None:
-    why = reason(found)
-    click.echo(f"{found.id}  {found.state}" + (f": {why}" if why else ""))
-    rows = [
-        (
-            f"{task.id.rpartition(':')[2]}@{attempt.number}",
-            attempt.state,
-            attempt.worker,
-            age(
-                attempt.assigned_at_ms,
-                attempt.ended_at_ms if attempt.HasField("ended_at_ms") else None,
-            ),
-            attempt.detail or attempt.cause,
-        )
-        for task in found.details
-        for attempt in task.attempts
-    ]
-    if rows:
-        print_table(("ATTEMPT", "STATE", "WORKER", "FOR", "WHY"), rows)
 
 
 @job.command(
@@ -286,19 +271,52 @@ def logs(
     print_logs(chosen, Part(attempt, tail or 0, follow=follow_))
 
 
-@job.command(epilog="\b\nExamples:\n  iris job why /alice/train\n")
+@job.command(
+    epilog="\b\nExamples:\n  iris job why /alice/train\n  iris job why /alice/train --when\n"
+)
 @controller_options
 @job_argument("id")
+@click.option("--when", is_flag=True, help="Say when it is likely to start.")
+@click.option(
+    "--futures",
+    type=click.IntRange(1, 10_000),
+    default=FUTURES,
+    show_default=True,
+    help="With --when: how often the cluster is run forward.",
+)
+@click.option(
+    "--horizon",
+    default=HORIZON,
+    show_default=True,
+    metavar="DURATION",
+    help="With --when: how far it is looked ahead.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def why(id: str, controller_url: str | None, config: Path | None, as_json: bool) -> None:
-    """Say why a job waits, or how it ended."""
-    found = named(client(controller_url, config), id)
+def why(
+    id: str,
+    controller_url: str | None,
+    config: Path | None,
+    when: bool,
+    futures: int,
+    horizon: str,
+    as_json: bool,
+) -> int:
+    """Say why a job waits, or how it ended; with --when, when it is likely to start."""
+    iris = client(controller_url, config)
+    found = named(iris, id)
+    if when:
+        from iris.cli.forecasts import effort, say
+        from iris.client.forecasts import image_of, start_of
+
+        start = start_of(image_of(iris.channel), found.id, effort(futures, horizon))
+        return say(start, as_json=as_json)
     said = found.why()
     if as_json:
         print_object("Explanation", {"job": found.id, "why": said})
-        return
+        return ExitStatus.DONE
     for sentence in said:
         click.echo(sentence)
+    return ExitStatus.DONE
 
 
 @job.command(epilog="\b\nExamples:\n  iris job stop /alice/train\n")
@@ -343,38 +361,9 @@ def wait(
     for id in ids:
         left = None if end is None else max(0.0, end - time.monotonic())
         ended = named(iris, id).wait(left)
-        _say_end(ended)
+        say_end(ended)
         found.append(as_object(ended))
         worst = max(worst, END_STATUS[ended.state])
     if as_json:
         print_list("Job", found)
     return worst
-
-
-def as_object(job: "pb.Job") -> dict[str, object]:
-    """A job for programs; environment values are not told by the controller."""
-    found: dict[str, object] = {
-        "id": job.id,
-        "state": job.state,
-        "user": job.user,
-        "band": job.band,
-        "submitted_at": timestamp(job.submitted_at_ms),
-        "ended_at": timestamp(job.ended_at_ms) if job.HasField("ended_at_ms") else None,
-        "tasks": {count.state: count.number for count in job.tasks},
-        "why": reason(job),
-    }
-    if job.details:
-        found["attempts"] = [
-            {
-                "task": task.id,
-                "attempt": attempt.number,
-                "state": attempt.state,
-                "cause": attempt.cause,
-                "detail": attempt.detail,
-                "worker": attempt.worker,
-                "slice": attempt.slice,
-            }
-            for task in job.details
-            for attempt in task.attempts
-        ]
-    return found

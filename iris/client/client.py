@@ -7,7 +7,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
 from iris.client.bundle import pack
 from iris.client.job import PATIENCE_S, Job
@@ -22,13 +22,31 @@ from iris.cluster.types import (
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.addresses import parse_address
 from iris.rpc.channel import Channel
+from iris.rpc.codec import spec_from_wire
 from iris.rpc.methods import CHUNK_BYTES, HAS_BLOB, LIST_JOBS, PUT_BLOB, SUBMIT_JOB
 
 if TYPE_CHECKING:
+    from iris.client.forecasts import Effort, Start
     from iris.client.local import LocalCluster
 
 INLINE_BYTES: Final = 1 << 20
 """Blobs that together are no larger travel with the submission."""
+
+
+class Asked(TypedDict, total=False):
+    """What a submission may ask for, beside what runs and its name; `IrisClient.submit` says of what kind."""
+
+    resources: ResourceSpec
+    environment: EnvironmentSpec
+    replicas: int
+    coscheduled: bool
+    constraints: Sequence[Constraint]
+    ports: Sequence[str]
+    band: str
+    max_retries_failure: int
+    max_retries_preemption: int
+    scheduling_timeout: float | str | None
+    timeout: float | str | None
 
 
 class IrisClient:
@@ -166,6 +184,41 @@ class IrisClient:
         )
         check(request, self._workspace)
         return self._send(entrypoint, request, request_id or secrets.token_hex(16))
+
+    def plan(
+        self,
+        entrypoint: Entrypoint,
+        name: str | None = None,
+        *,
+        effort: "Effort | None" = None,
+        **asked: Unpack[Asked],
+    ) -> "Start":
+        """When a job would be likely to start, as `Job.when` tells it; nothing is submitted.
+
+        Args:
+            entrypoint: what each task would run; it only gives a name.
+            name: as of `submit`.
+            effort: how often the cluster is run forward, and how far.
+            asked: as of `submit`.
+
+        Raises:
+            BadRequest: a value cannot be.
+            NoForecast: the job would be refused.
+            RemoteError: the controller refused, or did not answer.
+        """
+        from iris.client.forecasts import Effort, image_of, start_if_submitted
+
+        request = JobRequest(
+            name=name if name is not None else name_for(entrypoint, None),
+            user=self._user or "",
+            parent=os.environ.get("IRIS_JOB_ID"),
+            **asked,
+        )
+        check(request, self._workspace)
+        spec = spec_from_wire(spec_of(request, ""))
+        return start_if_submitted(
+            image_of(self.channel), spec, self._login, effort if effort is not None else Effort()
+        )
 
     def _send(self, entrypoint: Entrypoint, request: JobRequest, request_id: str) -> Job:
         blobs = [pickled(entrypoint.call)] if entrypoint.call is not None else []

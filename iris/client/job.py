@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from iris.client.errors import END_STATUS, JobEnded, NotFinished
 from iris.client.pieces import LogPiece
@@ -13,6 +13,10 @@ from iris.rpc import iris_pb2 as pb
 from iris.rpc.channel import Channel
 from iris.rpc.errors import RemoteError
 from iris.rpc.methods import EXPLAIN_JOB, GET_JOB, GET_RESULT, LONG_POLL_MS, READ_LOG, STOP_JOB
+from iris.units import parse_duration
+
+if TYPE_CHECKING:
+    from iris.client.forecasts import Start
 
 PATIENCE_S: Final = 600.0
 """Whoever asks for something bears it when the controller is away for so long."""
@@ -195,6 +199,23 @@ class Job:
         """
         request = pb.StopJobRequest(request_id=f"{self.id}/{time.time_ns()}", job=self.id)
         self._channel.call(STOP_JOB, request, patience_s=PATIENCE_S)
+
+    def when(self, *, futures: int = 50, horizon: float | str = "7d", seed: int = 0) -> "Start":
+        """When it is likely to start: its cluster as it is now, run forward on this machine.
+
+        Args:
+            futures: how often.
+            horizon: seconds or `7d`; nobody looks further.
+            seed: of all that is drawn.
+
+        Raises:
+            RemoteError: the controller refused, as it does a task's token, or did not answer.
+            NoForecast: the job is not known.
+        """
+        from iris.client.forecasts import Effort, image_of, start_of
+
+        effort = Effort(futures, parse_duration(horizon), seed)
+        return start_of(image_of(self._channel), self.id, effort)
 
     def why(self) -> list[str]:
         """Why it waits, or how it ended, in sentences."""

@@ -251,6 +251,10 @@ class ExplainJobResponse(_message.Message):
     state: str
     def __init__(self, sentences: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ...) -> None: ...
 
+class GetImageRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class GetResultRequest(_message.Message):
     __slots__ = ("task",)
     TASK_FIELD_NUMBER: _ClassVar[int]

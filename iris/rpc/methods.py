@@ -82,6 +82,10 @@ GET_JOB: Final = Method(_C, "GetJob", pb.GetJobRequest, pb.GetJobResponse, _PEOP
 LIST_JOBS: Final = Method(_C, "ListJobs", pb.ListJobsRequest, pb.ListJobsResponse, _PEOPLE)
 STOP_JOB: Final = Method(_C, "StopJob", pb.StopJobRequest, pb.StopJobResponse, _PEOPLE)
 EXPLAIN_JOB: Final = Method(_C, "ExplainJob", pb.ExplainJobRequest, pb.ExplainJobResponse, _PEOPLE)
+# The whole state, of which a task's token may see only its own tree.
+GET_IMAGE: Final = Method(
+    _C, "GetImage", pb.GetImageRequest, pb.Chunk, _USERS, 60, stream=Stream.ANSWER
+)
 GET_RESULT: Final = Method(
     _C, "GetResult", pb.GetResultRequest, pb.Chunk, _PEOPLE, 30, stream=Stream.ANSWER
 )

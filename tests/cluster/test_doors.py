@@ -41,7 +41,7 @@ PEOPLE = {
     "SubmitJob", "GetJob", "ListJobs", "StopJob", "ExplainJob", "GetResult", "ListWorkers", "ListSlices",
     "GetStatus", "HasBlob", "PutBlob", "GetBlob", "ReadLog",
 }  # fmt: skip
-OWNER = {"ExecTask"}
+OWNER = {"ExecTask", "GetImage"}
 OPERATOR = {"DrainWorker", "TerminateSlice", "CreateSlice"}
 WORKER = {"GetStatus", "GetBlob", "Register", "Reconcile", "PutResult", "AppendLog", "ServeExec"}
 ALLOWED: Final = {
@@ -185,6 +185,8 @@ def test_a_tasks_token_reaches_its_own_tree_and_no_other(
     token = door.task_token(JobId("/alice/other"))
     with guarded.client(token, "alice") as client:
         job = client.job(secret_job)
+        with pytest.raises(RemoteError, match="a token of a task is not good for GetImage"):
+            job.when()
         for ask in (job.status, job.terminate, job.why, job.result):
             with pytest.raises(RemoteError, match="this token is limited to /alice/other"):
                 ask()

@@ -21,12 +21,14 @@ from iris.core.explain import why_not_scaling, why_waiting
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.lifecycle import ENDED_JOB, JobState
 from iris.core.reasons import sentences
+from iris.core.snapshot import snapshot, without_secrets
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
 from iris.core.views import JobView, group_views, job_page, job_view, slice_views, worker_views
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
-from iris.rpc.methods import LONG_POLL_MS, Kind
+from iris.rpc.image import Image, packed
+from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS, Kind
 
 MAX_PAGE: Final = 1_000
 _STATUS: Final = {
@@ -213,6 +215,17 @@ class Handlers:
             said = sentences(why_waiting(self.state, view.line.id, self._loop.clock.now()))
         return pb.ExplainJobResponse(sentences=said, state=view.line.state.value)
 
+    async def get_image(self, _: pb.GetImageRequest, caller: Caller) -> AsyncIterator[pb.Chunk]:
+        """The whole state without secrets, for whoever wants to simulate what comes of it.
+
+        Only the copy is made between two turns; it is written down beside them.
+        """
+        tables = snapshot(self.state)
+        image = Image(self._loop.clock.now(), caller.user, tables)
+        content = await asyncio.to_thread(_told, image)
+        for start in range(0, len(content), CHUNK_BYTES):
+            yield pb.Chunk(content=content[start : start + CHUNK_BYTES])
+
     async def get_result(
         self, request: pb.GetResultRequest, caller: Caller
     ) -> AsyncIterator[pb.Chunk]:
@@ -336,6 +349,10 @@ class Handlers:
         for _offset, piece in read_pieces(path, 0):
             yield pb.Chunk(content=piece)
             await asyncio.sleep(0)
+
+
+def _told(image: Image) -> bytes:
+    return packed(replace(image, tables=without_secrets(image.tables)))
 
 
 def _granted(answer: ef.Accepted | ef.Rejected) -> ef.Accepted:
