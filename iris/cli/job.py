@@ -100,9 +100,7 @@ def run(
         if plan:
             return _plan(iris, entrypoint, name, asked, as_json=as_json)
         submitted = iris.submit(entrypoint, name, **asked)
-        if not no_wait:
-            return _follow(submitted, stop_on_exit=stop_on_exit, as_json=as_json)
-    return _say_submitted(submitted.id, as_json=as_json)
+        return _go_on(submitted, wait=not no_wait, stop_on_exit=stop_on_exit, as_json=as_json)
 
 
 def _plan(
@@ -119,11 +117,13 @@ def _plan(
     return say(start, as_json=as_json)
 
 
-def _say_submitted(id: str, *, as_json: bool) -> int:
+def _go_on(job: "Job", *, wait: bool, stop_on_exit: bool, as_json: bool) -> int:
+    if wait:
+        return _follow(job, stop_on_exit=stop_on_exit, as_json=as_json)
     if as_json:
-        print_object("Job", {"id": id})
+        print_object("Job", {"id": job.id})
     else:
-        click.echo(id)
+        click.echo(job.id)
     return ExitStatus.DONE
 
 

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
 
 def real_trace(name: str) -> Path:
     """The file of that name below `../shared/data`, or a skip that says what is missing."""
-    path = _DATA / name
+    path = DATA / name
     if not path.is_file():
         pytest.skip(f"needs ../shared/data/{name}, absent here")
     return path

@@ -1,10 +1,13 @@
 """A world that goes on from a state: what was known of it goes on as it was, and nothing is lost."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from iris.core.instant import HOUR, MINUTE, Instant, Millis
+from iris.core import events as ev
+from iris.core.ids import Zone
+from iris.core.instant import DAY, HOUR, MINUTE, SECOND, Instant, Millis, after
+from iris.core.lifecycle import SliceState
 from iris.core.records import Job
 from iris.core.snapshot import copy_state
 from sim.clone import Clone, Continuation, Drought
@@ -14,6 +17,7 @@ from sim.model import CloudModel, Scenario
 from sim.run import finish, world_of
 from sim.workload import arrivals
 from sim.world import World
+from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
 from tests.sim.watch import scenario_of
 
 GROUPS: Final = {
@@ -100,3 +104,116 @@ def test_a_world_whose_times_are_known_goes_on_as_it_would_have(tmp_path: Path) 
             assert (name, row.first_running, row.end) == (name, truth.first_running, truth.end)
         ended_before = {j.job for j in whole.jobs.values() if j.end is not None and j.end <= at}
         assert set(rest.jobs) == set(whole.jobs) - ended_before
+
+
+# ---- states that no simulation ends in, as those of real clusters may be -------------------------
+
+TPU: Final = "v5litepod-16"
+
+
+@dataclass(frozen=True)
+class Alike:
+    """An outlook in which every job works for an hour, and every slice boots for five minutes."""
+
+    cloud: CloudModel = field(default_factory=lambda: CloudModel(boot=Constant(Millis(5 * MINUTE))))
+    droughts: tuple[Drought, ...] = ()
+
+    def run_time(self, _: Job) -> Distribution:
+        return Constant(Millis(HOUR))
+
+    def launch(self, _: Job) -> Distribution:
+        return Constant(Millis(MINUTE))
+
+
+def rows(script: Script, outlook: Alike = Alike()) -> dict[str, tuple[int | None, int | None]]:
+    """What becomes of each unended job from now on: after so many minutes it runs, and ends."""
+    now = script.now
+    plan = Continuation(script.controller.state, now, outlook, after(now, Millis(DAY)))
+    before = script.controller.digest()
+    measures = finish(Clone(plan, audit_every_turn=True))
+    assert measures.violations == []
+    assert script.controller.digest() == before
+
+    def minutes(at: Instant | None) -> int | None:
+        return None if at is None else int((at - now) / MINUTE)
+
+    return {
+        row.job: (minutes(row.first_running), minutes(row.end)) for row in measures.jobs.values()
+    }
+
+
+def test_a_slice_of_which_two_hosts_have_come_waits_for_the_others_only() -> None:
+    script = cluster(tpu_group(hosts=4))
+    job = script.submit(tpu=TPU, replicas=4, gang=True)
+    (name,) = script.coming("tpu")
+    script.step(ev.SliceAccepted(name)).advance(3 * MINUTE, answer=False)
+    script.step(script.registration(name, 0), script.registration(name, 2))
+    assert rows(script) == {job: (3, 63)}  # Two minutes of boot are left, and one of launch.
+
+
+def test_attempts_go_on_from_where_they_are() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    job = script.submit(replicas=3)
+    script.running(job).advance(20 * MINUTE)
+    script.ends(script.task(job).id)
+    launching = script.submit("launching")
+    script.advance(30 * SECOND)
+    other = script.submit("other", cpu=4)
+    assert rows(script) == {job: (-20, 39), launching: (0, 60), other: (61, 121)}
+
+
+def test_a_member_that_has_ended_is_not_waited_for() -> None:
+    script = fleet(tpu_group(hosts=4, min_slices=1))
+    job = script.submit(tpu=TPU, replicas=4, gang=True)
+    script.running(job).advance(50 * MINUTE)
+    script.ends(script.task(job, 0).id)
+    assert rows(script) == {job: (-50, 10)}
+
+
+def test_work_that_was_saved_is_not_done_again() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1, preemptible=True))
+    job = script.submit(checkpoint_every=Millis(10 * MINUTE))
+    script.running(job).advance(35 * MINUTE)
+    (name,) = script.slices_in(SliceState.READY)
+    script.preempted(name).deleted(name)
+    # Thirty minutes are left, after the boot of another slice.
+    assert rows(script) == {job: (6, 36)}
+
+
+def test_who_has_been_silent_for_long_is_lost_and_who_has_not_speaks_again() -> None:
+    for seconds, expected in ((20, (-10, 49)), (40, (6, 66))):
+        script = fleet(cpu_group(min_slices=1, max_slices=1))
+        job = script.submit()
+        script.running(job).advance(10 * MINUTE)
+        (worker,) = script.controller.state.workers
+        script.silent(worker).advance(seconds * SECOND)
+        assert rows(script) == {job: expected}
+
+
+def test_a_slice_whose_end_was_announced_ends() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=2, preemptible=True))
+    job = script.submit()
+    script.running(job).advance(10 * MINUTE)
+    (name,) = script.slices_in(SliceState.READY)
+    script.step(ev.PreemptionNoticed(name))
+    assert rows(script) == {job: (6, 66)}  # The hour begins anew on another slice.
+
+
+def test_slices_of_a_group_that_is_gone_do_their_work_and_go() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    job = script.submit()
+    script.running(job).advance(10 * MINUTE)
+    script.config(tpu_group(hosts=4))
+    assert rows(script) == {job: (-10, 50)}
+
+
+def test_what_was_asked_for_and_not_answered_is_asked_for_again() -> None:
+    script = cluster(cpu_group())
+    job = script.submit()
+    (name,) = script.coming("cpu")
+    assert script.slice(name).state is SliceState.REQUESTED
+    assert rows(script) == {job: (6, 66)}
+    dry = Drought(Zone("us-a"), "cpu", 1, Constant(Millis(2 * HOUR)))
+    ((begin, _),) = rows(script, Alike(droughts=(dry,))).values()
+    assert begin is not None
+    assert begin > 2 * 60
