@@ -22,7 +22,7 @@ from iris.core.state import LIVES_KEPT, ClusterState
 from sim.clone import Drought, saved_by, template_of
 from sim.dice import Constant, Dice, Distribution, Exponential, Lognormal, Remaining, Uniform
 from sim.model import Arrival, CloudModel
-from sim.survival import Survival
+from sim.survival import Later, Survival
 
 ENOUGH: Final = 5
 """Ended runs, from which on a kind of jobs speaks for itself."""
@@ -108,6 +108,8 @@ class History:
 
     def _look_at(self, job: Job, task: Task) -> None:
         kinds = (*_kinds(job), *_wide_kinds(job))
+        spans: list[int] = []
+        over = False
         for number, attempt in enumerate(task.attempts):
             end = attempt.ended_at if attempt.ended_at is not None else self._at
             begun = attempt.started_at
@@ -116,10 +118,13 @@ class History:
                 seen = self._launches.setdefault(kind, _Seen())
                 seen.add(launched - attempt.assigned_at, over=begun is not None)
             if begun is not None:
-                span = saved_by(job, task.attempts[:number]) + end - begun
-                for kind in kinds:
-                    over = _ended_by_itself(attempt)
-                    self._runs.setdefault(kind, _Seen()).add(span, over=over)
+                spans.append(saved_by(job, task.attempts[:number]) + end - begun)
+                over = _ended_by_itself(attempt)
+        if spans:
+            # However often it was tried, it is one task of one length.
+            span = spans[-1] if over else max(spans)
+            for kind in kinds:
+                self._runs.setdefault(kind, _Seen()).add(span, over=over)
 
     def run_time(self, job: Job) -> Distribution:
         """How much work each task of a job is: as of its like, else as declared, else as of all."""
@@ -191,29 +196,34 @@ class History:
 
     def _droughts(self) -> Iterator[Drought]:
         for _, gate in sorted(self._state.gates.items()):
-            past, began = self._spells(gate)
-            if began is not None and gate.scarce:
-                age = Millis(self._at - began)
-                left = Remaining(Survival(tuple(past), (age,)), age)
+            past, present = self._spells(gate)
+            if present is not None and gate.scarce:
+                began, last = present
+                known = Millis(last - began)
+                whole = Remaining(Survival(tuple(past), (known,), MINUTE), known)
+                left = Later(whole, Millis(self._at - last))
                 yield Drought(gate.zone, gate.family, gate.chips, left)
 
-    def _spells(self, gate: Gate) -> tuple[list[Millis], Instant | None]:
-        """How long past droughts of a (zone, type) lasted, and since when the present one does."""
+    def _spells(self, gate: Gate) -> tuple[list[Millis], tuple[Instant, Instant] | None]:
+        """How long past droughts of a (zone, type) lasted; of the present one, the first and last refusal.
+
+        A drought ends somewhere between its last refusal and the next slice that is given.
+        """
         news: list[tuple[Instant, bool]] = []
         for group in self._state.spec.groups:
             if group.accelerator_type == gate.accelerator_type:
                 news += _news_of_stock(self._state.lives.get(group.name, ()), gate.zone)
-                ready = [s.ready_at for s in self._living(group) if s.zone == gate.zone]
-                news += [(at, True) for at in ready if at is not None]
+                given = [s.accepted_at for s in self._living(group) if s.zone == gate.zone]
+                news += [(at, True) for at in given if at is not None]
         spells: list[Millis] = []
-        began: Instant | None = None
+        present: tuple[Instant, Instant] | None = None
         for at, was_given in sorted(news):
-            if not was_given and began is None:
-                began = at
-            elif was_given and began is not None:
-                spells.append(Millis(at - began))
-                began = None
-        return spells, began
+            if not was_given:
+                present = (present[0] if present is not None else at, at)
+            elif present is not None:
+                spells.append(Millis((present[1] + at) // 2 - present[0]))
+                present = None
+        return spells, present
 
     # ---- arrivals --------------------------------------------------------------------------
 
@@ -279,6 +289,6 @@ def _news_of_stock(lives: tuple[Life, ...], zone: Zone) -> list[tuple[Instant, b
     for life in lives:
         if life.zone == zone and life.failure in _SCARCE:
             news.append((life.over_at, False))
-        elif life.zone == zone and life.ready_at is not None:
-            news.append((life.ready_at, True))
+        elif life.zone == zone and life.accepted_at is not None:
+            news.append((life.accepted_at, True))
     return news

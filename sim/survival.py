@@ -12,7 +12,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from iris.core.instant import Millis
-from sim.dice import LONGEST, mean_of_quantiles
+from sim.dice import LONGEST, Distribution, mean_of_quantiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,20 @@ class Survival:
 
     def mean(self) -> float:
         """Over 4,096 evenly spaced quantiles: the mean itself is endless."""
+        return mean_of_quantiles(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What is left of a span so much later; nothing, when it may be over already."""
+
+    inner: Distribution
+    elapsed: Millis
+
+    def sample(self, u: float) -> Millis:
+        """What is left at the quantile `u`."""
+        return Millis(max(0, self.inner.sample(u) - self.elapsed))
+
+    def mean(self) -> float:
+        """Over 4,096 evenly spaced quantiles."""
         return mean_of_quantiles(self)
