@@ -41,9 +41,14 @@ class Booting:
 
     def span_of(self, machine: Machine) -> Millis:
         """How long its boot takes."""
-        key = (machine.group.name, machine.zone, machine.number)
+        place = (machine.group.name, machine.zone)
+        recorded = self._cloud.model.boots.get(place, ())
+        if machine.number < len(recorded):
+            span = recorded[machine.number]
+            if span is not None:
+                return span
         boot = self._cloud.model.boot_of(machine.group.name)
-        return self._cloud.dice.draw(boot, "boot", *key)
+        return self._cloud.dice.draw(boot, "boot", *place, machine.number)
 
     def _tell_accepted(self, machine: Machine, delay: Millis) -> None:
         cloud = self._cloud

@@ -33,7 +33,7 @@ from sim.world import World
 _SAMPLES: Final = 100
 """Of the series over time, in one continuation."""
 _STANDING: Final = frozenset({SliceState.READY, SliceState.DRAINING})
-_ABROAD: Final = frozenset({SliceState.REQUESTED, SliceState.GONE})
+ABROAD: Final = frozenset({SliceState.REQUESTED, SliceState.GONE})
 """States of slices that the cloud need not have: the one is asked for anew, the other is no more."""
 
 
@@ -146,7 +146,7 @@ class Clone(World):
         """Let the cloud have what it has, as far as the state knows."""
         group = self._group_of(slice_)
         self.cloud.groups.setdefault(group.name, group)
-        if slice_.state in _ABROAD:
+        if slice_.state in ABROAD:
             return
         self.recorder.slice_requested(slice_.id, group, slice_.zone, slice_.requested_at)
         machine = self.cloud.add_machine(slice_.id, group, slice_.zone)
@@ -154,15 +154,20 @@ class Clone(World):
         now = self.clock.now
         if slice_.state is SliceState.BOOTING:
             self._raise(machine, workers)
-            began = slice_.accepted_at if slice_.accepted_at is not None else now
-            span = Remaining(self.cloud.model.boot_of(group.name), Millis(now - began))
-            self.cloud.boot(machine, self.dice.draw(span, "boot goes on", slice_.id))
+            self.cloud.boot(machine, self._rest_of_boot(slice_, group))
         elif slice_.state in _STANDING:
             self._raise(machine, workers)
             ready = slice_.ready_at if slice_.ready_at is not None else now
             self.cloud.came_up(machine, Millis(now - ready))
             if slice_.cordon_until is not None:
                 self.cloud.take([machine])
+
+    def _rest_of_boot(self, slice_: Slice, group: GroupSpec) -> Millis:
+        """How much longer a slice boots."""
+        now = self.clock.now
+        began = slice_.accepted_at if slice_.accepted_at is not None else now
+        span = Remaining(self.cloud.model.boot_of(group.name), Millis(now - began))
+        return self.dice.draw(span, "boot goes on", slice_.id)
 
     def _group_of(self, slice_: Slice) -> GroupSpec:
         """The slice's group, or one like it was if the configuration has none such now."""

@@ -19,7 +19,7 @@ from sim.fleet import Host
 from sim.listing import Listings
 from sim.machine import Machine, Surroundings
 from sim.model import CloudModel
-from sim.stock import Stock
+from sim.stock import Stock, odds_of
 from sim.strangers import Strangers
 
 LATE_FAILURES = frozenset({CreateFailure.STOCKOUT, CreateFailure.INTERNAL, CreateFailure.UNKNOWN})
@@ -132,7 +132,8 @@ class FakeCloud:
             self.deliver(ev.SliceAccepted(request.slice))
             return
         group = self.groups[request.group]
-        reason = self._refusal(group, request.zone, call)
+        recorded = self.stock.answer_on_record(request.zone, group.accelerator_type, self.clock.now)
+        reason = self._refusal(group, request.zone, call) if recorded is None else recorded.reason
         answers = self.model.create_answers
         if reason is None:
             self._booting.accept(self.add_machine(request.slice, group, request.zone), call)
@@ -140,7 +141,11 @@ class FakeCloud:
         if self.dice.chance(answers.failed_but_lives, "failed lives", call):
             machine = self.add_machine(request.slice, group, request.zone)
             self.boot(machine, self._booting.span_of(machine))
-        self._refuse(request.slice, reason, call)
+        self._refuse(
+            request.slice,
+            reason,
+            self._verdict(reason, call) if recorded is None else recorded.after,
+        )
 
     def _refusal(self, group: GroupSpec, zone: Zone, call: int) -> CreateFailure | None:
         present, chips = self.present(zone)
@@ -150,24 +155,11 @@ class FakeCloud:
         if self._reservation_is_short(group):
             return CreateFailure.STOCKOUT
         drawn = self.dice.uniform("create fails", call)
-        for probability, failure in self._failures():
+        for probability, failure in odds_of(self.model.create_failures):
             if drawn < probability:
                 return failure
             drawn -= probability
         return None
-
-    def _failures(self) -> tuple[tuple[float, CreateFailure], ...]:
-        odds = self.model.create_failures
-        return (
-            (odds.stockout, CreateFailure.STOCKOUT),
-            (odds.quota, CreateFailure.QUOTA_ZONE),
-            (odds.quota_region, CreateFailure.QUOTA_REGION),
-            (odds.rate, CreateFailure.RATE),
-            (odds.permission, CreateFailure.PERMISSION),
-            (odds.bad_request, CreateFailure.BAD_REQUEST),
-            (odds.internal, CreateFailure.INTERNAL),
-            (odds.unknown, CreateFailure.UNKNOWN),
-        )
 
     def _reservation_is_short(self, group: GroupSpec) -> bool:
         if group.reservation is None or group.reservation not in self.model.reservations:
@@ -179,15 +171,18 @@ class FakeCloud:
         )
         return used + group.chips > self.model.reservations[group.reservation]
 
-    def _refuse(self, name: SliceId, reason: CreateFailure, call: int) -> None:
+    def _verdict(self, reason: CreateFailure, call: int) -> Millis:
+        """How long after the call a refusal is told."""
+        if reason not in LATE_FAILURES:
+            return Millis(0)
+        return self.dice.draw(self.model.verdict, "verdict", call)
+
+    def _refuse(self, name: SliceId, reason: CreateFailure, verdict: Millis) -> None:
         def tell() -> None:
             if name not in self.machines:
                 self.recorder.slice_refused(name, reason.value)
             self.deliver(ev.SliceCreateFailed(name, reason, "as the scenario has it"))
 
-        verdict = Millis(0)
-        if reason in LATE_FAILURES:
-            verdict = self.dice.draw(self.model.verdict, "verdict", call)
         if verdict:
             self.deliver(ev.SliceAccepted(name))
         self._after(verdict, tell)
@@ -279,9 +274,9 @@ class FakeCloud:
             for number in range(min(count, len(left)))
         ]
 
-    def take(self, machines: list[Machine]) -> None:
-        """Preempt slices: announce it if the model has a notice, then let them die."""
-        notice = self.model.notice
+    def take(self, machines: list[Machine], notice: Millis | None = None) -> None:
+        """Preempt slices: announce it, by default if the model has a notice, then let them die."""
+        notice = self.model.notice if notice is None else notice
         for machine in machines:
             machine.noticed = True
             if not notice:
@@ -331,6 +326,10 @@ class FakeCloud:
             if machine.state in (CloudState.READY, CloudState.CREATING):
                 machine.noticed = True
                 self._end(machine, "failed")
+
+    def tell_of(self, machine: Machine) -> None:
+        """Say unasked what has become of a machine."""
+        self.deliver(self._listings.some((machine.name,), self.clock.now))
 
     def kill_host(self, host: Host) -> None:
         """One host dies, and its address is free; its slice goes on being called what it was."""

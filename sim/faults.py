@@ -1,5 +1,6 @@
 """Scripted faults: what a scenario does to the world, on top of its random behaviour."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from iris.core.events import CloudState, Event, JobStopRequested
@@ -21,6 +22,8 @@ class World(Protocol):
     clock: Clockwork
     cloud: FakeCloud
     fleet: Fleet
+    deliver: Callable[[Event], None]
+    """Let the controller learn a fact, in the turn of this instant."""
 
     def ask(self, request: RequestId, event: Event) -> None:
         """A user asks for something, under an id."""

@@ -7,6 +7,7 @@ record: what was saved survives an attempt, what was not is lost.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from iris.core.effects import StartAttempt, StopAttempt
 from iris.core.events import (
@@ -25,7 +26,12 @@ from sim.clockwork import Clockwork
 from sim.dice import Dice
 from sim.measure import AttemptRow
 from sim.model import Arrival
+from sim.recorded_model import OwnEnd
 from sim.recorder import Recorder
+from sim.user_code import failure_drawn
+
+_BEFORE_RUNNING: Final = frozenset({EndCause.LAUNCH, EndCause.BUILD})
+"""Ends of an attempt whose user's code never runs."""
 
 
 @dataclass(slots=True)
@@ -44,12 +50,26 @@ class Work:
     """
     last: dict[int, "Run"] = field(default_factory=dict)
     """The attempt of each task that started last."""
+    failed: dict[int, dict[int, None]] = field(default_factory=dict)
+    """By account, the attempts that ended before their time by themselves."""
     launched: dict[int, list["Run"]] = field(default_factory=dict)
     """By round, the members of a gang that run: they work in step from the last launch on."""
 
     def account(self, index: int) -> int:
         """Under which index a task's progress is kept."""
         return 0 if self.shared else index
+
+    def length(self, index: int) -> Millis:
+        """All the work of a task."""
+        courses = self.arrival.courses
+        return courses[index].length if courses else self.arrival.run_time
+
+    def own_end(self, index: int, attempt: int) -> OwnEnd | None:
+        """On record, how an attempt ends before its time when nothing interrupts it."""
+        if not self.arrival.courses:
+            return None
+        failed = self.failed.get(self.account(index), {})
+        return self.arrival.courses[index].failure(sum(1 for one in failed if one < attempt))
 
 
 @dataclass(slots=True)
@@ -245,12 +265,18 @@ class Fleet:
     def _launch_span(self, run: Run) -> Millis:
         """From the start of an attempt to its user's code running."""
         arrival = run.work.arrival
+        if arrival.courses:
+            return arrival.courses[run.index].launch(run.attempt)
         stream = f"launch/{arrival.template.entry}"
         key = (arrival.number, run.index, run.attempt)
         return self._dice.draw(arrival.template.launch, stream, *key)
 
     def _run(self, run: Run) -> None:
         if run.over:
+            return
+        end = run.work.own_end(run.index, run.attempt)
+        if end is not None and end.cause in _BEFORE_RUNNING:
+            self._finish(run, end.cause)
             return
         self._recorder.attempt_running(run.row, self._clock.now)
         self._report(run.host, run, AttemptState.RUNNING, None)
@@ -279,7 +305,7 @@ class Fleet:
     def _span(self, run: Run) -> Millis:
         """From its begin to its end: restoring, what work is left, what its checkpoints cost."""
         arrival = run.work.arrival
-        left = max(0, arrival.run_time - run.before)
+        left = max(0, run.work.length(run.index) - run.before)
         checkpoint = arrival.template.checkpoint
         if checkpoint is None:
             return Millis(left)
@@ -287,23 +313,12 @@ class Fleet:
         return Millis(run.restore + left + saves * checkpoint.cost)
 
     def _failure_of(self, run: Run, span: Millis) -> tuple[Millis, EndCause] | None:
-        arrival = run.work.arrival
-        failures = arrival.template.failures
-        if failures is None or (run.work.shared and run.index):
-            return None  # A gang fails as one: its first member stands for all.
-        key = (arrival.number, run.index, run.attempt)
-        stream = arrival.template.entry
-        if not self._dice.chance(failures.probability, f"fails/{stream}", *key):
+        if not run.work.arrival.courses:
+            return failure_drawn(self._dice, run.work.arrival, (run.index, run.attempt), span)
+        end = run.work.own_end(run.index, run.attempt)
+        if end is None:
             return None
-        if failures.at is not None:
-            after = self._dice.draw(failures.at, f"fails at/{stream}", *key)
-        else:
-            after = Millis(int(span * self._dice.uniform(f"fails at/{stream}", *key)))
-        if after >= span:
-            return None
-        if self._dice.chance(failures.out_of_memory, f"memory/{stream}", *key):
-            return after, EndCause.OUT_OF_MEMORY
-        return after, EndCause.EXIT_NONZERO
+        return Millis(run.restore + max(0, end.at - run.before)), end.cause
 
     def _finish(self, run: Run, cause: EndCause) -> None:
         if run.over:
@@ -312,12 +327,13 @@ class Fleet:
             kept = run.work.cut_off.get(self._key(run))
             if kept is None:
                 run.row.saved = self._saved(run, self._clock.now)
-                kept = max(0, run.work.arrival.run_time - run.before)
+                kept = max(0, run.work.length(run.index) - run.before)
             else:
                 run.row.saved = kept  # Its round was over already: no later save counts.
             self._end(run, kept)
             self._report(run.host, run, AttemptState.SUCCEEDED, cause)
         else:
+            run.work.failed.setdefault(run.work.account(run.index), {})[run.attempt] = None
             self._end(run, self._kept(run, self._clock.now))
             self._report(run.host, run, AttemptState.FAILED, cause)
 
@@ -343,7 +359,7 @@ class Fleet:
         needed, notice = checkpoint.on_notice, run.host.doomed_for
         if needed is not None and notice is not None and notice >= needed:
             kept = max(kept, worked - needed)
-        kept = min(kept, work.arrival.run_time - run.before)
+        kept = min(kept, work.length(run.index) - run.before)
         account = work.account(run.index)
         work.saved[account] = max(work.saved.get(account, 0), run.before + kept)
         return kept

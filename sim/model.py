@@ -12,7 +12,7 @@ from pathlib import Path
 
 from iris.core.ids import GroupName, Zone
 from iris.core.instant import SECOND, Instant, Millis
-from iris.core.spec import Band, ClusterSpec, Constraint
+from iris.core.spec import Band, ClusterSpec, Constraint, JobSpec
 from sim.dice import Constant, Distribution
 from sim.protocol_model import (
     KIND_CONTROLLER,
@@ -22,6 +22,7 @@ from sim.protocol_model import (
     NetworkModel,
     RuntimeModel,
 )
+from sim.recorded_model import Answer, Happening, TaskCourse
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,10 @@ class CloudModel:
     """F-13: time between machines with our label that appear from outside."""
     group_boot: Mapping[GroupName, Distribution] = field(default_factory=dict)
     """Groups whose record says how long they boot; no scenario sets it."""
+    boots: Mapping[tuple[GroupName, Zone], tuple[Millis | None, ...]] = field(default_factory=dict)
+    """On record: how long each machine of a group took in a zone, in order; None: not known."""
+    answers: Mapping[tuple[Zone, str], tuple[Answer, ...]] = field(default_factory=dict)
+    """On record, by zone and accelerator type: what became of each create, in order."""
     group_lifetime: Mapping[GroupName, Distribution] = field(default_factory=dict)
     """Groups whose record says how long their slices live; no scenario sets it."""
 
@@ -257,6 +262,12 @@ class Arrival:
     run_time: Millis
     user: str
     template: JobTemplate
+    spec: JobSpec | None = None  # None: as the template has it
+    """What is submitted, word for word."""
+    courses: tuple[TaskCourse, ...] = ()
+    """On record: how each task goes; without them, as `run_time` and the template have it."""
+    children: "tuple[tuple[Millis, Arrival], ...]" = ()
+    """Jobs that its tasks submit, so long after the first of them began to run."""
 
 
 class FaultKind(Enum):
@@ -339,6 +350,10 @@ class Scenario:
     controller: ControllerModel = KIND_CONTROLLER
     calm_after: Instant | None = None  # None: what the models say goes on to the end
     """From then on nothing new goes wrong, and everything that can end must end."""
+    recorded: tuple[Arrival, ...] = ()
+    """Jobs on record, in order, beside those of the workload; no scenario's file sets it."""
+    happenings: tuple[Happening, ...] = ()
+    """What the outside world did on record, beside the faults; likewise."""
     config_hash: str = ""
     """Of the whole scenario text with its overrides, for the header of reports."""
 

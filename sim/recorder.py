@@ -120,6 +120,10 @@ class Recorder:
         if job.first_running is None:
             job.first_running = now
 
+    def has_run(self, job: str) -> bool:
+        """Whether user code of a job has run."""
+        return self.measures.jobs[job].first_running is not None
+
     def attempt_ended(self, row: AttemptRow, now: Instant, kept: int) -> None:
         """It is over, and this many milliseconds of its work were kept."""
         row.end = now

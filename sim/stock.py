@@ -4,14 +4,19 @@ The answer to "may this slice be had now" is the reason why not, or nothing. How
 zone is the least of what its curve, an outage and a loss allow.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from operator import attrgetter
+from typing import Final
 
 from iris.core.events import CreateFailure
 from iris.core.ids import Zone
 from iris.core.instant import Instant, Millis
 from iris.core.spec import GroupSpec
 from sim.dice import Dice
-from sim.model import CloudModel
+from sim.model import CloudModel, CreateFailures
+from sim.recorded_model import Answer
+
+_AT: Final = attrgetter("at")
 
 
 class Stock:
@@ -25,6 +30,8 @@ class Stock:
         self._ceilings: dict[Zone, list[tuple[Instant, int]]] = {}
         self._droughts: list[tuple[Zone, str, int, Instant]] = []
         self._spells: dict[tuple[Zone, str], tuple[Instant, int]] = {}
+        self._asked: dict[tuple[Zone, str], tuple[Instant, int]] = {}
+        """The last create, and how many there were at its instant before it."""
 
     def limit(self, zone: Zone, now: Instant) -> int | None:
         """How many slices may exist in a zone now; nothing when there is no limit."""
@@ -65,6 +72,23 @@ class Stock:
             return CreateFailure.STOCKOUT
         return None
 
+    def answer_on_record(self, zone: Zone, accelerator_type: str, now: Instant) -> Answer | None:
+        """What became of the create of that instant, else of the last one before it; nothing without a record.
+
+        Of several at one instant, each has the answer of its own number, and what goes beyond them
+        that of the last.
+        """
+        key = (zone, accelerator_type)
+        answers = self._model.answers.get(key)
+        if answers is None:
+            return None
+        last, before = self._asked.get(key, (now, -1))
+        number = before + 1 if last == now else 0
+        self._asked[key] = (now, number)
+        first = bisect_left(answers, now, key=_AT)
+        index = min(first + number, bisect_right(answers, now, key=_AT) - 1)
+        return answers[index] if index >= 0 else Answer(now)
+
     def _is_dry(self, zone: Zone, family: str, now: Instant) -> bool:
         """Whether a spell without stock is on: even spells are open, odd ones dry."""
         weather = self._model.weather
@@ -83,3 +107,17 @@ class Stock:
             (where, family) == (zone, group.family) and chips <= group.chips and now < until
             for where, family, chips, until in self._droughts
         )
+
+
+def odds_of(odds: CreateFailures) -> tuple[tuple[float, CreateFailure], ...]:
+    """The probability of each reason, in the order in which they are drawn."""
+    return (
+        (odds.stockout, CreateFailure.STOCKOUT),
+        (odds.quota, CreateFailure.QUOTA_ZONE),
+        (odds.quota_region, CreateFailure.QUOTA_REGION),
+        (odds.rate, CreateFailure.RATE),
+        (odds.permission, CreateFailure.PERMISSION),
+        (odds.bad_request, CreateFailure.BAD_REQUEST),
+        (odds.internal, CreateFailure.INTERNAL),
+        (odds.unknown, CreateFailure.UNKNOWN),
+    )

@@ -22,6 +22,7 @@ def arrivals(scenario: Scenario, dice: Dice) -> Iterator[Arrival]:
         _keyed(position, _entry_arrivals(entry, dice))
         for position, entry in enumerate(scenario.workload)
     ]
+    streams.append(_keyed(len(streams), iter(scenario.recorded)))
     merged = (arrival for _, _, _, arrival in merge(*streams))
     end = scenario.duration
     return merged if end is None else takewhile(lambda arrival: arrival.at < end, merged)
@@ -30,6 +31,7 @@ def arrivals(scenario: Scenario, dice: Dice) -> Iterator[Arrival]:
 def total_jobs_known(scenario: Scenario) -> int | None:
     """How many jobs come at most (the duration may cut some off), or None when that is endless."""
     totals = [_entry_total(entry) for entry in scenario.workload]
+    totals.append(len(scenario.recorded))
     known = [total for total in totals if total is not None]
     return sum(known) if len(known) == len(totals) else None
 

@@ -7,26 +7,21 @@ the cloud. Nothing here decides anything that the controller decides.
 
 from collections.abc import Callable, Iterator
 from hashlib import sha256
-from itertools import islice
 
 from simpy.events import Event
 
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
-from iris.core.explain import why_waiting
 from iris.core.ids import JobId, RequestId, UserName, job_id
 from iris.core.instant import DAY, MINUTE, SECOND, Instant, Millis
 from iris.core.invariants import SENTENCES_KEPT, Auditor
-from iris.core.lifecycle import JobState
-from iris.core.reasons import sentences
 from iris.core.record import Turn
-from iris.core.records import Job
 from iris.core.resources import Resources
 from iris.core.spec import ClusterSpec, JobSpec
 from iris.core.state import ClusterState
 from iris.drive import turn
-from sim import faults
+from sim import explanations, faults, happenings
 from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
 from sim.dice import Dice
@@ -39,8 +34,6 @@ from sim.workload import arrivals
 
 PATIENCE = Millis(30 * DAY)
 """A run without a `duration` ends when nothing has run for so long and no job is still to come."""
-MOST_EXPLAINED = 5
-"""Of so many jobs that still wait at the end the reason is told."""
 
 
 class DigestJournal:
@@ -113,6 +106,10 @@ class World:
         self._touched: dict[JobId, None] = {}
         self._arrivals = self._make_arrivals()
         self._more = True
+        self._parents: dict[JobId, Arrival] = {}
+        """Jobs whose tasks will submit others once they run."""
+        self._to_come = 0
+        """Submissions of running tasks that are under way."""
         self._moved_at = Instant(0)
         self.ended_jobs = 0
         self.over = False
@@ -144,6 +141,7 @@ class World:
         self._deliver(ev.ConfigLoaded(self.config))
         self.cloud.start()
         faults.script(self, self.scenario.faults)
+        happenings.script(self, self.scenario.happenings)
         if self.scenario.duration is not None:
             self.clock.turn_at(Instant(self.scenario.duration), self._time_is_up)
         self._sample(Event(self.clock.env))
@@ -231,7 +229,11 @@ class World:
             self._stop_if_done()
             return
         delay = Millis(arrival.at - self.clock.now)
-        self.clock.later(delay, lambda: self._arrive(arrival))
+        self.clock.later(delay, lambda: self._arrive_and_go_on(arrival))
+
+    def _arrive_and_go_on(self, arrival: Arrival) -> None:
+        self._arrive(arrival)
+        self._next_arrival()
 
     def _arrive(self, arrival: Arrival) -> None:
         template = arrival.template
@@ -241,8 +243,22 @@ class World:
         self.recorder.job_submitted(job, arrival, self.clock.now)
         self._unfinished[job] = None
         self._touched[job] = None
+        if arrival.children:
+            self._parents[job] = arrival
         self.ask(RequestId(job), ev.JobSubmitted(RequestId(job), spec))
-        self._next_arrival()
+
+    def _let_submit(self, job: JobId) -> None:
+        """The first task of a job runs: what its tasks submit will come, if they still run then."""
+        for delay, child in self._parents.pop(job).children:
+            self._to_come += 1
+            self.clock.later(delay, lambda child=child: self._submit(job, child))  # type: ignore[misc]
+
+    def _submit(self, parent: JobId, child: Arrival) -> None:
+        self._to_come -= 1
+        if parent in self._unfinished:
+            self._arrive(child)
+        else:
+            self._stop_if_done()
 
     def ask(self, request: RequestId, event: ev.Event) -> None:
         """A user asks for something, under an id."""
@@ -261,17 +277,20 @@ class World:
                 self._touched[JobId(task.rpartition(":")[0])] = None
         for name in self._touched:
             record = jobs.get(name)
+            if name in self._parents and self.recorder.has_run(name):
+                self._let_submit(name)
             if record is not None and record.ended_at is not None and name in self._unfinished:
                 self.recorder.job_ended(record)
-                self._note_end(record)
+                explanations.note_end(self.measures, record)
                 del self._unfinished[name]
+                self._parents.pop(name, None)
                 self.fleet.forget(name)
                 self.ended_jobs += 1
         self._touched.clear()
         self._stop_if_done()
 
     def _stop_if_done(self) -> None:
-        if not self._more and not self._unfinished:
+        if not self._more and not self._unfinished and not self._to_come:
             self.over = True
 
     def goes_on(self) -> bool:
@@ -295,21 +314,6 @@ class World:
             self.over = True  # Nothing will come of it: what waits is told as unfinished.
         self.clock.turn_at(Instant(self.clock.now + self._sample_every), self._sample)
 
-    def _note_end(self, job: Job) -> None:
-        """Keep the reasons of the first jobs that did not succeed."""
-        told = self.measures.explanations
-        if job.state is JobState.SUCCEEDED or len(told) >= MOST_EXPLAINED:
-            return
-        why = job.why or next((task.why for task in job.tasks if task.why), "")
-        told.append((job.id, (f"{job.id} is {job.state.value}: {why}.",)))
-
-    def _still_waiting(self) -> Iterator[tuple[str, tuple[str, ...]]]:
-        state = self.controller.state
-        pending = (n for n in self._unfinished if n in state.jobs)
-        waiting_jobs = (n for n in pending if state.jobs[n].state is JobState.PENDING)
-        for name in islice(waiting_jobs, MOST_EXPLAINED):
-            yield name, sentences(why_waiting(state, name, state.now))
-
     def _wrong(self) -> Iterator[str]:
         """What the world's own record says against the controller."""
         yield from ()
@@ -323,7 +327,8 @@ class World:
                 self.recorder.judge(record)
         self._touched.update(self._unfinished)
         self._collect(Turn(now, (), ()))
-        self.measures.explanations += self._still_waiting()
+        state = self.controller.state
+        self.measures.explanations += explanations.still_waiting(state, self._unfinished)
         wrong = list(self._wrong())
         self.fleet.close()
         self.recorder.close(now)
@@ -341,6 +346,8 @@ class World:
 
 def spec_of(arrival: Arrival) -> JobSpec:
     """The job that an arrival submits."""
+    if arrival.spec is not None:
+        return arrival.spec
     template = arrival.template
     accelerated = template.accelerator is not None
     parent: JobId | None = None

@@ -1,34 +1,34 @@
-"""`iris sim replay`: what a controller's journal holds, and whether this version would decide the same.
+"""`iris sim replay`: what a journal tells, whether this version decides alike, and what would have been.
 
 Reading changes nothing, also when the controller is at work. Values of environment variables, which
 may be secrets, are never shown.
 """
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from iris.cli.sim import folder_option
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from iris.cluster.controller.journal import SqliteJournal
-    from iris.core.record import Turn
     from iris.core.replay import Difference
-    from iris.core.state import ClusterState
     from iris.problems import Failure
 
 EXAMPLES: Final = """\b
 Examples:
   iris sim replay iris-data/journal.sqlite
+  iris sim replay iris-data --out report/
   iris sim replay iris-data --verify
-  iris sim replay iris-data --dump
+  iris sim replay iris-data --what-if --set scale_groups.tpu.max_slices=20
+  iris sim replay iris-data --what-if --config other.yaml --out report/
 \b
 Exit status: 0 done, 1 with --verify another decision was made than is
-recorded, 2 the file is no journal.
+recorded, 2 the file is no journal or the configuration is wrong, 9 an
+invariant was violated (no number can be trusted).
 """
 
 _SECRET_FIELD: Final = "environment"
@@ -38,22 +38,60 @@ _SECRET_FIELD: Final = "environment"
 @click.argument("journal", type=click.Path(path_type=Path))
 @click.option("--verify", "verifying", is_flag=True, help="Decide every turn anew and compare.")
 @click.option("--dump", "dumping", is_flag=True, help="Print every fact and decision.")
+@click.option(
+    "--what-if", "asking", is_flag=True, help="Simulate its outside world under a configuration."
+)
+@click.option(
+    "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="With --what-if: change a key."
+)
+@click.option(
+    "--config", type=click.Path(path_type=Path), metavar="FILE", help="With --what-if: take this."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; a line with --dump.")
-def replay(journal: Path, *, verifying: bool, dumping: bool, as_json: bool) -> int:
-    """Show what a journal holds, or verify it."""
-    if verifying and dumping:
-        raise click.UsageError("--verify and --dump: one at a time")
+@folder_option("Write tables, a trace and a report into this folder.")
+def replay(
+    journal: Path,
+    *,
+    verifying: bool,
+    dumping: bool,
+    asking: bool,
+    overrides: tuple[str, ...],
+    config: Path | None,
+    as_json: bool,
+    out: Path | None,
+) -> int:
+    """Tell what a journal holds, verify it, or ask it what would have been."""
+    ways = {"--verify": verifying, "--dump": dumping, "--what-if": asking}
+    chosen = [name for name, is_set in ways.items() if is_set]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{' and '.join(chosen)}: one at a time")
+    _check_options(asking=asking, changes=bool(overrides) or config is not None)
+    if out is not None and (verifying or dumping):
+        raise click.UsageError(f"{chosen[0]} writes no files; leave out --out")
+    from iris.cli.retell import Question, retell, what_if
     from iris.cluster.controller.journal import JournalError
 
     book = _opened(journal)
     try:
         if dumping:
             return _dump(book, as_json=as_json)
-        return _verify(book, as_json=as_json) if verifying else _show(book, as_json=as_json)
+        if verifying:
+            return _verify(book, as_json=as_json)
+        question = Question(journal, overrides, config, as_json, out)
+        return what_if(book, question) if asking else retell(book, question)
     except JournalError as error:
         raise _refusal(error) from error
     finally:
         book.close()
+
+
+def _check_options(*, asking: bool, changes: bool) -> None:
+    if changes and not asking:
+        raise click.UsageError("--set and --config ask what would have been; add --what-if")
+    if asking and not changes:
+        raise click.UsageError(
+            "--what-if: say what is changed, by --set KEY=VALUE or --config FILE"
+        )
 
 
 def _refusal(error: Exception) -> "Failure":
@@ -79,85 +117,15 @@ def _opened(path: Path) -> "SqliteJournal":
         raise _refusal(error) from error
 
 
-@dataclass(slots=True)
-class _Tally:
-    """Counts what is read on its way through."""
-
-    turns: int = 0
-    first: int | None = None  # None: nothing was read
-    last: int = 0
-    facts: Counter[str] = field(default_factory=Counter)
-    decisions: Counter[str] = field(default_factory=Counter)
-
-    def over(self, turns: "Iterable[Turn]") -> "Iterator[Turn]":
-        for turn in turns:
-            self.turns += 1
-            self.first = turn.now if self.first is None else self.first
-            self.last = turn.now
-            self.facts.update(type(event).__name__ for event in turn.events)
-            self.decisions.update(type(decision).__name__ for decision in turn.decisions)
-            yield turn
-
-    @property
-    def span_s(self) -> float:
-        return 0.0 if self.first is None else (self.last - self.first) / 1_000
-
-
-# ---- what it holds -------------------------------------------------------------------------------
-
-
-def _show(book: "SqliteJournal", *, as_json: bool) -> ExitStatus:
-    from iris.cli.tables import print_object, timestamp
-    from iris.core.replay import recover
-
-    tally = _Tally()
-    image, turns = book.whole()
-    state = recover(tally.over(turns), image).state
-    if as_json:
-        whole: dict[str, object] = {
-            "path": str(book.path),
-            "from_snapshot": image is not None,
-            "turns": tally.turns,
-            "first_turn_at": None if tally.first is None else timestamp(tally.first),
-            "last_turn_at": None if tally.first is None else timestamp(tally.last),
-            "span_s": tally.span_s,
-            "facts": dict(sorted(tally.facts.items())),
-            "decisions": dict(sorted(tally.decisions.items())),
-            "jobs": _jobs(state),
-            "digest": state.digest(),
-        }
-        print_object("Journal", whole)
-        return ExitStatus.DONE
-    begun = "a snapshot" if image is not None else "the beginning"
-    click.echo(f"{book.path}: {tally.turns} turns in {tally.span_s:,.1f} s, from {begun}")
-    _counts("facts", tally.facts)
-    _counts("decisions", tally.decisions)
-    _counts("jobs at the end", Counter(_jobs(state)))
-    click.echo(f"digest {state.digest()}")
-    return ExitStatus.DONE
-
-
-def _jobs(state: "ClusterState") -> dict[str, int]:
-    return dict(sorted(Counter(job.state.value for job in state.jobs.values()).items()))
-
-
-def _counts(title: str, counts: Counter[str]) -> None:
-    click.echo(f"\n{title}")
-    width = max((len(name) for name in counts), default=0)
-    for name, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        click.echo(f"  {name:{width}}  {count:>9,}")
-    if not counts:
-        click.echo("  none")
-
-
 # ---- verification --------------------------------------------------------------------------------
 
 
 def _verify(book: "SqliteJournal", *, as_json: bool) -> ExitStatus:
+    from iris.cli.retell import Tally
     from iris.cli.tables import print_object
     from iris.core.replay import verify
 
-    tally = _Tally()
+    tally = Tally()
     image, turns = book.whole()
     difference = verify(tally.over(turns), image)
     count = sum(tally.decisions.values())

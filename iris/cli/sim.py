@@ -42,7 +42,9 @@ violated (no number can be trusted), 2 the scenario is wrong, 130 interrupted.
 VERBS: Final = {
     "compare": Lazy("iris.cli.compare:compare", "Compare two scenarios, seed by seed."),
     "fuzz": Lazy("iris.cli.fuzz:fuzz", "Look for a world in which Iris fails."),
-    "replay": Lazy("iris.cli.replay:replay", "Show what a journal holds, or verify it."),
+    "replay": Lazy(
+        "iris.cli.replay:replay", "Tell a journal, verify it, or ask it what would have been."
+    ),
     "sweep": Lazy("iris.cli.sweep:sweep", "Run a scenario at every point of a grid."),
 }
 
