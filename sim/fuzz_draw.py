@@ -193,6 +193,8 @@ def draw_world(seed: int, profile: str) -> World:
     scripted = _scripted(draw, workload) + _edits(draw, groups)
     if scripted:
         world["faults"] = scripted
+    if draw.chance(0.15):
+        world["check_every_turn"] = True
     return world
 
 

@@ -12,13 +12,15 @@ HOSTS: Final = {"v5litepod-8": 1, "v5litepod-16": 4}
 def draw_workload(draw: Draw, groups: World, pod: str | None) -> list[Plain]:
     """Some entries of all kinds: unrelated, in each other's way, or in trees."""
     cpu = "cpu" in groups
-    entries = [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(1, 4))]
-    kind = draw.number(0, 9)
-    if len(entries) > 1 and kind < 3:
+    quarrels = draw.profile == "policy"  # Nothing else goes wrong there.
+    least = 2 if quarrels else 1
+    entries = [_entry(draw, number, pod, cpu=cpu) for number in range(draw.number(least, 4))]
+    kind = draw.number(3 if quarrels else 0, 9)
+    if len(entries) > 1 and kind in (1, 2, 3, 4, 5):
         _crowd_out(draw, entries)
-    elif len(entries) > 1 and kind < 5:
+    elif len(entries) > 1 and kind in (0, 6):
         _plant_trees(draw, entries)
-    elif len(entries) > 1 and kind < 7:
+    elif len(entries) > 1 and kind in (7, 8):
         _overtake(draw, entries)
     return list(entries)
 
@@ -27,12 +29,14 @@ def _crowd_out(draw: Draw, entries: list[World]) -> None:
     """Batch work of several sizes fills what there is, and somebody more urgent comes later."""
     *batch, urgent = entries
     for number, entry in enumerate(batch):
-        at: list[Plain] = [f"{2 * number}m" for _ in range(_count(entry))]
-        entry |= {"band": "batch", "arrivals": {"at": at}, "run_time": span("8m", 0.8)}
+        entry |= {"band": "batch", "count": 6, "run_time": span("15m", 0.8)}
+        entry["arrivals"] = {"at": [f"{2 * number}m"] * 6}
         if "tpu" not in _resources(entry):
-            _resources(entry)["cpu"] = draw.number(1, 2) if number else draw.number(1, 4)
-    comes: list[Plain] = [f"{draw.number(5, 60)}m" for _ in range(_count(urgent))]
+            _resources(entry)["cpu"] = 1 if number else draw.number(1, 3)
+    comes: list[Plain] = [f"{draw.number(4, 20)}m" for _ in range(_count(urgent))]
     urgent |= {"band": "production", "arrivals": {"at": comes}}
+    if "tpu" not in _resources(urgent):
+        _resources(urgent)["cpu"] = draw.number(2, 4)
 
 
 def _overtake(draw: Draw, entries: list[World]) -> None:

@@ -19,7 +19,7 @@ _STEPS_BETWEEN_LOOKS = 1_000
 def world_of(scenario: Scenario, *, audit_every_turn: bool = False) -> World:
     """A world of the scenario, at time 0."""
     kind = ProtocolWorld if scenario.fidelity is Fidelity.PROTOCOL else World
-    return kind(scenario, audit_every_turn=audit_every_turn)
+    return kind(scenario, audit_every_turn=audit_every_turn or scenario.check_every_turn)
 
 
 def simulate(
@@ -34,8 +34,8 @@ def simulate(
     Args:
         scenario: what to run.
         progress: called now and then.
-        check_invariants: all of them after every turn; by default as often as keeps the cost of a
-            turn bounded, which depends on the scenario and seed alone.
+        check_invariants: all of them after every turn; by default so if the scenario asks for it, else
+            as often as keeps the cost of a turn bounded, which depends on scenario and seed alone.
         stop: asked now and then; once it says so, the run ends there and is marked partial.
     """
     began = time.perf_counter()

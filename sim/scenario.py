@@ -72,6 +72,7 @@ def scenario_in(document: Document, path: Path, *, seed: int | None = None) -> S
         runtime=RuntimeModel() if form.runtime is None else form.runtime.made(),
         controller=ControllerModel() if form.controller is None else form.controller.made(),
         calm_after=None if form.calm_after is None else Instant(form.calm_after),
+        check_every_turn=form.check_every_turn,
         path=path,
         config_hash=_digest(document),
     )

@@ -285,6 +285,7 @@ class ScenarioForm(Form):
     runtime: RuntimeForm | None = None
     controller: ControllerForm | None = None
     calm_after: PositiveDuration | None = None
+    check_every_turn: bool = False
     workload: list[EntryForm]
     faults: list[FaultForm] = Field(default_factory=list)
     expect: list[str] = Field(default_factory=list)
