@@ -149,8 +149,8 @@ def _stops_are_carried_out(evidence: Evidence) -> Iterator[str]:
     alone = timeouts.orphan_timeout + evidence.worst_stop + grace
     for container in evidence.containers:
         name = attempt_name(container.task, container.attempt)
-        ends = (container.killed, container.ended, evidence.now)
-        if container.asked is not None and not container.bereft:
+        ends = (container.killed, container.ended, container.bereft, evidence.now)
+        if container.asked is not None:
             span = min(end for end in ends if end is not None) - container.asked
             if span > grace:
                 yield f"V-24 {name} lived for {span} ms after its SIGTERM, and {grace} ms are its grace"
@@ -174,7 +174,11 @@ def _nothing_is_lost_by_itself(evidence: Evidence) -> Iterator[str]:
                     yield f"V-14 {name} ended by {attempt.cause.value}, and nothing goes wrong here"
                 real = seen.get((task.id, attempt.number))
                 if attempt.cause is EndCause.UNKNOWN and real is not None:
-                    if real.cause is EndCause.EXIT_ZERO and real.asked is None and not real.bereft:
+                    if (
+                        real.cause is EndCause.EXIT_ZERO
+                        and real.asked is None
+                        and real.bereft is None
+                    ):
                         yield f"V-14 {name} is called unknown, and its container exited with 0"
 
 

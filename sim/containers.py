@@ -43,8 +43,8 @@ class Container:
     asked: Instant | None = None  # None: nobody asked it to end
     """When it got its first SIGTERM."""
     killed: Instant | None = None  # None: it got no SIGKILL
-    bereft: bool = False
-    """Its agent died or its machine fell silent, with it there or not yet reported."""
+    bereft: Instant | None = None  # None: its agent saw it to its end, and reported it
+    """When its agent died or its machine fell silent first, with it there or not yet reported."""
     unheard: Millis = Millis(0)
     """The longest that it ran under a living agent that heard no controller."""
 
@@ -147,10 +147,14 @@ class ProtocolFleet(Fleet):
     def _bereave(self, site: Site) -> None:
         """From now on nobody can be blamed for what becomes of the containers of a host."""
         for container in site.launched.values():
-            container.bereft = True
+            self._leave(container)
             self._note_silence(site, container)
         for key in site.ended:
-            site.kept[key].bereft = True
+            self._leave(site.kept[key])
+
+    def _leave(self, container: Container) -> None:
+        if container.bereft is None:
+            container.bereft = self._clock.now
 
     def _note_silence(self, site: Site, container: Container) -> None:
         """How long a container has run under an agent that heard nobody."""

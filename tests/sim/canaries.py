@@ -31,7 +31,7 @@ Row: TypeAlias = dict[str, str | int | float]
 MOST_SEEDS: Final = 400
 _MOST_S: Final = 60.0
 _PROFILES: Final = ("swarm", "crash", "cloud", "policy")
-_QUARRELS: Final = ("eviction", "holds", "order", "scheduler")
+_QUARRELS: Final = ("eviction", "holds", "order", "placing", "scheduler")
 """Modules whose bugs show where work is in the way of work: they are looked for without faults."""
 
 
