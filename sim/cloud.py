@@ -116,14 +116,11 @@ class FakeCloud:
             case ef.CreateSlice():
                 group = self.groups[request.group]
                 self.recorder.slice_requested(request.slice, group, request.zone, now)
-                self._after(delay, lambda: self._create(request, call))
+                self.clock.later(delay, lambda: self._create(request, call))
             case ef.DeleteSlice():
-                self._after(delay, lambda: self._delete(request, call))
+                self.clock.later(delay, lambda: self._delete(request, call))
             case _:
-                self._after(delay, lambda: self._observe(request, call, now))
-
-    def _after(self, delay: Millis, action: Callable[[], None]) -> None:
-        self.clock.later(delay, action)
+                self.clock.later(delay, lambda: self._observe(request, call, now))
 
     # ---- creating --------------------------------------------------------------------------
 
@@ -132,8 +129,13 @@ class FakeCloud:
             self.deliver(ev.SliceAccepted(request.slice))
             return
         group = self.groups[request.group]
-        recorded = self.stock.answer_on_record(request.zone, group.accelerator_type, self.clock.now)
-        reason = self._refusal(group, request.zone, call) if recorded is None else recorded.reason
+        kind = group.accelerator_type
+        recorded = self.stock.answer_on_record(request.zone, kind, self.clock.now)
+        if recorded is None:
+            reason = self._refusal(group, request.zone, call)
+        else:
+            there = self._in_zone.get(request.zone, {}).values()
+            reason = recorded.to(sum(m.group.accelerator_type == kind for m in there))
         answers = self.model.create_answers
         if reason is None:
             self._booting.accept(self.add_machine(request.slice, group, request.zone), call)
@@ -141,11 +143,8 @@ class FakeCloud:
         if self.dice.chance(answers.failed_but_lives, "failed lives", call):
             machine = self.add_machine(request.slice, group, request.zone)
             self.boot(machine, self._booting.span_of(machine))
-        self._refuse(
-            request.slice,
-            reason,
-            self._verdict(reason, call) if recorded is None else recorded.after,
-        )
+        told_after = recorded.after if recorded is not None else self._verdict(reason, call)
+        self._refuse(request.slice, reason, told_after)
 
     def _refusal(self, group: GroupSpec, zone: Zone, call: int) -> CreateFailure | None:
         present, chips = self.present(zone)
@@ -185,7 +184,7 @@ class FakeCloud:
 
         if verdict:
             self.deliver(ev.SliceAccepted(name))
-        self._after(verdict, tell)
+        self.clock.later(verdict, tell)
 
     def add_machine(self, name: SliceId, group: GroupSpec, zone: Zone) -> Machine:
         """A slice begins to exist, and to cost."""
@@ -230,7 +229,7 @@ class FakeCloud:
         if self.model.lifetime_max is not None:
             spans.append(Millis(max(0, self.model.lifetime_max - age)))
         if spans:
-            self._after(min(spans), lambda: self._expire(machine))
+            self.clock.later(min(spans), lambda: self._expire(machine))
         if self.model.false_notice is not None:
             self._false_alarm(machine, 0)
 
@@ -243,7 +242,7 @@ class FakeCloud:
                 self.deliver(ev.PreemptionNoticed(machine.name))
                 self._false_alarm(machine, number + 1)
 
-        self._after(max(Millis(1), span), alarm)
+        self.clock.later(max(Millis(1), span), alarm)
 
     def _expire(self, machine: Machine) -> None:
         """A lifetime is over: the cloud takes the slice, and perhaps others of its zone with it."""
@@ -286,7 +285,7 @@ class FakeCloud:
                     host.doomed_for = notice
                 self.deliver(ev.PreemptionNoticed(machine.name))
         if notice:
-            self._after(notice, lambda: self._taken(machines))
+            self.clock.later(notice, lambda: self._taken(machines))
         else:
             self._taken(machines)
 
@@ -309,10 +308,12 @@ class FakeCloud:
         for host in machine.hosts:
             if gap is not None and host.index:
                 at = Millis(at + self.dice.draw(gap, "host by host", machine.name, host.index))
-                self._after(at, lambda host=host: self.kill_host(host))  # type: ignore[misc]
+                self.clock.later(at, lambda host=host: self.kill_host(host))  # type: ignore[misc]
             else:
                 self.kill_host(host)
-        self._after(at, lambda: self.recorder.slice_ended(machine.name, self.clock.now, outcome))
+        self.clock.later(
+            at, lambda: self.recorder.slice_ended(machine.name, self.clock.now, outcome)
+        )
         if fate < odds.not_found:
             self.forget(machine)
         elif outcome != "preempted" or fate < odds.not_found + odds.other_state:
@@ -382,7 +383,7 @@ class FakeCloud:
             self.forget(machine)
             then()
 
-        self._after(span, gone)
+        self.clock.later(span, gone)
 
     # ---- listing ---------------------------------------------------------------------------
 

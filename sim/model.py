@@ -354,6 +354,8 @@ class Scenario:
     """Jobs on record, in order, beside those of the workload; no scenario's file sets it."""
     happenings: tuple[Happening, ...] = ()
     """What the outside world did on record, beside the faults; likewise."""
+    whole: bool = False
+    """To the end of its duration, though all jobs have ended before; likewise."""
     check_every_turn: bool = False
     """All invariants after every turn, and the turn done again on a twin."""
     config_hash: str = ""

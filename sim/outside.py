@@ -14,7 +14,8 @@ from pathlib import Path
 from iris.core import events as ev
 from iris.core.events import CreateFailure
 from iris.core.ids import GroupName, JobId, Zone
-from iris.core.instant import Instant, Millis
+from iris.core.instant import Instant, Millis, after
+from iris.core.lifecycle import SliceState
 from iris.core.records import Job, Slice
 from iris.core.spec import ClusterSpec
 from sim.chronicle import Chronicle
@@ -24,6 +25,9 @@ from sim.dice import LONGEST, Constant, Distribution, Empirical
 from sim.losses import USUAL_SILENCE, in_order, losses_of, never_booted
 from sim.model import Arrival, CloudModel, Scenario
 from sim.recorded_model import Answer, Happening, Stall, Told
+
+_SHORT = (CreateFailure.STOCKOUT, CreateFailure.QUOTA_ZONE, CreateFailure.QUOTA_REGION)
+"""Refusals that say how much there is to be had; others pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,7 @@ def outside_of(chronicle: Chronicle, name: str) -> Outside:
         faults=(),
         expect=(),
         path=Path(),
+        whole=True,
         recorded=tuple(arrivals.to_come()),
         happenings=tuple(in_order(chronicle, [*losses, *_told(chronicle)])),
         config_hash=sha256(repr(spec).encode()).hexdigest(),
@@ -70,6 +75,11 @@ def outside_of(chronicle: Chronicle, name: str) -> Outside:
         losses=len(losses),
         carried=arrivals.carried,
     )
+
+
+def until_done(outside: Outside) -> Outside:
+    """The same outside world, in which a simulation goes on behind the record until all jobs have ended."""
+    return replace(outside, scenario=replace(outside.scenario, duration=None, whole=False))
 
 
 def under(
@@ -222,23 +232,48 @@ def _boots(
 def _answers(
     chronicle: Chronicle, slices: list[Slice], call: Millis
 ) -> dict[tuple[Zone, str], tuple[Answer, ...]]:
-    """What became of each create, where any was refused."""
+    """What each create showed, where any was refused."""
     found: dict[tuple[Zone, str], list[Answer]] = {}
     for slice_ in slices:
         if slice_.requested_at >= chronicle.began:
-            key = (slice_.zone, slice_.accelerator_type)
-            found.setdefault(key, []).append(_answer(chronicle, slice_, call))
-    return {key: tuple(row) for key, row in found.items() if any(one.reason for one in row)}
+            row = found.setdefault((slice_.zone, slice_.accelerator_type), [])
+            before = row[-1] if row else Answer(Instant(0))
+            row.append(_answer(chronicle, slice_, call, before))
+    return {
+        key: tuple(row)
+        for key, row in found.items()
+        if any(one.failure or one.short for one in row)
+    }
 
 
-def _answer(chronicle: Chronicle, slice_: Slice, call: Millis) -> Answer:
+def _answer(chronicle: Chronicle, slice_: Slice, call: Millis, before: Answer) -> Answer:
     at = Instant(slice_.requested_at - chronicle.began + call)
     death = chronicle.deaths.get(slice_.number)
+    there = _present(chronicle, slice_, at)
     if not slice_.failure or death is None:
-        return Answer(at)
+        limit = None if before.limit is None else max(before.limit, there + 1)
+        return replace(before, at=at, failure=None, limit=limit)
     late = slice_.accepted_at is not None
-    after = death.at - chronicle.began - at if late else 0
-    return Answer(at, CreateFailure(slice_.failure), Millis(max(0, after)))
+    span = Millis(max(0, death.at - chronicle.began - at if late else 0))
+    reason = CreateFailure(slice_.failure)
+    if reason in _SHORT:
+        return Answer(at, None, there, reason, span)
+    return replace(before, at=at, failure=reason, after=span)
+
+
+def _present(chronicle: Chronicle, asked: Slice, at: Instant) -> int:
+    """How many of a type existed in a zone when one more was asked for."""
+    now, kind = after(chronicle.began, Millis(at)), (asked.zone, asked.accelerator_type)
+    alike = (s for s in chronicle.slices if (s.zone, s.accelerator_type) == kind)
+    return sum(
+        s.number < asked.number and not s.failure and not _is_gone(chronicle, s, now) for s in alike
+    )
+
+
+def _is_gone(chronicle: Chronicle, slice_: Slice, now: Instant) -> bool:
+    death = chronicle.deaths.get(slice_.number)
+    preempted = death is not None and death.state is SliceState.PREEMPTED and death.at <= now
+    return preempted or (slice_.gone_at is not None and slice_.gone_at <= now)
 
 
 def _deletes(chronicle: Chronicle, call: Millis) -> Iterator[Millis]:

@@ -16,13 +16,23 @@ from iris.core.retry import EndCause
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one create."""
+    """What one create showed of what a zone would give of a type."""
 
     at: Instant
     """When the call was taken."""
-    reason: CreateFailure | None = None  # None: the machine came
+    failure: CreateFailure | None = None  # None: it did not fail for a passing reason
+    limit: int | None = None  # None: the zone was never short
+    """So many could exist there, as far as was known after it."""
+    short: CreateFailure | None = None  # None: likewise
+    """What is said to those that ask for more."""
     after: Millis = Millis(0)
-    """How long after the call the refusal was told."""
+    """How long after the call a refusal was told."""
+
+    def to(self, present: int) -> CreateFailure | None:
+        """What a create is told while so many exist; nothing if it is granted."""
+        if self.failure is not None:
+            return self.failure
+        return self.short if self.limit is not None and present >= self.limit else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from sim.model import Arrival, CloudModel, Scenario
 from sim.outside import Outside
 from sim.recorded_model import Happening, Stall
 from sim.run import finish, simulate
+from sim.world import PATIENCE
 
 
 def live_again(outside: Outside, scenario: Scenario) -> Measures:
@@ -67,7 +68,7 @@ class Resumed(Clone):
             state=chronicle.image,
             at=began,
             outlook=_Known(replace(scenario.cloud, answers=answers)),
-            until=after(began, Millis(scenario.duration or 0)),
+            until=after(began, PATIENCE if scenario.duration is None else scenario.duration),
             arrivals=tuple(_later(arrival, began) for arrival in scenario.recorded),
         )
         super().__init__(plan)
@@ -82,6 +83,10 @@ class Resumed(Clone):
             self.reconfigure(self._recorded.cluster)
         began = self._outside.chronicle.began
         happenings.script(self, tuple(_put_off(one, began) for one in self._recorded.happenings))
+
+    def _stop_if_done(self) -> None:
+        if not self._recorded.whole:
+            super()._stop_if_done()
 
     def _rest_of_boot(self, slice_: Slice, group: GroupSpec) -> Millis:
         recorded = self._slices[slice_.number]

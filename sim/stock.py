@@ -73,10 +73,9 @@ class Stock:
         return None
 
     def answer_on_record(self, zone: Zone, accelerator_type: str, now: Instant) -> Answer | None:
-        """What became of the create of that instant, else of the last one before it; nothing without a record.
+        """What the create of that instant showed, else the last one before it; nothing without a record.
 
-        Of several at one instant, each has the answer of its own number, and what goes beyond them
-        that of the last.
+        Of several at one instant each has that of its own number, and what goes beyond them the last.
         """
         key = (zone, accelerator_type)
         answers = self._model.answers.get(key)

@@ -38,13 +38,19 @@ def assumptions(outside: Outside, *, edits_kept: bool) -> Iterator[str]:
             "then runs the risk that the recorded ones ran, so a larger fleet loses more"
         )
     if outside.scenario.cloud.answers:
-        yield "creates are refused as the last recorded one before them was in that zone and type"
-    yield "what was never asked for could be had: more slices than on record are refused by nobody"
+        yield (
+            "a zone that refused a type gives as many of it as it last gave, until a recorded create "
+            "shows more or less"
+        )
+    yield "where no create was refused, any number could have been had"
     yield (
         "machine number n of a group and zone boots as long as the recorded one of that number did, "
         "and any further one as a drawn one of the group, else of all"
     )
-    yield "all three end where the record does: what would have ended later is unfinished"
+    if outside.scenario.duration is None:
+        yield "behind the record nothing more comes or is lost, and zones give what they last gave"
+    else:
+        yield "all three end where the record does: what would have ended later is unfinished"
     yield "stops and evictions take effect at once; users submit and stop when they did"
     yield from _limits(outside, outside.chronicle, edits_kept=edits_kept)
 

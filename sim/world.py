@@ -290,6 +290,8 @@ class World:
         self._stop_if_done()
 
     def _stop_if_done(self) -> None:
+        if self.scenario.whole:
+            return
         if not self._more and not self._unfinished and not self._to_come:
             self.over = True
 

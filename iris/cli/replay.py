@@ -47,6 +47,9 @@ _SECRET_FIELD: Final = "environment"
 @click.option(
     "--config", type=click.Path(path_type=Path), metavar="FILE", help="With --what-if: take this."
 )
+@click.option(
+    "--until-done", is_flag=True, help="With --what-if: simulate on until all jobs have ended."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; a line with --dump.")
 @folder_option("Write tables, a trace and a report into this folder.")
 def replay(
@@ -57,6 +60,7 @@ def replay(
     asking: bool,
     overrides: tuple[str, ...],
     config: Path | None,
+    until_done: bool,
     as_json: bool,
     out: Path | None,
 ) -> int:
@@ -65,7 +69,8 @@ def replay(
     chosen = [name for name, is_set in ways.items() if is_set]
     if len(chosen) > 1:
         raise click.UsageError(f"{' and '.join(chosen)}: one at a time")
-    _check_options(asking=asking, changes=bool(overrides) or config is not None)
+    changes = bool(overrides) or config is not None
+    _check_options(asking=asking, changes=changes, going_on=until_done)
     if out is not None and (verifying or dumping):
         raise click.UsageError(f"{chosen[0]} writes no files; leave out --out")
     from iris.cli.retell import Question, retell, what_if
@@ -77,7 +82,7 @@ def replay(
             return _dump(book, as_json=as_json)
         if verifying:
             return _verify(book, as_json=as_json)
-        question = Question(journal, overrides, config, as_json, out)
+        question = Question(journal, overrides, config, until_done, as_json, out)
         return what_if(book, question) if asking else retell(book, question)
     except JournalError as error:
         raise _refusal(error) from error
@@ -85,9 +90,11 @@ def replay(
         book.close()
 
 
-def _check_options(*, asking: bool, changes: bool) -> None:
-    if changes and not asking:
-        raise click.UsageError("--set and --config ask what would have been; add --what-if")
+def _check_options(*, asking: bool, changes: bool, going_on: bool) -> None:
+    if (changes or going_on) and not asking:
+        raise click.UsageError(
+            "--set, --config and --until-done ask what would have been; add --what-if"
+        )
     if asking and not changes:
         raise click.UsageError(
             "--what-if: say what is changed, by --set KEY=VALUE or --config FILE"

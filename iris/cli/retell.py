@@ -31,6 +31,8 @@ class Question:
     path: Path
     overrides: tuple[str, ...]
     config: Path | None  # None: the recorded configuration
+    until_done: bool
+    """Whether simulations go on behind the record until all jobs have ended."""
     as_json: bool
     out: Path | None  # None: no files
 
@@ -40,6 +42,8 @@ class Question:
         words = [] if self.config is None else ["--config", str(self.config)]
         for override in self.overrides:
             words += ["--set", override]
+        if self.until_done:
+            words.append("--until-done")
         return shlex.join(words)
 
     @property
@@ -176,12 +180,14 @@ def what_if(book: "SqliteJournal", question: Question) -> ExitStatus:
     """Tell what happened, what the simulation makes of it, and what another configuration would."""
     from iris.cli.sim import status_of
     from sim.export import json_text
-    from sim.outside import under
+    from sim.outside import under, until_done
     from sim.recorded_config import changed
     from sim.what_if import Sides, answer_of, answer_text, assumptions, fidelity
 
     _prepare(question)
     outside, recorded, journal = _read(book)
+    if question.until_done:
+        outside = until_done(outside)
     other = under(
         outside.scenario,
         lambda spec: changed(spec, question.overrides, question.config),

@@ -11,6 +11,7 @@ from iris.cluster.controller.journal import SqliteJournal
 from iris.cluster.controller.recovery import JOURNAL_FILE
 from iris.core.controller import Controller
 from iris.core.snapshot import snapshot
+from sim.export import FILES
 from tests.harness import Script, cluster, cpu_group
 
 
@@ -38,30 +39,112 @@ def kept(folder: Path, script: Script, *, image_after: int | None = None) -> Pat
     return folder
 
 
-def test_a_journal_is_told_in_numbers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_journal_is_told_as_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     script = story()
     folder = kept(tmp_path, script)
     assert main(["sim", "replay", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith(f"{folder / JOURNAL_FILE}: {len(script.journal)} turns in ")
     assert lines[0].endswith("from the beginning")
-    words = [line.split() for line in lines]
-    assert ["Placement", "3"] in words
-    assert ["JobSubmitted", "4"] in words
-    assert words.index(["succeeded", "3"]) < words.index(["unschedulable", "1"])
+    assert "jobs        4 submitted: 3 succeeded, 1 unschedulable" in lines
+    assert any(line.startswith("why    /alice/too-large: ") for line in lines)
     assert lines[-1] == f"digest {script.controller.digest()}"
 
 
-def test_with_json_it_is_one_object(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_with_json_it_is_the_results_of_a_run_and_says_where_it_begins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = story()
     folder = kept(tmp_path, script, image_after=4)
     assert main(["sim", "replay", str(folder / JOURNAL_FILE), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    assert told["kind"] == "Journal"
-    assert told["from_snapshot"] is True
-    assert told["turns"] == len(script.journal) - 4
-    assert told["digest"] == script.controller.digest()
-    assert sum(told["jobs"].values()) == 4
+    assert {"jobs", "queue_wait_s", "work", "groups", "cost_usd", "invariants"} <= set(told)
+    journal = told["journal"]
+    assert journal["from_snapshot"] is True
+    assert journal["turns"] == told["turns"] == len(script.journal) - 4
+    assert journal["digest"] == script.controller.digest()
+    assert journal["decisions"]["Placement"] >= 2
+    assert main(["sim", "replay", str(folder)]) == 0
+    assert "what was before it is gone" in capsys.readouterr().out.splitlines()[0]
+
+
+def test_it_writes_the_files_of_a_run(tmp_path: Path) -> None:
+    folder, out = kept(tmp_path, story()), tmp_path / "out"
+    assert main(["sim", "replay", str(folder), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == sorted(FILES)
+    assert "hush" not in "".join(path.read_text() for path in out.iterdir())
+    assert json.loads((out / "summary.json").read_text())["journal"]["from_snapshot"] is False
+    assert len((out / "jobs.csv").read_text().splitlines()) == 5
+
+
+def test_another_configuration_is_told_beside_what_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = kept(tmp_path, story()), tmp_path / "out"
+    words = ["sim", "replay", str(folder), "--what-if", "--set", "scale_groups.cpu.vm.cpu=2000"]
+    assert main([*words, "--out", str(out)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[2].split() == ["recorded", "simulated", "changed", "changed", "-", "simulated"]
+    assert "changed: --set scale_groups.cpu.vm.cpu=2000" in lines
+    assert any(line.startswith("as it was: 4 of 4 jobs end as on record") for line in lines)
+    assert any(line.startswith("- stops and evictions take effect at once") for line in lines)
+    written = json.loads((out / "what_if.json").read_text())
+    for name in ("recorded", "simulated", "changed"):
+        assert (
+            json.loads((out / name / "summary.json").read_text())["jobs"] == written[name]["jobs"]
+        )
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["figures"]["jobs.unschedulable"] == {
+        "recorded": 1, "simulated": 1, "changed": 0, "error": 0, "difference": -1,
+    }  # fmt: skip
+    assert told["fidelity"]["same_end"] == 4
+
+
+def test_a_whole_other_configuration_is_taken_from_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = kept(tmp_path, story())
+    other = tmp_path / "other.yaml"
+    other.write_text(
+        "scale_groups: {big: {accelerator_type: cpu, vm: {cpu: 2000}, max_slices: 1}}\n"
+    )
+    words = ["sim", "replay", str(folder), "--what-if", "--config", str(other), "--until-done"]
+    assert main([*words, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["changed"]["jobs"]["unfinished"] == told["changed"]["jobs"]["unschedulable"] == 0
+    assert list(told["changed"]["groups"]) == ["big"]
+    assert told["changes"] == f"--config {other} --until-done"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--set", "autoscaler.idle_timeout=1h"], "add --what-if"),
+        (["--until-done"], "add --what-if"),
+        (["--what-if"], "say what is changed"),
+        (["--verify", "--what-if", "--set", "a=b"], "--verify and --what-if: one at a time"),
+        (["--verify", "--out", "x"], "--verify writes no files"),
+        (["--what-if", "--set", "scale_groups.cpu.max_slice=1"], "did you mean `max_slices`?"),
+        (["--what-if", "--set", "scale_groups.cpu.max_slices=x"], "scale_groups.cpu.max_slices"),
+        (["--what-if", "--config", "/nowhere.yaml"], "/nowhere.yaml"),
+    ],
+)
+def test_what_makes_no_question_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], said: str
+) -> None:
+    assert main(["sim", "replay", str(kept(tmp_path, story())), *words]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert said in err
+
+
+def test_a_journal_without_a_turn_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    SqliteJournal(tmp_path / JOURNAL_FILE).close()
+    assert main(["sim", "replay", str(tmp_path)]) == 2
+    assert "nothing has happened yet" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("image_after", [None, 5], ids=["whole", "after a snapshot"])

@@ -12,23 +12,24 @@ from iris.core.events import CreateFailure
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import JobState
 from iris.core.record import Turn
+from iris.core.resources import Resources
 from iris.core.retry import EndCause
 from iris.core.snapshot import Snapshot, snapshot
-from iris.core.spec import ClusterSpec, RetentionPolicy
+from iris.core.spec import RetentionPolicy
 from iris.problems import BadInput
 from sim.chronicle import Chronicle, read_chronicle
 from sim.courses import Courses
 from sim.measure import Measures
-from sim.outside import Outside, outside_of, under
+from sim.outside import Outside, outside_of, under, until_done
 from sim.recorded import measures_of
 from sim.recorded_config import changed, document_of
-from sim.recorded_model import LossKind, OwnEnd
+from sim.recorded_model import Loss, LossKind, OwnEnd
 from sim.results import summarize
 from sim.resumed import live_again
 from sim.run import simulate
 from sim.scenario import load_scenario
 from sim.what_if import fidelity
-from tests.harness import Script, cluster, cpu_group, tpu_group
+from tests.harness import GIB, Script, cluster, cpu_group, tpu_group
 from tests.sim.journals import lived
 from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
@@ -201,8 +202,13 @@ def test_under_its_own_configuration_the_record_happens_again(
     assert outcomes(again) == outcomes(told)
     closeness = fidelity(told, again)
     assert (closeness["jobs"], closeness["same_end"]) == (80, 80)
-    kinds = {one.kind for one in outside.scenario.happenings if hasattr(one, "kind")}
-    assert kinds == {LossKind.PREEMPTED, LossKind.HOST_DEAD, LossKind.HOST_SILENT, LossKind.VANISHED}
+    kinds = {one.kind for one in outside.scenario.happenings if isinstance(one, Loss)}
+    assert kinds == {
+        LossKind.PREEMPTED,
+        LossKind.HOST_DEAD,
+        LossKind.HOST_SILENT,
+        LossKind.VANISHED,
+    }
 
 
 @pytest.mark.parametrize("part", [0.2, 0.5, 0.8])
@@ -217,3 +223,205 @@ def test_a_record_from_a_snapshot_on_happens_again(
     assert len(outside.carried) > 2
     differ = [name for name, end in ends(told).items() if ends(again)[name] != end]
     assert differ == []
+
+
+# ---- another configuration -------------------------------------------------------------------------
+
+
+def asked(outside: Outside, *overrides: str) -> Measures:
+    """The outside world under its configuration with keys changed."""
+    return live_again(
+        outside,
+        under(outside.scenario, lambda spec: changed(spec, overrides, None), keep_edits=True),
+    )
+
+
+def test_another_configuration_meets_the_same_world(
+    eventful: tuple[Measures, list[Turn]],
+) -> None:
+    outside = outside_of(chronicle_of(eventful[1]), "asked")
+    same = live_again(outside, outside.scenario)
+    few = asked(outside, "scale_groups.cpu.max_slices=1")
+    assert asked(outside).digest == same.digest
+    submitted = {name: row.submit for name, row in same.jobs.items()}
+    assert {name: row.submit for name, row in few.jobs.items()} == submitted
+    peak = [dict(sample.slices)["cpu"] for sample in few.samples]
+    assert max(peak) == 1  # Also after the recorded edit, which is changed alike.
+    waits = [
+        sum((row.first_running or few.now) - row.submit for row in run.jobs.values())
+        for run in (same, few)
+    ]
+    assert waits[1] > 2 * waits[0]
+
+
+@pytest.mark.parametrize(
+    "change", ["scale_groups.tpu.max_slices=2", "scale_groups.cpu.max_slices=2"]
+)
+def test_a_prediction_comes_near_to_what_the_world_would_have_done(
+    tmp_path: Path, change: str
+) -> None:
+    """The truth of a simulated record can be had: the same world, run under the other configuration."""
+    sections = {**EVENTFUL, "faults": []}
+    _, turns = lived(scenario_of(tmp_path, sections))
+    truth = simulate(scenario_of(tmp_path, sections, change))
+    outside = until_done(outside_of(chronicle_of(turns), "asked"))
+    same, found, real = (mean_wait(run) for run in (asked(outside), asked(outside, change), truth))
+    assert real > 1.5 * same
+    assert found == pytest.approx(real, rel=0.2)
+
+
+def mean_wait(measures: Measures) -> float:
+    """Seconds from submission to the first run, over all jobs."""
+    spread = summarize(measures, ())["queue_wait_s"]
+    assert isinstance(spread, dict)
+    return float(spread["mean"])
+
+
+@pytest.mark.parametrize(("ready", "hit"), [(4, 1), (8, 2), (12, 3), (2, 1), (0, 0)])
+def test_a_loss_is_a_risk_that_each_slice_runs(ready: int, hit: int) -> None:
+    script = cluster(tpu_group(hosts=4, min_slices=4, max_slices=20, preemptible=True))
+    slices = script.ready("tpu")
+    script.advance(HOUR).preempted(slices[1]).deleted(slices[1])
+    script.advance(MINUTE).ready("tpu")
+    script.advance(10 * MINUTE)
+    outside = outside_of(chronicle_of(script.journal), "asked")
+    (loss,) = (one for one in outside.scenario.happenings if isinstance(one, Loss))
+    assert (loss.at, loss.among, loss.kind) == (HOUR, 4, LossKind.PREEMPTED)
+    run = asked(outside, f"scale_groups.tpu.min_slices={ready}")
+    lost = [row for row in run.slices.values() if row.outcome == "preempted"]
+    assert len(lost) in ((0, 1) if ready == 2 else (hit,))
+    assert all(row.end == HOUR for row in lost)
+
+
+def test_creates_are_refused_as_they_were() -> None:
+    script = cluster(cpu_group(max_slices=3))
+    first = script.submit("first", cpu=4)
+    script.ready("cpu")
+    script.running(first)
+    second = script.submit("second", cpu=4)
+    script.refused(script.coming("cpu")[0], CreateFailure.STOCKOUT).advance(3 * MINUTE)
+    script.ready("cpu")
+    script.running(second).advance(HOUR).finish(first).finish(second)
+    outside = outside_of(chronicle_of(script.journal), "asked")
+    (answers,) = outside.scenario.cloud.answers.values()
+    assert [(one.limit, one.short) for one in answers] == [
+        (None, None),
+        (1, CreateFailure.STOCKOUT),
+        (2, CreateFailure.STOCKOUT),
+    ]
+    run = asked(outside, "autoscaler.stockout_backoff=10s")
+    refused = [row.requested for row in run.slices.values() if row.outcome == "stockout"]
+    assert len(refused) > 2
+    assert all(at < answers[-1].at for at in refused)
+    # Where one is enough, none is refused: the zone was short of a second one only.
+    roomy = replace(outside.scenario.cluster.groups[0], host=Resources(cpu=64_000, memory=64 * GIB))
+    large = under(outside.scenario, lambda spec: replace(spec, groups=(roomy,)), keep_edits=True)
+    assert [row.outcome for row in live_again(outside, large).slices.values()] == ["live"]
+
+
+def test_jobs_of_tasks_come_after_their_parent_runs() -> None:
+    script = cluster(cpu_group(min_slices=2, max_slices=4))
+    script.ready("cpu")
+    script.submit("parent")
+    script.running("/alice/parent").advance(10 * MINUTE)
+    script.submit("child", parent="/alice/parent")
+    script.running("/alice/parent/child").advance(5 * MINUTE).finish("/alice/parent/child")
+    script.advance(5 * MINUTE).finish("/alice/parent")
+    script.advance(HOUR)
+    outside = outside_of(chronicle_of(script.journal), "asked")
+    later = replace(
+        outside.scenario.cloud, boots={}, group_boot={}, boot=outside.scenario.cloud.call
+    )
+    slow = replace(outside, scenario=replace(outside.scenario, cloud=later))
+    assert set(asked(slow).jobs) == {"/alice/parent", "/alice/parent/child"}
+    rows = asked(outside, "scale_groups.cpu.min_slices=0").jobs
+    parent, child = rows["/alice/parent"], rows["/alice/parent/child"]
+    assert parent.first_running is not None
+    assert child.submit == parent.first_running + 10 * MINUTE
+    none = asked(outside, "scale_groups.cpu.min_slices=0", "scale_groups.cpu.max_slices=0")
+    assert set(none.jobs) == {"/alice/parent"}
+
+
+# ---- how tasks went --------------------------------------------------------------------------------
+
+
+def courses_of(script: Script) -> Courses:
+    return Courses(chronicle_of(script.journal))
+
+
+def test_a_length_is_that_of_the_run_that_succeeded_and_failures_come_before_it() -> None:
+    script = cluster(cpu_group(min_slices=1))
+    script.ready("cpu")
+    job = script.submit(max_retries_failure=2)
+    for span, cause in ((MINUTE, EndCause.EXIT_NONZERO), (HOUR, EndCause.EXIT_ZERO)):
+        script.advance(3 * SECOND).running(job).advance(span).finish(job, cause).advance(MINUTE)
+    (course,) = courses_of(script).of(script.job(job))
+    assert course.length == HOUR
+    assert course.failures == (OwnEnd(MINUTE, EndCause.EXIT_NONZERO),)
+    assert course.launches[0] == 3 * SECOND
+
+
+@pytest.mark.parametrize(("every", "length"), [(None, HOUR), (10 * MINUTE, 80 * MINUTE)])
+def test_an_interruption_keeps_what_the_job_says_that_it_saves(
+    every: Millis | None, length: int
+) -> None:
+    script = cluster(tpu_group(min_slices=2, preemptible=True))
+    first, _ = script.ready("tpu")
+    job = script.submit(tpu="v5litepod-16", replicas=2, gang=True, checkpoint_every=every)
+    script.running(job).advance(25 * MINUTE).preempted(first).advance(MINUTE)
+    script.running(job).advance(HOUR).finish(job)
+    chronicle = chronicle_of(script.journal)
+    assert [course.length for course in Courses(chronicle).of(script.job(job))] == [length] * 2
+    kept = [row.useful // row.chips_milli for row in measures_of(chronicle, "told").attempts]
+    assert kept == [length - HOUR] * 2 + [HOUR] * 2
+
+
+def test_an_unknown_length_is_that_of_similar_tasks_and_no_less_than_was_seen() -> None:
+    script = cluster(cpu_group(min_slices=2))
+    script.ready("cpu")
+    for number, span in enumerate((10 * MINUTE, 20 * MINUTE, HOUR)):
+        job = script.submit(f"step-{number}")
+        script.running(job).advance(span).finish(job)
+    other = script.submit("other", cpu=2)
+    script.running(other).advance(5 * MINUTE).finish(other)
+    waits = script.submit("step-7", cpu=1_000)
+    declared = script.submit("lonely", user="bob", cpu=3, timeout=Millis(2 * HOUR))
+    script.running(declared)
+    alike = script.submit("step-8")
+    script.running(alike).advance(90 * MINUTE).stop(alike).stopped(alike)
+    courses = courses_of(script)
+    lengths = {
+        job: courses.of(script.job(job))[0].length for job in (waits, alike, declared, other)
+    }
+    assert lengths[waits] == 20 * MINUTE
+    assert lengths[alike] == 90 * MINUTE + 1
+    assert lengths[declared] == 2 * HOUR
+    assert lengths[other] == 5 * MINUTE
+    assert courses.guessed == 3
+
+
+# ---- configurations --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["preemption", "quota_wall", "fair_share", "bulk_loss", "eviction", "unkind_cloud"]
+)
+def test_a_recorded_configuration_reads_back_as_itself(name: str) -> None:
+    spec = load_scenario(ROOT / "scenarios" / f"{name}.yaml").cluster
+    assert changed(spec, (), None) == spec
+    assert document_of(spec).data["scale_groups"]
+
+
+def test_one_key_is_changed_and_a_wrong_one_refused(tmp_path: Path) -> None:
+    spec = load_scenario(ROOT / "scenarios" / "preemption.yaml").cluster
+    found = changed(spec, ("scale_groups.cpu.max_slices=9", "autoscaler.idle_timeout=1h"), None)
+    cpu = next(group for group in found.groups if group.name == "cpu")
+    assert (cpu.max_slices, found.autoscaler.idle_timeout) == (9, HOUR)
+    assert [group.name for group in found.groups] == [group.name for group in spec.groups]
+    file = tmp_path / "other.yaml"
+    file.write_text("scale_groups: {x: {accelerator_type: cpu, vm: {cpu: 4}, max_slices: 2}}\n")
+    assert changed(spec, (), file) == load_cluster(file).spec
+    for wrong, said in (("scale_groups.cpu.max_slice=9", "did you mean"), ("x", "write KEY=VALUE")):
+        with pytest.raises(BadInput) as refused:
+            changed(spec, (wrong,), None)
+        assert said in refused.value.problems[0].help
