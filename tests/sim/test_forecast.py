@@ -22,6 +22,7 @@ from sim.history import History
 from sim.run import world_of
 from sim.survival import Survival
 from tests.harness import cpu_group
+from tests.sim.forecasts import QUEUE, study
 from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
 
@@ -234,3 +235,14 @@ def test_a_kind_of_jobs_speaks_for_itself_and_else_its_timeout_does(tmp_path: Pa
     assert alike.sample(0.5) == 30 * MINUTE
     declared = history.run_time(state.jobs[JobId("/bob/other-0")])
     assert declared.sample(0.5) == pytest.approx(2 * HOUR, abs=1)
+
+
+@pytest.mark.untraced
+def test_most_truths_of_a_queue_lie_in_the_range_that_was_told(tmp_path: Path) -> None:
+    found = study(scenario_of(tmp_path, QUEUE, seed=1), count=8, jobs=2, futures=10)
+    sides = [question.side for question in found]
+    assert len(sides) >= 10
+    # Eight in ten are expected of many; so few hang together, as they see the same queue.
+    assert 0.6 <= sides.count(0) / len(sides) <= 0.95
+    medians = [question.told.wait(50) for question in found]
+    assert len(set(medians)) > 5
