@@ -286,11 +286,11 @@ def test_a_loss_is_a_risk_that_each_slice_runs(ready: int, hit: int) -> None:
     script.advance(10 * MINUTE)
     outside = outside_of(chronicle_of(script.journal), "asked")
     (loss,) = (one for one in outside.scenario.happenings if isinstance(one, Loss))
-    assert (loss.at, loss.among, loss.kind) == (HOUR, 4, LossKind.PREEMPTED)
+    assert (loss.at, loss.among, loss.kind) == (Instant(HOUR), 4, LossKind.PREEMPTED)
     run = asked(outside, f"scale_groups.tpu.min_slices={ready}")
     lost = [row for row in run.slices.values() if row.outcome == "preempted"]
     assert len(lost) in ((0, 1) if ready == 2 else (hit,))
-    assert all(row.end == HOUR for row in lost)
+    assert all(row.end == Instant(HOUR) for row in lost)
 
 
 def test_creates_are_refused_as_they_were() -> None:
@@ -322,11 +322,11 @@ def test_creates_are_refused_as_they_were() -> None:
 def test_jobs_of_tasks_come_after_their_parent_runs() -> None:
     script = cluster(cpu_group(min_slices=2, max_slices=4))
     script.ready("cpu")
-    script.submit("parent")
-    script.running("/alice/parent").advance(10 * MINUTE)
-    script.submit("child", parent="/alice/parent")
-    script.running("/alice/parent/child").advance(5 * MINUTE).finish("/alice/parent/child")
-    script.advance(5 * MINUTE).finish("/alice/parent")
+    above = script.submit("parent")
+    script.running(above).advance(10 * MINUTE)
+    below = script.submit("child", parent=above)
+    script.running(below).advance(5 * MINUTE).finish(below)
+    script.advance(5 * MINUTE).finish(above)
     script.advance(HOUR)
     outside = outside_of(chronicle_of(script.journal), "asked")
     later = replace(
