@@ -29,6 +29,7 @@ from sim.fleet import Fleet, Work
 from sim.machine import Surroundings
 from sim.measure import Measures
 from sim.model import Arrival, Scenario
+from sim.offspring import Offspring
 from sim.recorder import Recorder
 from sim.workload import arrivals
 
@@ -106,10 +107,7 @@ class World:
         self._touched: dict[JobId, None] = {}
         self._arrivals = self._make_arrivals()
         self._more = True
-        self._parents: dict[JobId, Arrival] = {}
-        """Jobs whose tasks will submit others once they run."""
-        self._to_come = 0
-        """Submissions of running tasks that are under way."""
+        self._offspring = Offspring(self.clock, self._submit)
         self._moved_at = Instant(0)
         self.ended_jobs = 0
         self.over = False
@@ -243,18 +241,11 @@ class World:
         self.recorder.job_submitted(job, arrival, self.clock.now)
         self._unfinished[job] = None
         self._touched[job] = None
-        if arrival.children:
-            self._parents[job] = arrival
+        self._offspring.expect(job, arrival)
         self.ask(RequestId(job), ev.JobSubmitted(RequestId(job), spec))
 
-    def _let_submit(self, job: JobId) -> None:
-        """The first task of a job runs: what its tasks submit will come, if they still run then."""
-        for delay, child in self._parents.pop(job).children:
-            self._to_come += 1
-            self.clock.later(delay, lambda child=child: self._submit(job, child))  # type: ignore[misc]
-
     def _submit(self, parent: JobId, child: Arrival) -> None:
-        self._to_come -= 1
+        """A task submits a job, if it is still there."""
         if parent in self._unfinished:
             self._arrive(child)
         else:
@@ -277,13 +268,12 @@ class World:
                 self._touched[JobId(task.rpartition(":")[0])] = None
         for name in self._touched:
             record = jobs.get(name)
-            if name in self._parents and self.recorder.has_run(name):
-                self._let_submit(name)
+            if self._offspring.waits_for(name) and self.recorder.has_run(name):
+                self._offspring.runs(name)
             if record is not None and record.ended_at is not None and name in self._unfinished:
                 self.recorder.job_ended(record)
                 explanations.note_end(self.measures, record)
                 del self._unfinished[name]
-                self._parents.pop(name, None)
                 self.fleet.forget(name)
                 self.ended_jobs += 1
         self._touched.clear()
@@ -292,7 +282,7 @@ class World:
     def _stop_if_done(self) -> None:
         if self.scenario.whole:
             return
-        if not self._more and not self._unfinished and not self._to_come:
+        if not self._more and not self._unfinished and not self._offspring.is_awaited():
             self.over = True
 
     def goes_on(self) -> bool:

@@ -1,12 +1,8 @@
 """Journals that simulated runs would have left behind, as a real controller's does."""
 
-from pathlib import Path
-
-from iris.cluster.controller.journal import SqliteJournal
-from iris.cluster.controller.recovery import JOURNAL_FILE
-from iris.core.controller import Controller
 from iris.core.record import Turn
-from iris.core.snapshot import snapshot
+from iris.core.snapshot import Snapshot
+from sim.chronicle import Chronicle, read_chronicle
 from sim.measure import Measures
 from sim.model import Scenario
 from sim.run import finish
@@ -43,14 +39,7 @@ def lived(scenario: Scenario) -> tuple[Measures, list[Turn]]:
     return finish(world), world.turns
 
 
-def written(folder: Path, turns: list[Turn], *, image_after: int | None = None) -> Path:
-    """A controller's folder with the journal of these turns, from a snapshot on if one is asked for."""
-    journal = SqliteJournal(folder / JOURNAL_FILE)
-    copy = Controller()
-    for number, turn in enumerate(turns, 1):
-        journal.append(turn)
-        copy.replay(turn)
-        if image_after is not None and number in (image_after, image_after + 1):
-            journal.save(snapshot(copy.state))
-    journal.close()
-    return folder
+def chronicle_of(turns: list[Turn], image: Snapshot | None = None) -> Chronicle:
+    chronicle = read_chronicle(turns, image)
+    assert chronicle is not None
+    return chronicle

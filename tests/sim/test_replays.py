@@ -6,33 +6,26 @@ from typing import Final
 
 import pytest
 
-from iris.config import load_cluster
 from iris.core.controller import Controller
 from iris.core.events import CreateFailure
-from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
+from iris.core.instant import HOUR, MINUTE, SECOND, Instant
 from iris.core.lifecycle import JobState
 from iris.core.record import Turn
 from iris.core.resources import Resources
-from iris.core.retry import EndCause
 from iris.core.snapshot import Snapshot, snapshot
 from iris.core.spec import RetentionPolicy
-from iris.problems import BadInput
-from sim.chronicle import Chronicle, read_chronicle
-from sim.courses import Courses
 from sim.measure import Measures
 from sim.outside import Outside, outside_of, under, until_done
 from sim.recorded import measures_of
-from sim.recorded_config import changed, document_of
-from sim.recorded_model import Loss, LossKind, OwnEnd
+from sim.recorded_config import changed
+from sim.recorded_model import Loss, LossKind
 from sim.results import summarize
 from sim.resumed import live_again
 from sim.run import simulate
-from sim.scenario import load_scenario
 from sim.what_if import fidelity
-from tests.harness import GIB, Script, cluster, cpu_group, tpu_group
-from tests.sim.journals import lived
+from tests.harness import GIB, cluster, cpu_group, tpu_group
+from tests.sim.journals import chronicle_of, lived
 from tests.sim.watch import scenario_of
-from tests.tidy.tree import ROOT
 
 EVENTFUL: Final[dict[str, object]] = {
     "seed": 3,
@@ -106,12 +99,6 @@ EVENTFUL: Final[dict[str, object]] = {
 def eventful(tmp_path_factory: pytest.TempPathFactory) -> tuple[Measures, list[Turn]]:
     """A run in which much befalls a cluster: what really was, and the journal of it."""
     return lived(scenario_of(tmp_path_factory.mktemp("eventful"), EVENTFUL))
-
-
-def chronicle_of(turns: list[Turn], image: Snapshot | None = None) -> Chronicle:
-    chronicle = read_chronicle(turns, image)
-    assert chronicle is not None
-    return chronicle
 
 
 def ends(measures: Measures) -> dict[str, tuple[object, ...]]:
@@ -340,88 +327,3 @@ def test_jobs_of_tasks_come_after_their_parent_runs() -> None:
     assert child.submit == parent.first_running + 10 * MINUTE
     none = asked(outside, "scale_groups.cpu.min_slices=0", "scale_groups.cpu.max_slices=0")
     assert set(none.jobs) == {"/alice/parent"}
-
-
-# ---- how tasks went --------------------------------------------------------------------------------
-
-
-def courses_of(script: Script) -> Courses:
-    return Courses(chronicle_of(script.journal))
-
-
-def test_a_length_is_that_of_the_run_that_succeeded_and_failures_come_before_it() -> None:
-    script = cluster(cpu_group(min_slices=1))
-    script.ready("cpu")
-    job = script.submit(max_retries_failure=2)
-    for span, cause in ((MINUTE, EndCause.EXIT_NONZERO), (HOUR, EndCause.EXIT_ZERO)):
-        script.advance(3 * SECOND).running(job).advance(span).finish(job, cause).advance(MINUTE)
-    (course,) = courses_of(script).of(script.job(job))
-    assert course.length == HOUR
-    assert course.failures == (OwnEnd(MINUTE, EndCause.EXIT_NONZERO),)
-    assert course.launches[0] == 3 * SECOND
-
-
-@pytest.mark.parametrize(("every", "length"), [(None, HOUR), (10 * MINUTE, 80 * MINUTE)])
-def test_an_interruption_keeps_what_the_job_says_that_it_saves(
-    every: Millis | None, length: int
-) -> None:
-    script = cluster(tpu_group(min_slices=2, preemptible=True))
-    first, _ = script.ready("tpu")
-    job = script.submit(tpu="v5litepod-16", replicas=2, gang=True, checkpoint_every=every)
-    script.running(job).advance(25 * MINUTE).preempted(first).advance(MINUTE)
-    script.running(job).advance(HOUR).finish(job)
-    chronicle = chronicle_of(script.journal)
-    assert [course.length for course in Courses(chronicle).of(script.job(job))] == [length] * 2
-    kept = [row.useful // row.chips_milli for row in measures_of(chronicle, "told").attempts]
-    assert kept == [length - HOUR] * 2 + [HOUR] * 2
-
-
-def test_an_unknown_length_is_that_of_similar_tasks_and_no_less_than_was_seen() -> None:
-    script = cluster(cpu_group(min_slices=2))
-    script.ready("cpu")
-    for number, span in enumerate((10 * MINUTE, 20 * MINUTE, HOUR)):
-        job = script.submit(f"step-{number}")
-        script.running(job).advance(span).finish(job)
-    other = script.submit("other", cpu=2)
-    script.running(other).advance(5 * MINUTE).finish(other)
-    waits = script.submit("step-7", cpu=1_000)
-    declared = script.submit("lonely", user="bob", cpu=3, timeout=Millis(2 * HOUR))
-    script.running(declared)
-    alike = script.submit("step-8")
-    script.running(alike).advance(90 * MINUTE).stop(alike).stopped(alike)
-    courses = courses_of(script)
-    lengths = {
-        job: courses.of(script.job(job))[0].length for job in (waits, alike, declared, other)
-    }
-    assert lengths[waits] == 20 * MINUTE
-    assert lengths[alike] == 90 * MINUTE + 1
-    assert lengths[declared] == 2 * HOUR
-    assert lengths[other] == 5 * MINUTE
-    assert courses.guessed == 3
-
-
-# ---- configurations --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name", ["preemption", "quota_wall", "fair_share", "bulk_loss", "eviction", "unkind_cloud"]
-)
-def test_a_recorded_configuration_reads_back_as_itself(name: str) -> None:
-    spec = load_scenario(ROOT / "scenarios" / f"{name}.yaml").cluster
-    assert changed(spec, (), None) == spec
-    assert document_of(spec).data["scale_groups"]
-
-
-def test_one_key_is_changed_and_a_wrong_one_refused(tmp_path: Path) -> None:
-    spec = load_scenario(ROOT / "scenarios" / "preemption.yaml").cluster
-    found = changed(spec, ("scale_groups.cpu.max_slices=9", "autoscaler.idle_timeout=1h"), None)
-    cpu = next(group for group in found.groups if group.name == "cpu")
-    assert (cpu.max_slices, found.autoscaler.idle_timeout) == (9, HOUR)
-    assert [group.name for group in found.groups] == [group.name for group in spec.groups]
-    file = tmp_path / "other.yaml"
-    file.write_text("scale_groups: {x: {accelerator_type: cpu, vm: {cpu: 4}, max_slices: 2}}\n")
-    assert changed(spec, (), file) == load_cluster(file).spec
-    for wrong, said in (("scale_groups.cpu.max_slice=9", "did you mean"), ("x", "write KEY=VALUE")):
-        with pytest.raises(BadInput) as refused:
-            changed(spec, (wrong,), None)
-        assert said in refused.value.problems[0].help
