@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,9 @@ from sim.scenario import scenario_of
 _WORDS: Final = 16
 _AHEAD: Final = 3
 """Worlds in hand for each process: enough that none waits, few enough to end soon."""
+
+MOST_LOOKS: Final = 1_000
+"""So many thousands of steps are far more than any world takes that comes to an end."""
 
 SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "a task is placed": ("Placement",),
@@ -105,6 +109,12 @@ def text_of(world: World) -> str:
     return yaml.safe_dump(world, sort_keys=False, width=100)
 
 
+def patience() -> Callable[[], bool]:
+    """Says when a world has taken more steps than any that comes to an end."""
+    looks = count()
+    return lambda: next(looks) >= MOST_LOOKS
+
+
 def run_world(world: World, profile: str = "") -> Outcome:
     """Run a drawn world and judge it; whatever it raises is a violation, too.
 
@@ -117,12 +127,14 @@ def run_world(world: World, profile: str = "") -> Outcome:
     place = world_of(scenario)
     assert isinstance(place, ProtocolWorld)
     try:
-        measures = finish(place)
+        measures = finish(place, stop=patience())
     except Exception as error:  # noqa: BLE001  # An error of any kind is what is looked for.
         sentences: tuple[str, ...] = (f"ERROR {type(error).__name__}: {error}",)
         violated, digest = 1, ""
     else:
-        sentences, violated = tuple(measures.violations), measures.invariants_violated
+        endless = (f"V-25 it goes on and on, at {place.clock.now}",) if measures.partial else ()
+        sentences = (*endless, *measures.violations)
+        violated = measures.invariants_violated + len(endless)
         digest = measures.digest
     return Outcome(
         profile,

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sim.fuzz import Outcome, kind_of, run_seed, text_of
+from sim.fuzz import Outcome, kind_of, patience, run_seed, text_of
 from sim.fuzz_draw import draw_world
 from sim.protocol_world import ProtocolWorld
 from sim.run import finish, world_of
@@ -66,7 +66,7 @@ def _transcript(path: Path) -> str:
     assert isinstance(world, ProtocolWorld)
     world.journal.keeps_all = True
     try:
-        finish(world)
+        finish(world, stop=patience())
     except Exception as error:  # noqa: BLE001  # It is what is told.
         ending = f"ERROR {type(error).__name__}: {error}\n"
     else:
