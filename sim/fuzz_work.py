@@ -7,6 +7,8 @@ from sim.fuzz_dice import Draw, Plain, World, between, span
 
 HOSTS: Final = {"v5litepod-8": 1, "v5litepod-16": 4}
 """How many hosts a slice of each type has."""
+_TOO_MANY: Final = 1_000
+"""More cores than any host has."""
 
 
 def draw_workload(draw: Draw, groups: World, pod: str | None) -> list[Plain]:
@@ -32,11 +34,11 @@ def _crowd_out(draw: Draw, entries: list[World]) -> None:
         entry |= {"band": "batch", "count": 6, "run_time": span("15m", 0.8)}
         entry["arrivals"] = {"at": [f"{2 * number}m"] * 6}
         if "tpu" not in _resources(entry):
-            _resources(entry)["cpu"] = 1 if number else draw.number(1, 3)
+            _resize(entry, 1 if number else draw.number(1, 3))
     comes: list[Plain] = [f"{draw.number(4, 20)}m" for _ in range(_count(urgent))]
     urgent |= {"band": "production", "arrivals": {"at": comes}}
     if "tpu" not in _resources(urgent):
-        _resources(urgent)["cpu"] = draw.number(2, 4)
+        _resize(urgent, draw.number(2, 4))
 
 
 def _overtake(draw: Draw, entries: list[World]) -> None:
@@ -44,12 +46,12 @@ def _overtake(draw: Draw, entries: list[World]) -> None:
     *narrow, wide = entries
     wide["band"] = draw.one_of("interactive", "batch")
     if "tpu" not in _resources(wide):
-        _resources(wide)["cpu"] = 4
+        _resize(wide, 4)
     for entry in narrow:
         entry |= {"band": draw.one_of("interactive", str(wide["band"])), "count": 6}
         entry |= {"arrivals": {"every": "3m"}, "run_time": span("4m", 0.8)}
         if "tpu" not in _resources(entry):
-            _resources(entry)["cpu"] = draw.number(1, 2)
+            _resize(entry, draw.number(1, 2))
 
 
 def _plant_trees(draw: Draw, entries: list[World]) -> None:
@@ -61,6 +63,12 @@ def _plant_trees(draw: Draw, entries: list[World]) -> None:
         entry["arrivals"] = {"every": draw.one_of("10s", "2m")}
         parent["arrivals"] = {"every": "10s"}
         parent["run_time"] = span("10m", 0.8)
+
+
+def _resize(entry: World, cores: int) -> None:
+    """Let tasks need so many cores, unless they are to fit nowhere."""
+    if _resources(entry)["cpu"] != _TOO_MANY:
+        _resources(entry)["cpu"] = cores
 
 
 def _count(entry: World) -> int:
@@ -100,7 +108,7 @@ def _shape(draw: Draw, pod: str | None, *, cpu: bool) -> World:
     """
     kind = draw.number(0, 3)
     if draw.chance(0.04):
-        return {"resources": {"cpu": 1_000, "memory": "1GB"}, "replicas": draw.number(1, 100)}
+        return {"resources": {"cpu": _TOO_MANY, "memory": "1GB"}, "replicas": draw.number(1, 100)}
     if pod is not None and (kind > 1 or not cpu):
         need: World = {"resources": {"tpu": pod, "memory": "1GB"}}
         if kind != 3:
