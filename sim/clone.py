@@ -203,7 +203,7 @@ class Clone(World):
 
     def _lives(self, worker: Worker) -> bool:
         """Who is silent is taken to speak again in the first half of its time, and not in the second."""
-        if worker.silent_since is None or worker.state is WorkerState.LOST:
+        if worker.silent_since is None:
             return worker.state is not WorkerState.LOST
         silent = self.clock.now - worker.silent_since
         return 2 * silent < self.config.timeouts.worker_timeout

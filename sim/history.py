@@ -197,7 +197,7 @@ class History:
     def _droughts(self) -> Iterator[Drought]:
         for _, gate in sorted(self._state.gates.items()):
             past, present = self._spells(gate)
-            if present is not None and gate.scarce:
+            if present is not None:
                 began, last = present
                 known = Millis(last - began)
                 whole = Remaining(Survival(tuple(past), (known,), MINUTE), known)

@@ -4,10 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from iris.core import events as ev
-from iris.core.ids import Zone
+from iris.core.ids import TaskId, Zone
 from iris.core.instant import DAY, HOUR, MINUTE, SECOND, Instant, Millis, after
-from iris.core.lifecycle import SliceState
+from iris.core.lifecycle import AttemptState, SliceState
 from iris.core.records import Job
 from iris.core.snapshot import copy_state
 from sim.clone import Clone, Continuation, Drought
@@ -178,6 +180,56 @@ def test_work_that_was_saved_is_not_done_again() -> None:
     script.preempted(name).deleted(name)
     # Thirty minutes are left, after the boot of another slice.
     assert rows(script) == {job: (6, 36)}
+
+
+def test_a_shorter_task_of_a_job_ends_when_it_would() -> None:
+    script = fleet(cpu_group(min_slices=2, max_slices=2))
+    job = script.submit(replicas=2, cpu=4)
+    first, second = (task.id for task in script.job(job).tasks)
+    script.step(running(script, first)).advance(55 * MINUTE)
+    script.step(running(script, second)).advance(10 * MINUTE)
+    # The first has lasted for 65 minutes, the second for 10.
+    assert rows(script) == {job: (-65, 50)}
+
+
+def running(script: Script, task: TaskId) -> ev.WorkerReported:
+    attempt = script.attempt(task)
+    report = ev.AttemptReport(task, attempt.number, AttemptState.RUNNING)
+    return script.report(attempt.worker, report)
+
+
+def test_a_gang_works_from_the_launch_of_its_last_member_on() -> None:
+    script = fleet(tpu_group(hosts=4, min_slices=1))
+    job = script.submit(tpu=TPU, replicas=4, gang=True)
+    first, *others = (task.id for task in script.job(job).tasks)
+    script.step(*(running(script, task) for task in others)).advance(10 * MINUTE)
+    script.step(running(script, first)).advance(20 * MINUTE)
+    assert rows(script)[job][1] == 40
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        CloudModel(boot=Constant(Millis(5 * MINUTE)), lifetime=Constant(Millis(2 * HOUR))),
+        CloudModel(boot=Constant(Millis(5 * MINUTE)), lifetime_max=Millis(2 * HOUR)),
+    ],
+    ids=["lifetime", "lifetime_max"],
+)
+def test_a_slice_has_only_the_rest_of_its_life(model: CloudModel) -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1, preemptible=True))
+    script.advance(85 * MINUTE)
+    job = script.submit()
+    script.running(job).advance(10 * MINUTE)
+    # In 25 minutes it is taken; the boot, the launch and the hour follow.
+    assert rows(script, Alike(cloud=model)) == {job: (-10, 91)}
+
+
+def test_a_listing_that_is_under_way_is_answered() -> None:
+    script = Script()
+    script.config(cpu_group())
+    job = script.submit()
+    assert script.controller.state.books.observing_since is not None
+    assert rows(script) == {job: (6, 66)}
 
 
 def test_who_has_been_silent_for_long_is_lost_and_who_has_not_speaks_again() -> None:

@@ -3,51 +3,22 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from iris.core.ids import GroupName, JobId, Zone
-from iris.core.instant import DAY, HOUR, MINUTE, SECOND, Instant, Millis
-from iris.core.lifecycle import SliceState
-from iris.core.records import Life
-from iris.core.spec import ClusterSpec
-from iris.core.state import LIVES_KEPT, ClusterState
-from sim.dice import Dice, Exponential
+from iris.core.ids import (
+    JobId,
+)
+from iris.core.instant import DAY, HOUR, MINUTE, Instant, Millis
+from iris.core.state import ClusterState
 from sim.forecast import Forecast, Question, forecast
-from sim.history import History
-from sim.run import world_of
-from sim.survival import Survival
-from tests.harness import cpu_group
+from tests.harness import cpu_group, fleet
 from tests.sim.forecasts import QUEUE, study
+from tests.sim.one_host import ONE_HOST, WORK, state_at
 from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
-
-ONE_HOST: Final = {
-    "cpu": {
-        "accelerator_type": "cpu",
-        "vm": {"cpu": 4, "memory": "16GB"},
-        "min_slices": 1,
-        "max_slices": 1,
-    }
-}
-WORK: Final = {
-    "name": "work",
-    "arrivals": {"at": ["0s"] * 24},
-    "resources": {"cpu": 4},
-    "run_time": "30m",
-}
-
-
-def state_at(folder: Path, at: Instant, sections: Mapping[str, object]) -> ClusterState:
-    """What the controller of a simulated cluster knows at an instant."""
-    world = world_of(scenario_of(folder, sections))
-    while world.clock.env.peek() <= at:
-        world.clock.step()
-    return world.controller.state
 
 
 def asked(state: ClusterState, job: str, at: Instant, **effort: int) -> Forecast:
@@ -173,68 +144,34 @@ def test_the_same_state_and_seed_give_the_same_forecast_under_any_hash_seed(
     assert told[0].count("wait=") == 4
 
 
-# ---- what is learned ----------------------------------------------------------------------------
+def test_a_gang_waits_for_the_last_of_those_on_its_slice() -> None:
+    script = fleet(cpu_group(hosts=4, min_slices=1, max_slices=1))
+    for number in range(20):
+        past = script.submit(f"past-{number}", cpu=4)
+        script.running(past).advance(HOUR)
+        script.finish(past)
+    names = [script.submit(f"now-{number}", cpu=4) for number in range(4)]
+    for place in (1, 3, 2, 0):
+        script.running(names[place]).advance(MINUTE)
+    gang = script.submit("gang", cpu=4, replicas=4, gang=True)
+    told = asked(script.controller.state, gang, script.now, futures=6)
+    assert told.causes[0][0] == f"the end of {names[0]}"
 
 
-def test_survival_counts_what_is_not_over() -> None:
-    ten, twenty, thirty = Millis(10), Millis(20), Millis(30)
-    seen = Survival((ten, thirty), (twenty,))
-    # One of four is over at 10; of the two left at 30 (one of them the last, which is never) one.
-    assert [seen.sample(u) for u in (0.0, 0.24, 0.26, 0.62)] == [10, 10, 30, 30]
-    # Beyond it lasts as long again with even odds: 37.5 % are left at 30, half of them at 60.
-    assert seen.sample(1 - 0.375 / 2 + 1e-9) == 60
-    assert Survival((), (twenty,)).sample(0.5) == 40
-
-
-def life(end: SliceState, ready: int, over: int) -> Life:
-    at = Instant(ready - 10 * SECOND)
-    return Life(Zone("us-a"), at, at, Instant(ready), Instant(over), end)
-
-
-def test_the_rate_of_losses_is_that_of_the_time_that_the_record_covers() -> None:
-    state = ClusterState()
-    group = cpu_group(preemptible=True)
-    state.spec = ClusterSpec((group,))
-    lost = life(SliceState.PREEMPTED, 0, 6 * HOUR)
-    kept = life(SliceState.DELETING, 0, 18 * HOUR)
-    state.lives[group.name] = (lost, kept)
-    model = History(state, Instant(2 * DAY)).cloud
-    # Two losses, one of them a day of doubt, in a day of slices and the day of doubt.
-    assert model.lifetime_of(group.name, Zone("us-a")) == Exponential(Millis(DAY))
-    # A full record says nothing of the time before its first loss, and does not count that loss.
-    state.lives[group.name] = (life(SliceState.PREEMPTED, 0, HOUR),) * LIVES_KEPT
-    model = History(state, Instant(2 * DAY)).cloud
-    assert model.lifetime_of(group.name, Zone("us-a")) == Exponential(Millis(DAY))
-    assert model.lifetime_of(GroupName("other"), Zone("us-a")) is None
-
-
-def test_jobs_that_will_come_are_those_that_came_about_this_time_of_a_day(tmp_path: Path) -> None:
-    daily = {**WORK, "arrivals": {"every": "1d"}, "count": 9, "run_time": "1h"}
-    at = Instant(5 * DAY + 12 * HOUR)
-    state = state_at(tmp_path, at, {"cluster": {"scale_groups": ONE_HOST}, "workload": [daily]})
-    coming = list(History(state, at).arrivals(Instant(at + 10 * DAY), Dice(1)))
-    gaps = [b.at - a.at for a, b in pairwise(coming)]
-    assert gaps == [DAY] * 9
-    # Midnight, as they came, give or take two hours.
-    assert 10 * HOUR <= coming[0].at - at <= 14 * HOUR
-    assert coming[0].user == "user"
-
-
-def test_a_kind_of_jobs_speaks_for_itself_and_else_its_timeout_does(tmp_path: Path) -> None:
-    other = {**WORK, "name": "other", "user": "bob", "run_time": "2h", "timeout": "4h"}
+def test_urgent_work_that_is_still_to_come_is_waited_for(tmp_path: Path) -> None:
+    urgent = {**WORK, "name": "urgent", "band": "production", "run_time": "50m"}
     sections = {
-        "cluster": {"scale_groups": {"cpu": {**ONE_HOST["cpu"], "max_slices": 9}}},
+        "cluster": {"scale_groups": ONE_HOST},
         "workload": [
-            {**WORK, "arrivals": {"at": ["0s"] * 6}},
-            {**other, "arrivals": {"at": ["1s", "61m"]}},
+            {**urgent, "arrivals": {"poisson": {"rate": "1/h"}}, "count": 60},
+            {**WORK, "name": "patient", "band": "batch", "arrivals": {"at": ["20h"]}},
         ],
     }
-    state = state_at(tmp_path, Instant(HOUR + 2 * MINUTE), sections)
-    history = History(state, Instant(HOUR + 2 * MINUTE))
-    alike = history.run_time(state.jobs[JobId("/user/work-3")])
-    assert alike.sample(0.5) == 30 * MINUTE
-    declared = history.run_time(state.jobs[JobId("/bob/other-0")])
-    assert declared.sample(0.5) == pytest.approx(2 * HOUR, abs=1)
+    at = Instant(20 * HOUR + MINUTE)
+    told = asked(state_at(tmp_path, at, sections), "/user/patient-0", at, futures=20)
+    causes = dict(told.causes)
+    assert 0 < causes.pop("the end of a job that is still to come") < 20
+    assert not any("to-come" in cause for cause in causes)
 
 
 @pytest.mark.untraced
