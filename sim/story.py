@@ -66,7 +66,7 @@ def _transcript(path: Path) -> str:
     assert isinstance(world, ProtocolWorld)
     world.journal.keeps_all = True
     try:
-        finish(world, stop=patience())
+        finish(world, stop=patience(world))
     except Exception as error:  # noqa: BLE001  # It is what is told.
         ending = f"ERROR {type(error).__name__}: {error}\n"
     else:
