@@ -13,7 +13,7 @@ from pathlib import Path
 from iris.core.ids import GroupName, Zone
 from iris.core.instant import SECOND, Instant, Millis
 from iris.core.spec import Band, ClusterSpec, Constraint, JobSpec
-from sim.dice import Constant, Distribution
+from sim.dice import LONGEST, Constant, Distribution
 from sim.protocol_model import (
     KIND_CONTROLLER,
     KIND_NETWORK,
@@ -175,6 +175,8 @@ class CloudModel:
     """On record: how long each machine of a group took in a zone, in order; None: not known."""
     answers: Mapping[tuple[Zone, str], tuple[Answer, ...]] = field(default_factory=dict)
     """On record, by zone and accelerator type: what became of each create, in order."""
+    answers_hold: Millis = LONGEST
+    """How long what the last recorded create showed is taken to be so; then any number can be had."""
     group_lifetime: Mapping[GroupName, Distribution] = field(default_factory=dict)
     """Groups whose record says how long their slices live; no scenario sets it."""
 

@@ -186,6 +186,8 @@ def _cloud(chronicle: Chronicle) -> CloudModel:
         group_boot={group: _drawn(spans) for group, spans in by_group.items()},
         boots=boots,
         answers=_answers(chronicle, requested, call),
+        # Whoever wants a slice asks again by then: if nobody ever did, nobody knows.
+        answers_hold=chronicle.config_at(chronicle.ended).autoscaler.max_backoff,
         call=Constant(call),
         delete=_drawn(list(_deletes(chronicle, call))),
         silence=_median(silences) if silences else USUAL_SILENCE,

@@ -86,7 +86,8 @@ class Stock:
         self._asked[key] = (now, number)
         first = bisect_left(answers, now, key=_AT)
         index = min(first + number, bisect_right(answers, now, key=_AT) - 1)
-        return answers[index] if index >= 0 else Answer(now)
+        is_stale = index == len(answers) - 1 and now - answers[index].at > self._model.answers_hold
+        return Answer(now) if index < 0 or is_stale else answers[index]
 
     def _is_dry(self, zone: Zone, family: str, now: Instant) -> bool:
         """Whether a spell without stock is on: even spells are open, odd ones dry."""

@@ -40,7 +40,7 @@ def assumptions(outside: Outside, *, edits_kept: bool) -> Iterator[str]:
     if outside.scenario.cloud.answers:
         yield (
             "a zone that refused a type gives as many of it as it last gave, until a recorded create "
-            "shows more or less"
+            "shows more or less, or none does for the longest pause between creates"
         )
     yield "where no create was refused, any number could have been had"
     yield (
@@ -48,7 +48,7 @@ def assumptions(outside: Outside, *, edits_kept: bool) -> Iterator[str]:
         "and any further one as a drawn one of the group, else of all"
     )
     if outside.scenario.duration is None:
-        yield "behind the record nothing more comes or is lost, and zones give what they last gave"
+        yield "behind the record nothing more comes or is lost"
     else:
         yield "all three end where the record does: what would have ended later is unfinished"
     yield "stops and evictions take effect at once; users submit and stop when they did"

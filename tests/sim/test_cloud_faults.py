@@ -150,6 +150,16 @@ def test_without_a_name_the_oldest_job_is_stopped(tmp_path: Path) -> None:
     assert killed == ["/user/train-2"]
 
 
+def test_another_configuration_counts_from_then_on(tmp_path: Path) -> None:
+    watch = strike(tmp_path, kind="edit_config", set={"scale_groups.tpu.max_slices": 1})
+    assert len(running_at(watch, AT)) == 3
+    lives = [(r.created, r.end or watch.measures.now) for r in watch.measures.slices.values()]
+    later = [created for created, _ in lives if created is not None and created > AT]
+    assert later
+    for at in later:
+        assert sum(created is not None and created <= at < end for created, end in lives) == 1
+
+
 # ---- all of them have a story ------------------------------------------------------------------
 
 
@@ -168,7 +178,7 @@ def leaves(model: type) -> list[str]:
     return found
 
 
-ON_RECORD = ("group_boot", "group_lifetime", "boots", "answers")
+ON_RECORD = ("group_boot", "group_lifetime", "boots", "answers", "answers_hold")
 """Keys that a cluster's record sets, and no scenario: see the tests of forecasts and of replays."""
 
 
