@@ -221,7 +221,8 @@ class Clone(World):
             attempt = self.controller.state.live_attempt(task)
             host = self.fleet.hosts.get(attempt.worker) if attempt is not None else None
             if attempt is not None and host is not None:
-                self.fleet.resume(host, task.id, attempt.number, self._runs_at(job, attempt, task))
+                runs, is_told = self._runs_at(job, attempt, task), attempt.started_at is not None
+                self.fleet.resume(host, task.id, attempt.number, runs, is_told=is_told)
 
     def _runs_at(self, job: Job, attempt: Attempt, task: Task) -> Instant:
         """Since when the code of an attempt runs, or when it will."""

@@ -230,17 +230,19 @@ class Fleet:
         else:
             self._run(run)
 
-    def resume(self, host: Host, task: TaskId, attempt: int, runs: Instant) -> None:
+    def resume(
+        self, host: Host, task: TaskId, attempt: int, runs: Instant, *, is_told: bool
+    ) -> None:
         """An attempt is under way in the world that this one continues.
 
-        Its code runs since an instant, or, if that is still to come, will run from then on.
+        Its code runs since an instant, if the controller was told so, or will run from then on.
         """
         run = self._enter(host, self.work[split_task_id(task)[0]], task, attempt)
-        if runs > self._clock.now:
-            self._clock.later(Millis(runs - self._clock.now), lambda: self._run(run))
-        else:
+        if is_told:
             self._recorder.attempt_running(run.row, runs)
             self._launched(run, runs)
+        else:
+            self._clock.later(Millis(max(0, runs - self._clock.now)), lambda: self._run(run))
 
     def _enter(self, host: Host, work: Work, task: TaskId, attempt: int) -> Run:
         """A new attempt is on a host."""

@@ -115,10 +115,9 @@ def outcomes(measures: Measures) -> dict[str, int]:
     return found
 
 
-def split(turns: list[Turn], part: float) -> tuple[Snapshot, list[Turn]]:
-    """A snapshot so far into the turns, and those behind it."""
+def split(turns: list[Turn], number: int) -> tuple[Snapshot, list[Turn]]:
+    """A snapshot behind so many turns, and the turns after it."""
     copy = Controller()
-    number = int(len(turns) * part)
     for turn in turns[:number]:
         copy.replay(turn)
     return snapshot(copy.state), turns[number:]
@@ -149,7 +148,7 @@ def test_a_record_from_a_snapshot_on_tells_what_was_since(
     eventful: tuple[Measures, list[Turn]],
 ) -> None:
     truth, turns = eventful
-    image, rest = split(turns, 0.5)
+    image, rest = split(turns, len(turns) // 2)
     told = measures_of(chronicle_of(rest, image), "told")
     later = {n: row for n, row in truth.jobs.items() if row.end is None or row.end > image.now}
     assert set(told.jobs) == set(later)
@@ -202,7 +201,7 @@ def test_under_its_own_configuration_the_record_happens_again(
 def test_a_record_from_a_snapshot_on_happens_again(
     eventful: tuple[Measures, list[Turn]], part: float
 ) -> None:
-    image, rest = split(eventful[1], part)
+    image, rest = split(eventful[1], int(len(eventful[1]) * part))
     chronicle = chronicle_of(rest, image)
     told = measures_of(chronicle, "told")
     outside = outside_of(chronicle, "again")
@@ -210,6 +209,19 @@ def test_a_record_from_a_snapshot_on_happens_again(
     assert len(outside.carried) > 2
     differ = [name for name, end in ends(told).items() if ends(again)[name] != end]
     assert differ == []
+
+
+def test_what_runs_at_the_instant_of_the_snapshot_is_still_told() -> None:
+    """Else its controller would give the launch up after an hour."""
+    script = cluster(cpu_group(min_slices=1))
+    script.ready("cpu")
+    job = script.submit()
+    placed = len(script.journal)
+    script.running(job).advance(3 * HOUR).finish(job)
+    image, rest = split(script.journal, placed)
+    outside = outside_of(chronicle_of(rest, image), "again")
+    again = live_again(outside, outside.scenario)
+    assert [(row.attempts, row.end) for row in again.jobs.values()] == [(1, Instant(3 * HOUR))]
 
 
 # ---- another configuration -------------------------------------------------------------------------
