@@ -4,17 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from iris.core.events import CloudState, SliceAccepted, WorkerSilent
+from iris.core.events import CloudState, CreateFailure, SliceAccepted, WorkerSilent
 from iris.core.ids import JobId, SliceId
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import JobState
 from iris.core.retry import EndCause
+from iris.core.snapshot import snapshot
 from iris.core.spec import TimeoutPolicy
+from sim.dice import Dice
 from sim.measure import Measures
 from sim.outside import Outside, outside_of
 from sim.recorded import measures_of
 from sim.recorded_model import Loss, LossKind
 from sim.resumed import live_again
+from sim.stock import Stock
 from tests.harness import Script, cluster, cpu_group, tpu_group
 from tests.sim.journals import chronicle_of
 
@@ -140,3 +143,40 @@ def test_a_silence_that_ended_is_one_again() -> None:
     (loss,) = losses(script)
     assert (loss.kind, loss.host, loss.span) == (LossKind.HOST_SILENT, 1, 30 * SECOND)
     assert [row.attempts for row in again(script).jobs.values()] == [2]
+
+
+def test_what_boots_at_the_snapshot_boots_as_long_as_it_did_and_what_was_over_counts_nowhere() -> (
+    None
+):
+    script, job, _ = at_work()
+    script.finish(job, EndCause.PREEMPTION).advance(MINUTE)
+    script.running(job)
+    script.submit("more", replicas=2, cpu=4)
+    (comes,) = script.coming("cpu")
+    script.step(SliceAccepted(comes)).advance(3 * MINUTE)
+    image, at, number = snapshot(script.controller.state), script.now, len(script.journal)
+    script.advance(7 * MINUTE).ready(comes)
+    script.advance(HOUR).finish(job)
+    chronicle = chronicle_of(script.journal[number:], image)
+    told = measures_of(chronicle, "told")
+    assert [row.attempt for row in told.attempts if row.job == job] == [1]
+    found = outside_of(chronicle, "again")
+    row = live_again(found, found.scenario).slices[comes]
+    assert (row.ready, told.slices[comes].ready) == (Instant(7 * MINUTE),) * 2
+    assert found.chronicle.began == at
+
+
+def test_what_the_last_create_showed_is_forgotten_when_nobody_asks_again() -> None:
+    script, _, _ = at_work()
+    pause = script.controller.state.spec.autoscaler.max_backoff
+    script.submit("more", replicas=2, cpu=4)
+    script.refused(script.coming("cpu")[0], CreateFailure.STOCKOUT).advance(SECOND)
+    cloud = outside(script).scenario.cloud
+    (key,) = cloud.answers
+    stock = Stock(cloud, Dice(0))
+    last = cloud.answers[key][-1]
+    for late, refused in ((Millis(0), True), (pause, True), (Millis(pause + 1), False)):
+        answer = stock.answer_on_record(*key, Instant(last.at + late))
+        assert answer is not None
+        assert (answer.to(2) is CreateFailure.STOCKOUT) is refused
+        assert answer.to(1) is None
