@@ -141,6 +141,9 @@ class _Trusting(Auditor):
     def check(self, turn: Turn) -> None:
         """Let it pass."""
 
+    def rested(self, now: Instant) -> None:
+        """Likewise."""
+
 
 class _Watched(Clone):
     """A continuation that ends when one job starts, and knows what it waited for."""

@@ -238,6 +238,22 @@ def test_a_local_cluster_runs_processes_unless_it_says_docker() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("provider", "said", "waits"),
+    [
+        ("type: local", "{idle_timeout: 1m}", (1_000, 1_000, 1_000, 15_000)),
+        ("type: local", "{stockout_backoff: 2m}", (120_000, 300_000, 15_000, 1_800_000)),
+        ("type: gcp, project_id: p, zone: us-central1-a", "{}", (60_000, 300_000, 15_000, 1_800_000)),
+    ],
+)
+def test_on_ones_own_machine_a_loss_is_made_up_for_at_once_unless_the_config_says_otherwise(
+    provider: str, said: str, waits: tuple[int, ...]
+) -> None:
+    policy = read(f"provider: {{{provider}}}\nautoscaler: {said}\n" + ONE).spec.autoscaler
+    names = ("stockout", "quota", "internal")
+    assert (*(getattr(policy, f"{n}_backoff") for n in names), policy.max_backoff) == waits
+
+
 def test_secrets_come_from_three_places_and_never_print_themselves() -> None:
     text = """
 auth:

@@ -95,7 +95,7 @@ def _tracked(root: Path) -> list[str] | None:
 
 
 def _is_repository(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and (path / ".git").exists()
+    return path.is_dir() and (path / ".git").exists()
 
 
 def _all_files(root: Path) -> list[str]:

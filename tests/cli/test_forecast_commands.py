@@ -2,20 +2,19 @@
 
 import gzip
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import pytest
 
-from iris.cli.main import main
 from iris.client import Job
 from iris.client.forecasts import image_of
 from iris.cluster.types import Entrypoint, EnvironmentSpec, ResourceSpec
 from iris.exit_status import ExitStatus
 from iris.rpc import image
+from tests.cli.commands import Run, commands_of
 from tests.cluster.running import RunningCluster, running, until
 
-Run = Callable[..., tuple[int, str, str]]
 WHOLE = ResourceSpec(cpu=8, memory="1GB")
 
 
@@ -42,18 +41,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
 def iris(
     cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Run:
-    """Runs a command line against the cluster: its status, stdout and stderr."""
-    monkeypatch.setenv("IRIS_CONTROLLER_URL", cluster.url)
-    monkeypatch.delenv("IRIS_TOKEN", raising=False)
-    monkeypatch.setenv("LOGNAME", "alice")
-
-    def run(*words: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = main(list(words))
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return run
+    return commands_of(cluster.url, monkeypatch, capfd)
 
 
 def test_when_tells_the_range_and_what_is_waited_for(iris: Run) -> None:

@@ -6,17 +6,17 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from iris.cli.main import main
 from iris.exit_status import ExitStatus
+from tests.cli.commands import Run, commands_of
 from tests.cluster.running import RunningCluster, free_port, running, until
 
-Run = Callable[..., tuple[int, str, str]]
 PROGRAM = [sys.executable, "-c", "import sys; from iris.cli.main import main; sys.exit(main())"]
 
 
@@ -29,18 +29,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]
 def iris(
     shared: RunningCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Run:
-    """Runs a command line against the cluster: its status, stdout and stderr."""
-    monkeypatch.setenv("IRIS_CONTROLLER_URL", shared.url)
-    monkeypatch.delenv("IRIS_TOKEN", raising=False)
-    monkeypatch.setenv("LOGNAME", "alice")
-
-    def run(*words: str) -> tuple[int, str, str]:
-        capfd.readouterr()
-        status = main(list(words))
-        out, err = capfd.readouterr()
-        return status, out, err
-
-    return run
+    return commands_of(shared.url, monkeypatch, capfd)
 
 
 def process(shared: RunningCluster, *words: str) -> "subprocess.Popen[str]":
@@ -237,6 +226,26 @@ def test_what_only_does_something_says_it_as_json_too(iris: Run) -> None:
     for words, cordoned in ((["--json"], True), (["--json", "--resume"], False)):
         told = json.loads(iris("worker", "drain", worker, *words)[1])
         assert (told["id"], told["cordoned"]) == (worker, cordoned)
+
+
+def test_a_lost_worker_is_listed_only_where_all_are(
+    iris: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed(*words: str) -> list[str]:
+        return [
+            row["id"] for row in json.loads(iris("worker", "list", "--json", *words)[1])["items"]
+        ]
+
+    def is_replaced(name: str) -> bool:
+        return name not in listed() and bool(listed())
+
+    for own in running(tmp_path):
+        monkeypatch.setenv("IRIS_CONTROLLER_URL", own.url)
+        until(lambda: bool(listed()))
+        (first,) = listed()
+        iris("cluster", "slice", "terminate", "-y", first.rpartition("-w")[0])
+        until(partial(is_replaced, first))
+        assert first in listed("--all")
 
 
 def test_the_address_may_stand_before_or_after_the_verb(

@@ -77,25 +77,37 @@ class NoExecs:
         del execs
 
 
-def test_i_82_a_worker_that_is_refused_ends_what_runs_on_it_before_it_leaves(
-    tmp_path: Path,
-) -> None:
-    runtime, channel = Runtime(), Controller()
+async def attached(runtime: Runtime, channel: object, folder: Path) -> Driver:
+    """A driver whose attempts and whose controller are substitutes."""
     substitute: Any = channel
+    attempts: Any = runtime
+    execs: Any = NoExecs()
+    registration = pb.RegisterRequest(slice="iris-cpu-1", incarnation="first")
+    driver = Driver(registration, substitute, folder)
+    runtime.driver = driver
+    await driver.attach(attempts, execs)
+    return driver
 
-    async def live() -> None:
-        driver = Driver(
-            pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), substitute, tmp_path
-        )
-        runtime.driver = driver
-        attempts: Any = runtime
-        execs: Any = NoExecs()
-        await driver.attach(attempts, execs)
+
+def live(runtime: Runtime, channel: object, folder: Path) -> None:
+    """Run a worker to its end, which must come soon."""
+
+    async def whole_life() -> None:
+        driver = await attached(runtime, channel, folder)
         async with asyncio.timeout(20):
             await driver.run(asyncio.Event())
 
+    asyncio.run(whole_life())
+
+
+def test_i_82_a_worker_that_is_refused_ends_what_runs_on_it_before_it_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And waits for nobody to hear of it, for nobody will."""
+    monkeypatch.setattr(module, "_REPORT_S", 600.0)
+    runtime = Runtime()
     with pytest.raises(NotWelcome, match="slice iris-cpu-1 is failed"):
-        asyncio.run(live())
+        live(runtime, Controller(), tmp_path)
     assert runtime.asked == ["launch", "terminate"]
 
 
@@ -125,22 +137,8 @@ def test_a_controller_that_was_away_is_found_within_two_seconds_however_long_it_
         return 0.0
 
     monkeypatch.setattr(module, "spread", noted)
-    runtime, substitute = Runtime(), Away()
-
-    async def live() -> None:
-        channel: Any = substitute
-        driver = Driver(
-            pb.RegisterRequest(slice="iris-cpu-1", incarnation="first"), channel, tmp_path
-        )
-        runtime.driver = driver
-        attempts: Any = runtime
-        execs: Any = NoExecs()
-        await driver.attach(attempts, execs)
-        async with asyncio.timeout(20):
-            await driver.run(asyncio.Event())
-
     with pytest.raises(NotWelcome, match="it has gone"):
-        asyncio.run(live())
+        live(Runtime(), Away(), tmp_path)
     assert pauses == [0.1, 0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2, 2]
 
 
@@ -173,37 +171,33 @@ def test_i_72_a_restarted_worker_that_hears_nobody_goes_by_the_clusters_orphan_t
     tmp_path: Path,
 ) -> None:
     (tmp_path / "orphan-timeout").write_text("300")
-    runtime, execs = Left(), NoExecs()
+    runtime = Left()
 
-    async def live() -> None:
-        channel: Any = Gone()
-        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1"), channel, tmp_path)
-        runtime.driver = driver
-        attempts: Any = runtime
-        beside: Any = execs
-        await driver.attach(attempts, beside)
+    async def until_it_is_orphaned() -> None:
+        driver = await attached(runtime, Gone(), tmp_path)
         running = asyncio.create_task(driver.run(asyncio.Event()))
         await asyncio.wait_for(runtime.ended.wait(), 20)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
-    asyncio.run(live())
+    asyncio.run(until_it_is_orphaned())
     assert runtime.asked == ["terminate"]
 
 
 def test_the_orphan_timeout_is_noted_at_each_registration(tmp_path: Path) -> None:
-    channel: Any = Controller()
-
-    async def live() -> None:
-        driver = Driver(pb.RegisterRequest(slice="iris-cpu-1"), channel, tmp_path)
-        runtime = Runtime()
-        runtime.driver = driver
-        attempts: Any = runtime
-        execs: Any = NoExecs()
-        await driver.attach(attempts, execs)
-        async with asyncio.timeout(20):
-            await driver.run(asyncio.Event())
-
     with pytest.raises(NotWelcome):
-        asyncio.run(live())
+        live(Runtime(), Controller(), tmp_path)
     assert (tmp_path / "orphan-timeout").read_text() == "600000"
+
+
+def test_a_worker_that_cannot_note_it_works_all_the_same(tmp_path: Path) -> None:
+    runtime = Runtime()
+    with pytest.raises(NotWelcome):
+        live(runtime, Controller(), tmp_path / "no such folder")
+    assert runtime.asked == ["launch", "terminate"]
+
+
+def test_what_was_noted_by_half_is_not_believed(tmp_path: Path) -> None:
+    (tmp_path / "orphan-timeout").write_text("")
+    with pytest.raises(NotWelcome):
+        live(Runtime(), Controller(), tmp_path)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from iris.cluster.processes import is_running, terminate_unheard
+from iris.cluster import processes
+from iris.cluster.processes import end_group, is_running, kill_marked, terminate_unheard
 from tests.cluster.running import until
 
 KEEPS = "trap 'echo got it' TERM; echo up; while :; do sleep 0.02; done"
@@ -80,3 +81,50 @@ def test_a_process_in_the_midst_of_its_exec_is_looked_at_again(
     monkeypatch.undo()
     child.kill()
     child.wait()
+
+
+def test_a_thread_of_the_kernel_is_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It shows no arguments either, and always will."""
+    looks: list[Path] = []
+
+    def nothing(path: Path) -> bytes:
+        looks.append(path)
+        return b""
+
+    kernels = "2 (kthreadd) S 0 0 0 0 -1 2129984 0 0 0 0"
+    monkeypatch.setattr(Path, "read_text", lambda _: kernels)
+    monkeypatch.setattr(Path, "read_bytes", nothing)
+    assert not is_running(2, mark="/some/folder")
+    assert [path.name for path in looks] == ["cmdline", "environ"]
+
+
+def test_the_end_of_a_task_that_left_nothing_searches_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = subprocess.Popen(["true"], start_new_session=True)
+    child.wait()
+    (tmp_path / "pid").write_text(str(child.pid))
+
+    def searched(*_: object) -> list[int]:
+        raise AssertionError("a search")
+
+    monkeypatch.setattr(processes, "group_members", searched)
+    end_group(tmp_path)
+
+
+def test_only_processes_that_may_be_meant_are_looked_at_closely(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    marked = subprocess.Popen(["sleep", "30"], env={"MARK": "/some/other/folder"})
+    until(lambda: is_running(marked.pid, mark="/some/other/folder"))
+    closely: list[int] = []
+
+    def noted(pid: int, *, mark: str) -> bool:
+        if Path(f"/proc/{pid}/environ").read_bytes():  # Neither of the kernel nor a zombie.
+            closely.append(pid)
+        return is_running(pid, mark=mark)
+
+    monkeypatch.setattr(processes, "is_running", noted)
+    kill_marked("/some/other/folder")
+    assert marked.wait(20) == -signal.SIGKILL
+    assert set(closely) == {marked.pid}

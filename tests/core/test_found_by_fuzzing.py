@@ -89,6 +89,21 @@ def test_v_25_room_that_is_being_left_is_kept_for_the_most_urgent_who_waits_for_
     assert script.task(small).state is TaskState.PENDING
 
 
+def test_where_nobody_is_evicted_nobody_is_when_later_work_is_about_to_be_placed() -> None:
+    script = fleet(
+        cpu_group(cores=4, min_slices=1, max_slices=1),
+        scheduler=SchedulerPolicy(backfill=Backfill.GREEDY, eviction=False),
+    )
+    ends = script.submit("ends")
+    for job in (ends, script.submit("stays", cpu=2), script.submit("low", band=Band.BATCH)):
+        script.running(job)
+    script.submit("urgent", cpu=2)
+    small = script.submit("small", band=Band.BATCH)
+    script.ends(script.task(ends).id)
+    assert [p.job for p in script.decided(de.Placement)] == [small]
+    assert not script.decided(de.Eviction)
+
+
 def test_v_17_an_auditor_of_a_recovered_state_says_when_it_is_another() -> None:
     script = fleet(cpu_group(min_slices=1))
     auditor = Auditor(script.controller.state, every_turn=False)
