@@ -160,8 +160,7 @@ class ControllerService:
             hands.leave()
             if self._options.end_workers:
                 # While they can still report: then nobody need wait for anybody.
-                if not turning.done():
-                    await self._give_up_slices()
+                await self._give_up_slices()
                 await provider.end_all()
             links.release_all()
             await server.stop(_STOP_GRACE_S)
