@@ -243,7 +243,11 @@ def test_a_local_cluster_runs_processes_unless_it_says_docker() -> None:
     [
         ("type: local", "{idle_timeout: 1m}", (1_000, 1_000, 1_000, 15_000)),
         ("type: local", "{stockout_backoff: 2m}", (120_000, 300_000, 15_000, 1_800_000)),
-        ("type: gcp, project_id: p, zone: us-central1-a", "{}", (60_000, 300_000, 15_000, 1_800_000)),
+        (
+            "type: gcp, project_id: p, zone: us-central1-a",
+            "{}",
+            (60_000, 300_000, 15_000, 1_800_000),
+        ),
     ],
 )
 def test_on_ones_own_machine_a_loss_is_made_up_for_at_once_unless_the_config_says_otherwise(

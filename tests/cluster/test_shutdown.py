@@ -1,7 +1,6 @@
 """Ctrl-C of a cluster on one's own machine: it ends whole and soon, and the next one goes on at once."""
 
 import asyncio
-import os
 import signal
 import subprocess
 import sys
@@ -39,12 +38,13 @@ def start(folder: Path) -> "subprocess.Popen[str]":
     return cluster
 
 
-def workers(folder: Path) -> list[int]:
+def workers(folder: Path) -> list[tuple[int, Path]]:
+    """The processes of workers that live, each with its folder."""
     found = []
     for path in (folder / "root" / "vms").glob("*/*/worker.pid"):
         pid = int(path.read_text())
         if is_running(pid, mark=str(path.parent)):
-            found.append(pid)
+            found.append((pid, path.parent))
     return found
 
 
@@ -64,7 +64,7 @@ def test_i_48_a_cluster_that_is_ended_leaves_nothing_and_the_next_goes_on_at_onc
     first.send_signal(signal.SIGINT)
     assert first.wait(60) == 0
     first.communicate()
-    assert not [pid for pid in before if Path(f"/proc/{pid}").exists() and os.getpgid(pid) == pid]
+    assert not [pid for pid, place in before if is_running(pid, mark=str(place))]
     assert not workers(tmp_path)
     second = start(tmp_path)
     with IrisClient.remote(url, user="alice") as client:
