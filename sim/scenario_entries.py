@@ -70,7 +70,8 @@ def _below(entry: Entry, parent: str, before: list[Entry], at: Where, checked: C
     }
     above = drawn.get(parent)
     if above is None or entry.trace is not None:
-        message = f"{shown(parent)} is no earlier entry of {entry.template.user} that is drawn"
+        user = shown(entry.template.user)
+        message = f"{shown(parent)} is no earlier entry of user {user} with `arrivals`"
         checked.wrong(at, message, "job N is submitted by job N of such an entry; a trace has none")
         return entry
     whole = replace(entry.template, above=(*above.above, above.entry))
