@@ -9,10 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from iris.core.cadence import CALL_DEADLINE
 from iris.core.instant import Instant, Millis
 from sim.clockwork import Clockwork
 from sim.dice import Dice
-from sim.protocol_model import CALL_DEADLINE, KIND_NETWORK, NetworkModel
+from sim.protocol_model import KIND_NETWORK, NetworkModel
 
 _Answer = TypeVar("_Answer")
 

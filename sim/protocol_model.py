@@ -93,7 +93,5 @@ KIND_CONTROLLER: Final = ControllerModel()
 
 RETRY_SUBMIT: Final = Millis(10 * SECOND)
 """A user whose request is not answered by then makes it again, under the same id."""
-CALL_DEADLINE: Final = Millis(20 * SECOND)
-"""Of each call of a worker; a poll is answered within half of it."""
 SNAPSHOT_EVERY: Final = 1_000
 """Turns between two snapshots of the controller's state."""

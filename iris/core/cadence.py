@@ -6,6 +6,9 @@ from iris.core.instant import MINUTE, SECOND, Millis
 
 LONG_POLL: Final = Millis(10 * SECOND)
 """The longest that an answer is put off, waiting for something to happen."""
+CALL_DEADLINE: Final = Millis(2 * LONG_POLL)
+"""Of a worker's call: a poll that is not answered by then is given up, for its line may be dead on one
+side only."""
 SILENT_AFTER: Final = Millis(LONG_POLL + 5 * SECOND)
 """A worker that polls speaks at least every `LONG_POLL`; so long without a word is a silence."""
 LOOK_EVERY: Final = Millis(2 * SECOND)

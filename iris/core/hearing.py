@@ -70,9 +70,10 @@ class Hearing:
                 line.heard_at = now
         silences = []
         for name, line in self._lines.items():
-            silent = now - line.heard_at > self._silent_after and not line.polls
-            healthy = workers[name].state is WorkerState.HEALTHY
-            if silent and not line.told_silent and healthy:
+            silent = not line.polls and now - line.heard_at > self._silent_after
+            if not silent or line.told_silent:
+                continue
+            if workers[name].state is WorkerState.HEALTHY:
                 line.told_silent = True
                 silences.append(WorkerSilent(name, line.incarnation, line.heard_at))
         return silences

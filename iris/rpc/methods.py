@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 
 from google.protobuf.message import Message
 
-from iris.core.cadence import LONG_POLL
+from iris.core.cadence import CALL_DEADLINE, LONG_POLL
 from iris.rpc import iris_pb2 as pb
 
 _Q = TypeVar("_Q", bound=Message)
@@ -72,7 +72,7 @@ _C: Final = "ControllerService"
 _W: Final = "WorkerService"
 _L: Final = "LogService"
 _E: Final = "ExecService"
-_POLL_S: Final = 25.0
+_POLL_S: Final = CALL_DEADLINE / 1_000
 _EXEC_S: Final = 86_400.0
 """A shell in a task may stay open for a day."""
 

@@ -91,20 +91,32 @@ def test_a_scheduler_that_does_not_answer_is_told(
     assert refused.value.status is ExitStatus.UNREACHABLE
 
 
-@pytest.mark.untraced
-def test_a_scheduler_that_leaves_takes_the_runs_with_it_that_had_not_ended(tmp_path: Path) -> None:
+@pytest.fixture
+def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
+    """A scheduler in a process of its own, without a worker, and its address."""
+    monkeypatch.setattr("sim.executor_dask.CONNECT_S", 120.0)  # it has only just been started
     port = free_port()
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
-    with subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)]) as scheduler:
-        waited: list[int] = []
+    with subprocess.Popen([*command, "--host", "127.0.0.1", "--port", str(port)]) as process:
+        try:
+            yield process, f"tcp://127.0.0.1:{port}"
+        finally:
+            process.kill()
 
-        def stop() -> bool:
-            """Never; but by then the scheduler has taken the run, and is killed."""
-            waited.append(1)
-            if len(waited) == 2:
-                scheduler.kill()
-            return False
 
-        executor = on_dask(f"tcp://127.0.0.1:{port}")
-        found = executor([endless()], Folder(tmp_path), Watch(stop))
+@pytest.mark.untraced
+def test_a_scheduler_that_leaves_takes_the_runs_with_it_that_had_not_ended(
+    scheduler: tuple[subprocess.Popen[bytes], str], tmp_path: Path
+) -> None:
+    process, address = scheduler
+    waited: list[int] = []
+
+    def stop() -> bool:
+        """Never; but by then the scheduler has taken the run, and is killed."""
+        waited.append(1)
+        if len(waited) == 2:
+            process.kill()
+        return False
+
+    found = on_dask(address)([endless()], Folder(tmp_path), Watch(stop))
     assert found == [Lost("the Dask scheduler has left", ExitStatus.UNREACHABLE)]
