@@ -47,7 +47,6 @@ LOCAL_WAITS: Final[Mapping[str, Millis]] = {
 __all__ = [
     "ClusterConfig",
     "ClusterModel",
-    "cluster_config",
     "load_cluster",
     "read_cluster",
     "spec_suspicions",
@@ -209,18 +208,18 @@ def load_cluster(path: Path) -> ClusterConfig:
 
 def read_cluster(document: Document) -> ClusterConfig:
     """The configuration that a document holds, or `BadInput`."""
-    return cluster_config(validate(document, ClusterModel))
+    return _config(validate(document, ClusterModel), Path(document.file).absolute().parent)
 
 
-def cluster_config(model: ClusterModel) -> ClusterConfig:
-    """An accepted model as the values that the rest of Iris knows."""
+def _config(model: ClusterModel, folder: Path) -> ClusterConfig:
+    """An accepted model as the values that the rest of Iris knows; files are named from its folder."""
     docker, storage = model.docker, model.storage
     return ClusterConfig(
         spec=to_cluster_spec(model),
-        provider=_provider(model),
+        provider=_provider(model, folder),
         docker=None if docker is None else Docker(docker.image, docker.worker_port),
-        controller=_controller(model.controller),
-        auth=_auth(model.auth),
+        controller=_controller(model.controller, folder),
+        auth=_auth(model.auth, folder),
         storage=Storage(storage.root, storage.bundles, storage.logs),
         runtime_versions=tuple(_runtime_versions(model)),
     )
@@ -308,7 +307,7 @@ def _autoscaler(model: ClusterModel) -> AutoscalerPolicy:
     return policy
 
 
-def _provider(model: ClusterModel) -> Provider | None:
+def _provider(model: ClusterModel, folder: Path) -> Provider | None:
     match model.provider:
         case None:
             return None
@@ -317,7 +316,7 @@ def _provider(model: ClusterModel) -> Provider | None:
         case ManualSection(hosts=hosts, ssh=ssh):
             only = next(iter(model.scale_groups))
             places = tuple(ManualHost(at.address, GroupName(at.group or only)) for at in hosts)
-            return Manual(places, Ssh(ssh.user, Path(ssh.key) if ssh.key else None, ssh.port))
+            return Manual(places, Ssh(ssh.user, folder / ssh.key if ssh.key else None, ssh.port))
         case GcpSection() as gcp:
             return Gcp(
                 gcp.project_id,
@@ -329,27 +328,27 @@ def _provider(model: ClusterModel) -> Provider | None:
             )
 
 
-def _controller(section: ControllerSection) -> ControllerSettings:
+def _controller(section: ControllerSection, folder: Path) -> ControllerSettings:
     vm, tls = section.vm, section.tls
     made = ControllerVm(vm.image, vm.machine_type) if vm.enabled and vm.image is not None else None
-    files = None if tls is None else Tls(Path(tls.cert), Path(tls.key))
+    files = None if tls is None else Tls(folder / tls.cert, folder / tls.key)
     return ControllerSettings(made, vm.port, section.dashboard_port, files)
 
 
-def _auth(section: AuthSection) -> Auth:
+def _auth(section: AuthSection, folder: Path) -> Auth:
     worker_token = section.worker_token
     return Auth(
-        tokens=tuple((UserName(user), _secret(word)) for user, word in section.tokens.items()),
+        tokens=tuple((UserName(user), _secret(it, folder)) for user, it in section.tokens.items()),
         admins=tuple(UserName(user) for user in section.admins),
-        worker_token=None if worker_token is None else _secret(worker_token),
+        worker_token=None if worker_token is None else _secret(worker_token, folder),
     )
 
 
-def _secret(section: SecretSection) -> Secret:
+def _secret(section: SecretSection, folder: Path) -> Secret:
     if section.env is not None:
         return Secret(SecretSource.ENVIRONMENT, section.env)
     if section.file is not None:
-        return Secret(SecretSource.FILE, section.file)
+        return Secret(SecretSource.FILE, str(folder / section.file))
     assert section.value is not None, "the model demands exactly one source"
     return Secret(SecretSource.VALUE, section.value)
 

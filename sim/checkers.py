@@ -112,13 +112,13 @@ def _no_attempt_twice(evidence: Evidence) -> Iterator[str]:
 
 
 def _never_back(evidence: Evidence) -> Iterator[str]:
-    """V-16: a task does not return to a host on which a launch of it has failed."""
+    """V-16: a task does not return to a host on which a launch of it has failed by itself."""
     failed: set[tuple[TaskId, str]] = set()
     for container in evidence.containers:
         if (container.task, container.worker) in failed:
             name = attempt_name(container.task, container.attempt)
             yield f"V-16 {name} was started on {container.worker}, where a launch of it had failed"
-        if container.cause is EndCause.LAUNCH:
+        if container.cause is EndCause.LAUNCH and container.asked is None:
             failed.add((container.task, container.worker))
 
 

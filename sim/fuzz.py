@@ -10,6 +10,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -26,8 +28,6 @@ from sim.scenario import scenario_of
 from sim.world import World
 
 _WORDS: Final = 16
-_AHEAD: Final = 3
-"""Worlds in hand for each process: enough that none waits, few enough to end soon."""
 
 MOST_LOOKS: Final = 300
 """So many thousands of steps are far more than any world takes that comes to an end."""
@@ -174,6 +174,9 @@ class Campaign:
     turns: int = 0
     faults: int = 0
     failures: list[Outcome] = field(default_factory=list)
+    """Those of fewest turns first: they are the quickest to tell."""
+    lost: list[int] = field(default_factory=list)
+    """The seeds whose process died."""
     reached: Counter[str] = field(default_factory=Counter)
 
     def add(self, outcome: Outcome) -> None:
@@ -185,7 +188,7 @@ class Campaign:
         self.reached.update(outcome.reached)
         if outcome.violated:
             self.failures.append(outcome)
-            self.failures.sort(key=lambda failure: failure.seconds)
+            self.failures.sort(key=lambda failure: (failure.turns, failure.seed))
 
     def hits(self) -> dict[str, int]:
         """How often each situation was reached."""
@@ -208,6 +211,7 @@ class Campaign:
                 {"seed": f.seed, "marks": list(f.marks), "sentence": f.sentences[0]}
                 for f in self.failures
             ],
+            "lost": sorted(self.lost),
             "sometimes": hits,
             "never": [name for name, count in hits.items() if not count],
         }
@@ -240,7 +244,10 @@ def campaign(  # noqa: PLR0913
         return not late and not stop()
 
     for outcome in _outcomes(profile, seeds, processes, go_on):
-        total.add(outcome)
+        if isinstance(outcome, int):
+            total.lost.append(outcome)
+        else:
+            total.add(outcome)
         total.seconds = time.monotonic() - began
         finished(total)
     return total
@@ -248,7 +255,8 @@ def campaign(  # noqa: PLR0913
 
 def _outcomes(
     profile: str, seeds: range, processes: int, go_on: Callable[[], bool]
-) -> Iterator[Outcome]:
+) -> Iterator[Outcome | int]:
+    """What became of each seed, or the seed alone where its process died."""
     if processes <= 1:
         for seed in seeds:
             if not go_on():
@@ -256,17 +264,30 @@ def _outcomes(
             yield run_seed(profile, seed)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _ignore_interrupt) as pool:
-        coming = list(reversed(seeds))
-        pending: set[Future[Outcome]] = set()
-        while True:
-            while coming and len(pending) < _AHEAD * processes and go_on():
-                pending.add(pool.submit(run_seed, profile, coming.pop()))
-            if not pending:
-                return
-            done, pending = wait(pending, return_when=FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+    coming = iter(seeds)
+    with ExitStack() as open_pools:
+        # One world at a time in each pool of one: who dies takes no other's world along.
+        under_way: dict[Future[Outcome], tuple[int, ProcessPoolExecutor]] = {}
+
+        def begin(pool: ProcessPoolExecutor) -> None:
+            seed = next(coming, None) if go_on() else None
+            if seed is not None:
+                under_way[pool.submit(run_seed, profile, seed)] = seed, pool
+
+        def new_pool() -> ProcessPoolExecutor:
+            return open_pools.enter_context(ProcessPoolExecutor(1, context, _ignore_interrupt))
+
+        for _ in range(processes):
+            begin(new_pool())
+        while under_way:
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                seed, pool = under_way.pop(future)
+                try:
+                    outcome: Outcome | int = future.result()
+                except BrokenProcessPool:
+                    outcome, pool = seed, new_pool()
+                begin(pool)
+                yield outcome
 
 
 def _ignore_interrupt() -> None:

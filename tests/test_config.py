@@ -227,7 +227,7 @@ def test_manual_hosts_belong_to_the_only_group_unless_they_say() -> None:
     head = "provider: {type: manual, hosts: [10.0.0.1, {address: h2, group: g}], "
     provider = read(head + "ssh: {user: me, key: k, port: 2222}}\n" + ONE).provider
     hosts = (ManualHost("10.0.0.1", GroupName("g")), ManualHost("h2", GroupName("g")))
-    assert provider == Manual(hosts, Ssh("me", Path("k"), 2222))
+    assert provider == Manual(hosts, Ssh("me", Path.cwd() / "k", 2222))
     assert read(head[:-2] + "}\n" + ONE).provider == Manual(hosts, Ssh())
 
 
@@ -264,7 +264,7 @@ auth:
   tokens: {alice: a-token-of-alice, bob: {env: BOB}, eve: {value: a-token-of-eve-x}}
   admins: [bob]
   worker_token: {file: worker.token}
-controller: {tls: {cert: c.pem, key: k.pem}}
+controller: {tls: {cert: c.pem, key: /etc/k.pem}}
 storage: {root: state, bundles: "gs://b", logs: logs}
 """
     cluster = read(text + ONE)
@@ -273,11 +273,23 @@ storage: {root: state, bundles: "gs://b", logs: logs}
         ("bob", Secret(SecretSource.ENVIRONMENT, "BOB")),
         ("eve", Secret(SecretSource.VALUE, "a-token-of-eve-x")),
     )
-    assert cluster.auth.worker_token == Secret(SecretSource.FILE, "worker.token")
+    assert cluster.auth.worker_token == Secret(SecretSource.FILE, str(Path.cwd() / "worker.token"))
     assert cluster.auth.admins == ("bob",)
     assert "a-token" not in repr(cluster)
-    assert cluster.controller.tls == Tls(Path("c.pem"), Path("k.pem"))
+    assert cluster.controller.tls == Tls(Path.cwd() / "c.pem", Path("/etc/k.pem"))
     assert cluster.storage == Storage("state", "gs://b", "logs")
+
+
+def test_files_are_named_from_the_folder_of_the_config(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "auth: {tokens: {bob: {file: keys/bob}}}\nprovider: {type: manual, "
+        "hosts: [{address: a}], ssh: {key: id}}\n" + ONE
+    )
+    found = load_cluster(path)
+    assert found.auth.tokens == (("bob", Secret(SecretSource.FILE, str(tmp_path / "keys/bob"))),)
+    assert isinstance(found.provider, Manual)
+    assert found.provider.ssh.key == tmp_path / "id"
 
 
 HEAD = "scale_groups:\n  g: {accelerator_type: v6e-8, max_slices: 2, "

@@ -29,7 +29,7 @@ def controller_options(command: _F) -> _F:
 
 
 def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
-    """The controller's address: the option, else IRIS_CONTROLLER_URL, else that of the cluster.
+    """The controller's address: the option, IRIS_CONTROLLER_URL, that of the cluster, a task's own.
 
     With it comes the certificate to believe in: IRIS_AUTHORITY, else that of the cluster; nothing
     for those that the system knows.
@@ -46,6 +46,9 @@ def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
     if found:
         return found, authority
     named = config or (Path(os.environ["IRIS_CONFIG"]) if os.environ.get("IRIS_CONFIG") else None)
+    own = os.environ.get("IRIS_CONTROLLER_ADDRESS")
+    if named is None and own:
+        return own, authority
     if named is None:
         raise Failure(
             "no controller is named",

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 import click
 
@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from iris.client import Job, Task
     from iris.client.printing import Part
     from iris.rpc import iris_pb2 as pb
+
+
+_LOOK_S: Final = 2.0
+"""So soon somebody who waits for a job notices that nobody reads what it prints."""
 
 
 class _Stream:
@@ -44,13 +48,20 @@ def follow(job: "Job", *, to_stderr: bool) -> "pb.Job":
 
     Raises:
         RemoteError: the controller refused.
+        BrokenPipeError: nobody reads any more.
     """
+    from iris.client.errors import NotFinished
     from iris.client.printing import Following
 
     printing = Following(job.tasks(), _Stream(to_stderr=to_stderr))
-    ended = job.wait()
-    printing.join()
-    return ended
+    while True:
+        try:
+            ended = job.wait(_LOOK_S)
+        except NotFinished:
+            printing.check_reader()
+        else:
+            printing.join()
+            return ended
 
 
 def say_detached(job: "Job") -> None:

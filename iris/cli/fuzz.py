@@ -1,9 +1,13 @@
 """`iris sim fuzz`: drawn worlds in which everything goes wrong, each judged by what must be true.
 
-stdout holds the result and nothing else; progress goes to stderr, on a terminal only.
+stdout holds the result and nothing else. stderr is told of each failure when it is found, and of the
+progress: on a terminal in a line that changes, elsewhere in a line a minute.
 """
 
+import math
 import os
+import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,30 +21,38 @@ if TYPE_CHECKING:
     from sim.story import Story
 
 PROFILES: Final = ("swarm", "lite", "crash", "cloud", "policy")
+_SEEDS: Final = 200
+_ENDLESS: Final = 10**12
 _TOLD: Final = 3
-"""Of so many failures a story is written: those that fail fastest, one of each kind."""
+"""Of so many failures a story is written: those that fail in the fewest turns, one of each kind."""
 
 EXAMPLES: Final = """\b
 Examples:
   iris sim fuzz
   iris sim fuzz --profile crash --seeds 2000 --jobs 4
-  iris sim fuzz --minutes 480 --seeds 1000000 --out findings/
+  iris sim fuzz --minutes 480 --out findings/
 \b
 Profiles: swarm (a random subset of all faults), lite (one fault), crash (the
 controller dies again and again), cloud (only the cloud is unkind), policy
 (no faults: order, bands, holds, evictions, limits).
 \b
-Exit status: 0 nothing was violated, 9 something was, 130 interrupted.
+Exit status: 0 nothing was violated, 9 something was, 1 a process died with
+its world, 130 interrupted.
 """
 
 
 @click.command(epilog=EXAMPLES)
 @click.option(
-    "--seeds", type=click.IntRange(1), default=200, show_default=True, help="How many worlds."
+    "--seeds",
+    type=click.IntRange(1),
+    help="How many worlds; 200, or as many as there are minutes for.",
 )
 @click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="First seed.")
 @click.option(
-    "--minutes", type=click.FloatRange(0, min_open=True), help="Begin none after so long."
+    "--minutes",
+    type=click.FloatRange(0, 1e6, min_open=True),
+    callback=lambda _, __, value: _finite(value),
+    help="Begin none after so long.",
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="J", help="Processes.")
 @click.option(
@@ -66,7 +78,7 @@ Exit status: 0 nothing was violated, 9 something was, 130 interrupted.
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def fuzz(
     *,
-    seeds: int,
+    seeds: int | None,
     first: int,
     minutes: float | None,
     jobs: int | None,
@@ -84,13 +96,16 @@ def fuzz(
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise click.ClickException(f"cannot make {out}: {error.strerror}") from error
-    with Interrupt() as interrupt:
+    if seeds is None:
+        seeds = _SEEDS if minutes is None else _ENDLESS
+    with Interrupt() as interrupt, _Telling(seeds) as telling:
         total = campaign(
             profile,
             range(first, first + seeds),
             processes=min(seeds, jobs or os.cpu_count() or 1),
             minutes=minutes,
             stop=lambda: interrupt.seen,
+            finished=telling,
         )
         stories = [] if out is None else _stories(total, out, shrink_seconds, interrupt)
     if as_json:
@@ -101,7 +116,50 @@ def fuzz(
         click.echo(_text(total, stories), nl=False)
     if total.failures:
         return ExitStatus.INVARIANT_VIOLATED
-    return ExitStatus.INTERRUPTED if interrupt.seen else ExitStatus.DONE
+    if interrupt.seen:
+        return ExitStatus.INTERRUPTED
+    return ExitStatus.FAILED if total.lost else ExitStatus.DONE
+
+
+def _finite(minutes: float | None) -> float | None:
+    if minutes is not None and math.isnan(minutes):
+        raise click.BadParameter("nan is no length of time")
+    return minutes
+
+
+class _Telling:
+    """Tells, while a campaign runs, how far it is and what it has found."""
+
+    def __init__(self, seeds: int) -> None:
+        self._of = f"{seeds:,}" if seeds < _ENDLESS else "as many as there are"
+        self._told: set[int] = set()
+        self._on_terminal = sys.stderr.isatty()
+        self._every_s = 0.5 if self._on_terminal else 60.0
+        self._said_at = time.monotonic()
+        self._wipe = ""
+
+    def __enter__(self) -> "_Telling":
+        """Nothing is said yet."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Wipe the line."""
+        click.echo(self._wipe, err=True, nl=False)
+
+    def __call__(self, total: "Campaign") -> None:
+        """One more world has ended."""
+        for failure in total.failures:
+            if failure.seed not in self._told:
+                self._told.add(failure.seed)
+                click.echo(f"{self._wipe}seed {failure.seed}: {failure.sentences[0]}", err=True)
+                self._wipe = ""
+        if time.monotonic() - self._said_at < self._every_s:
+            return
+        self._said_at = time.monotonic()
+        line = f"{total.seeds:,} worlds of {self._of} in {total.seconds:,.0f} s"
+        line += f"; something was violated in {len(total.failures)}" if total.failures else ""
+        click.echo(f"{self._wipe}{line}", err=True, nl=not self._on_terminal)
+        self._wipe = "\r\x1b[K" if self._on_terminal else ""
 
 
 def _stories(total: "Campaign", out: Path, seconds: float, interrupt: Interrupt) -> "list[Story]":
@@ -128,6 +186,12 @@ def _text(total: "Campaign", stories: "list[Story]") -> str:
         f"violations  in {len(total.failures)} of {total.seeds:,} worlds",
     ]
     lines += [f"  seed {f.seed}: {f.sentences[0]}" for f in total.failures[:20]]
+    if total.lost:
+        seeds = ", ".join(str(seed) for seed in sorted(total.lost))
+        lines.append(f"lost        seeds {seeds}: their process died; memory may have run out")
+    if total.failures and not stories:
+        again = f"--profile {total.profile} --first {total.failures[0].seed} --seeds 1 --out DIR"
+        lines.append(f"told        by: iris sim fuzz {again}")
     lines += ["", "sometimes"]
     lines += [f"  {name:<48} {count or 'never':>9}" for name, count in total.hits().items()]
     for story in stories:

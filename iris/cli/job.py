@@ -134,12 +134,14 @@ def _follow(job: "Job", *, stop_on_exit: bool, as_json: bool) -> int:
     click.echo(f"submitted {job.id}", err=True)
     try:
         ended = follow(job, to_stderr=as_json)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError) as error:
         if stop_on_exit:
             job.terminate()
             click.echo(f"\nstopped {job.id}", err=True)
         else:
             say_detached(job)
+        if isinstance(error, BrokenPipeError):
+            raise
         return ExitStatus.INTERRUPTED
     if as_json:
         print_object("Job", as_object(ended))

@@ -1,7 +1,8 @@
 """A workspace as one archive: what git tracks and what it would, the same bytes for the same files.
 
-Outside a git repository all files are taken but hidden ones. Links that leave the workspace, and
-links to folders, are refused, and so is more than the cap, naming what is largest.
+Outside a git repository, or in a folder that one ignores, all files are taken but hidden ones. Links
+that leave the workspace, and links to folders, are refused, and so is more than the cap, naming what is
+largest.
 """
 
 import gzip
@@ -85,6 +86,8 @@ def _tracked(root: Path) -> list[str] | None:
         # What it would ignore, perhaps secrets, must not travel because git will not answer.
         raise BadWorkspace(f"{root}: git cannot say what belongs to it: {said}") from error
     names = dict.fromkeys(os.fsdecode(name) for name in listing.stdout.split(b"\0") if name)
+    if not names and _is_ignored(root):
+        return None
     found = [name for name in names if _is_sent(root / name)]
     for name in names:
         if _is_repository(
@@ -92,6 +95,12 @@ def _tracked(root: Path) -> list[str] | None:
         ):  # A submodule, or a clone within a clone: git names no more.
             found += [f"{name.rstrip('/')}/{below}" for below in _tracked(root / name) or ()]
     return sorted(found)
+
+
+def _is_ignored(root: Path) -> bool:
+    """Whether a folder is none of its repository's business: it lies in one, which ignores it whole."""
+    asked = subprocess.run(["git", "check-ignore", "-q", "."], cwd=root, check=False)
+    return asked.returncode == 0
 
 
 def _is_repository(path: Path) -> bool:

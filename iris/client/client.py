@@ -180,7 +180,7 @@ class IrisClient:
             max_retries_preemption=max_retries_preemption,
             scheduling_timeout=scheduling_timeout,
             timeout=timeout,
-            parent=os.environ.get("IRIS_JOB_ID"),
+            parent=self._own("IRIS_JOB_ID"),
         )
         check(request, self._workspace)
         return self._send(entrypoint, request, request_id or secrets.token_hex(16))
@@ -211,7 +211,7 @@ class IrisClient:
         request = JobRequest(
             name=name if name is not None else name_for(entrypoint, None),
             user=self._user or "",
-            parent=os.environ.get("IRIS_JOB_ID"),
+            parent=self._own("IRIS_JOB_ID"),
             **asked,
         )
         check(request, self._workspace)
@@ -242,9 +242,14 @@ class IrisClient:
         answer = self.channel.call(SUBMIT_JOB, message, patience_s=PATIENCE_S)
         return Job(self.channel, answer.job)
 
+    def _own(self, name: str) -> str | None:
+        """What a task knows of its job, as long as this is the cluster that it runs on."""
+        here = os.environ.get("IRIS_CONTROLLER_ADDRESS") == self.channel.address.url
+        return os.environ.get(name) if here else None
+
     def _bundle_digest(self) -> str:
         if self._workspace is None:
-            return os.environ.get("IRIS_BUNDLE", "")  # Within a task: that of its own job.
+            return self._own("IRIS_BUNDLE") or ""  # Within a task: that of its own job.
         if self._bundle is None:
             self._bundle = self._upload(pack(self._workspace))
         return self._bundle

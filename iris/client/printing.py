@@ -99,6 +99,16 @@ class Following:
             if thread.failure is not None:
                 raise thread.failure
 
+    def check_reader(self) -> None:
+        """Whether somebody still reads.
+
+        Raises:
+            BrokenPipeError: nobody does.
+        """
+        for thread in self._threads:
+            if isinstance(thread.failure, BrokenPipeError):
+                raise thread.failure
+
     def silence(self) -> None:
         """Print nothing any more; what is under way ends by itself."""
         self._printer.silence()

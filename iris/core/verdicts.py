@@ -38,7 +38,7 @@ def what_is_wrong_with_retry(retry: de.Retry, state: ClusterState) -> Iterator[s
         return
     spent = sum(1 for causes in rounds if charge_of(causes) is told)
     if spent > _budget(job, told):
-        yield f"V-14 {retry.tasks[0]} goes back for the {spent}th time, more than {told.value} allows"
+        yield f"V-14 {retry.tasks[0]} has gone back {spent} times, more than {told.value} allows"
     if failed_builds(rounds) >= BUILD_TRIES:
         yield f"V-14 {retry.tasks[0]} goes back after {BUILD_TRIES} failed builds"
 

@@ -314,6 +314,36 @@ def test_ctrl_c_stops_the_job_of_whoever_asked_for_that(iris: Run, shared: Runni
     assert iris("job", "wait", "/alice/stopped")[0] == ExitStatus.JOB_STOPPED
 
 
+@pytest.mark.parametrize("stop", [True, False])
+def test_whoever_reads_no_more_ends_the_command_as_ctrl_c_does(
+    iris: Run, shared: RunningCluster, *, stop: bool
+) -> None:
+    name = f"/alice/unread-{stop}"
+    words = ["--stop-on-exit"] if stop else []
+    running_ = process(shared, "job", "run", *words, "--name", name[7:], "--", "yes")
+    assert running_.stdout is not None
+    assert running_.stdout.readline() == "y\n"
+    running_.stdout.close()
+    assert running_.wait(60) == ExitStatus.FAILED
+    assert running_.stderr is not None
+    with running_.stderr as stream:
+        said = stream.read()
+    assert (f"stopped {name}" if stop else f"detached; {name} goes on") in said
+    assert "Traceback" not in said
+    if not stop:
+        assert json.loads(iris("job", "status", name, "--json")[1])["state"] == "running"
+        iris("job", "stop", name)
+    assert iris("job", "wait", name)[0] == ExitStatus.JOB_STOPPED
+
+
+def test_a_task_need_not_name_its_own_controller(
+    iris: Run, shared: RunningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IRIS_CONTROLLER_URL")
+    monkeypatch.setenv("IRIS_CONTROLLER_ADDRESS", shared.url)
+    assert iris("job", "list")[0] == ExitStatus.DONE
+
+
 def test_a_watched_job_is_shown_until_it_has_ended_one_object_a_line(iris: Run) -> None:
     iris("job", "run", "--no-wait", "--name", "watched", "--", "sleep", "1.5")
     status, out, err = iris("job", "status", "/alice/watched", "--json", "-w")

@@ -75,6 +75,12 @@ def test_a_folder_of_a_repository_is_a_workspace_of_its_own(repository: Path) ->
     assert sorted(members(pack(repository / "pkg"))) == ["new.py"]
 
 
+def test_an_ignored_folder_that_is_asked_for_travels_whole(repository: Path) -> None:
+    assert members(pack(repository / "secret")) == {"key": b"ignored, too"}
+    (repository / "empty").mkdir()
+    assert members(pack(repository / "empty")) == {}
+
+
 def test_outside_a_repository_all_but_hidden_files_travel(tmp_path: Path) -> None:
     for name in ("a.py", "b/c.py", ".hidden", ".venv/x.py", "b/__pycache__/c.pyc"):
         path = tmp_path / name

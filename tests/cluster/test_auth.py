@@ -94,6 +94,30 @@ def test_secrets_come_from_where_the_config_says(
         Doorkeeper(Auth(tokens, (), None), KEY)
 
 
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is shorter than 16 characters"),
+        (b"fifteen-letters\n", "is shorter than 16 characters"),
+        (b"\xff" * 20, "no text"),
+        (None, "No such file or directory"),
+    ],
+)
+def test_a_file_without_a_token_opens_no_door(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    secret = Secret(SecretSource.FILE, str(path))
+    for auth in (Auth(((ALICE, secret),), (ALICE,), None), Auth((), (), secret)):
+        with pytest.raises(ValueError, match=why) as refused:
+            Doorkeeper(auth, KEY)
+        key = "auth.tokens.alice" if auth.tokens else "auth.worker_token"
+        assert str(refused.value).startswith(key)
+        assert str(path) in str(refused.value)
+
+
 def test_the_signing_key_is_drawn_once_and_is_its_owners_alone(tmp_path: Path) -> None:
     key = signing_key(tmp_path)
     assert len(key) == 32

@@ -263,8 +263,8 @@ def test_a_tasks_own_token_works_from_inside_and_names_its_user(guarded: Running
 
 def test_the_configured_users_are_read_from_where_the_config_says(tmp_path: Path) -> None:
     path = tmp_path / "token"
-    path.write_text("from-a-file\n")
+    path.write_text("a-token-from-a-file\n")
     path.chmod(0o600)
     for cluster in running(tmp_path, auth={"tokens": {"carol": {"file": str(path)}}}):
-        with IrisClient.remote(cluster.url, token="from-a-file", user="carol") as carol:
+        with IrisClient.remote(cluster.url, token="a-token-from-a-file", user="carol") as carol:
             assert carol.submit(shell("true"), "x").wait(60).state == "succeeded"

@@ -9,9 +9,10 @@ from typing import Any, cast
 
 import pytest
 
-from iris.cluster.controller import store as module
+from iris.cluster.controller import store as store_module
 from iris.cluster.controller.store import Store
 from iris.cluster.types import Entrypoint
+from iris.cluster.worker import shipping
 from iris.cluster.worker.shipping import Shipper
 from iris.core.ids import TaskId
 from iris.rpc import iris_pb2 as pb
@@ -20,6 +21,12 @@ from tests.cluster.running import RunningCluster, running, until
 
 TASK = TaskId("/alice/noisy:0")
 CAP = 1_000_000
+
+
+def limit(patch: pytest.MonkeyPatch) -> None:
+    """A cap that a test can reach."""
+    for module in (shipping, store_module):
+        patch.setattr(module, "MAX_LOG_BYTES", CAP)
 
 
 class Straight:
@@ -55,24 +62,40 @@ def shipped(store: Store, path: Path, attempt: int = 0) -> int:
 def test_i_124_a_log_at_its_cap_is_cut_told_and_shipped_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(module, "MAX_LOG_BYTES", CAP)
+    limit(monkeypatch)
     store, path = Store(tmp_path / "store"), tmp_path / "log"
     content = os.urandom(size)
     path.write_bytes(content)
-    assert shipped(store, path) == size
+    assert shipped(store, path) == min(size, CAP)
     kept = store.log(TASK, 0).read_bytes()
     assert kept[:CAP] == content[:CAP]
     told = f"\n[iris: a log ends at {CAP} bytes; the rest was dropped]\n".encode()
     assert kept[CAP:] == (told if size >= CAP else b"")
+    assert path.stat().st_blocks * 512 <= CAP + 16_384, "the worker's disk gets the rest back"
     again = Store(tmp_path / "store")  # A restarted controller and a restarted worker.
     shipped(again, path)
     assert again.log(TASK, 0).read_bytes() == kept
 
 
+def test_i_124_what_a_noisy_attempt_leaves_is_cut_to_its_tail_when_it_takes_too_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"LINGER_S": 0.0, "TAIL_BYTES": 1_000, "PIECE_BYTES": 5_000}.items():
+        monkeypatch.setattr(shipping, name, value)
+    store, path = Store(tmp_path / "store"), tmp_path / "log"
+    content = os.urandom(20_000)
+    path.write_bytes(content)
+    shipped(store, path)
+    told = b"\n[iris: 14000 bytes are left out here]\n"
+    assert store.log(TASK, 0).read_bytes() == content[:5_000] + told + content[-1_000:]
+    shipped(Store(tmp_path / "store"), path)  # A restarted worker.
+    assert store.log(TASK, 0).read_bytes() == path.read_bytes()
+
+
 def test_i_124_a_noisy_attempt_costs_no_other_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "MAX_LOG_BYTES", CAP)
+    limit(monkeypatch)
     store, path = Store(tmp_path / "store"), tmp_path / "log"
     path.write_bytes(os.urandom(2 * CAP))
     shipped(store, path)

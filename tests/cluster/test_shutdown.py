@@ -1,22 +1,28 @@
 """Ctrl-C of a cluster on one's own machine: it ends whole and soon, and the next one goes on at once."""
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from iris.client import IrisClient
+from iris.cluster.controller.clock import WallClock
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.journal import SqliteJournal
 from iris.cluster.controller.recovery import JOURNAL_FILE
 from iris.cluster.processes import is_running
 from iris.cluster.types import Entrypoint
+from iris.cluster.vm.local import LocalSettings, LocalVmManager
 from iris.core import decisions as de
 from iris.core.effects import CreateSlice, DeleteSlice
 from iris.core.ids import GroupName, SliceId, Zone
 from tests.cluster.running import free_port, until
+from tests.groups import tpu_group
 
 CONFIG = """\
 provider: {{type: local}}
@@ -69,7 +75,7 @@ def test_i_48_a_cluster_that_is_ended_leaves_nothing_and_the_next_goes_on_at_onc
     second = start(tmp_path)
     with IrisClient.remote(url, user="alice") as client:
         assert client.job("/alice/job").wait(60).state == "succeeded"
-    second.send_signal(signal.SIGINT)
+    second.send_signal(signal.SIGHUP)  # As its terminal does that is closed.
     assert second.wait(60) == 0
     second.communicate()
     journal = SqliteJournal(tmp_path / "root" / JOURNAL_FILE, readonly=True)
@@ -78,6 +84,30 @@ def test_i_48_a_cluster_that_is_ended_leaves_nothing_and_the_next_goes_on_at_onc
     journal.close()
     # Nothing was learned of the zone but that a slice came up in it.
     assert not [d for d in decided if isinstance(d, de.Throttle) and "is ready" not in d.why]
+
+
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
+def test_a_worker_that_is_stopped_ends_when_its_slice_does(tmp_path: Path) -> None:
+    """Or what it has begun would run on beside what is begun anew elsewhere."""
+    group = tpu_group(hosts=1)
+
+    async def end() -> None:
+        settings = LocalSettings(tmp_path, "http://127.0.0.1:1", None, stop_grace_s=600)
+        cloud = LocalVmManager(
+            settings, lambda: {group.name: group}, lambda _: "", WallClock(), lambda _: None
+        )
+        await cloud.create_slice(CreateSlice(SliceId("iris-tpu-1"), group.name, Zone("default")))
+        place = tmp_path / "iris-tpu-1" / "0"
+        pid = int((place / "worker.pid").read_text())
+        until(lambda: (place / "worker.log").read_text() != "")  # It speaks, and so listens.
+        os.kill(pid, signal.SIGSTOP)
+        async with asyncio.timeout(60):
+            await cloud.delete_slice(
+                DeleteSlice(SliceId("iris-tpu-1"), group.name, Zone("default"))
+            )
+        assert not (tmp_path / "iris-tpu-1").exists()
+
+    asyncio.run(end())
 
 
 class Machines:

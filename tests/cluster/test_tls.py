@@ -146,3 +146,28 @@ def test_a_client_is_not_fooled_by_a_name_that_the_certificate_lacks(
         f"https://localhost:{good.port}", authority=authorities[0].cert
     ) as client:
         assert client.jobs() == []
+
+
+@pytest.mark.parametrize(
+    ("cert", "key", "why"),
+    [
+        ("one.pem", "two.key", "two.key is no key of the certificate"),
+        ("one.pem", "one.pem", "one.pem is no key of the certificate"),
+        ("one.pem", "none", "controller.tls.key: .*none: No such file or directory"),
+    ],
+)
+def test_a_controller_with_no_pair_of_certificate_and_key_says_so(
+    tmp_path: Path, cert: str, key: str, why: str
+) -> None:
+    for name in ("one", "two"):
+        made = Authority(tmp_path, f"of-{name}").sign(name)
+        made[0].rename(tmp_path / "one.pem" if name == "one" else tmp_path / "two.pem")
+        made[1].rename(tmp_path / f"{name}.key")
+    cluster = RunningCluster(tmp_path, tls=(Path(cert), Path(key)))
+    command = [sys.executable, "-m", "iris.cluster.controller.main", "serve"]
+    done = subprocess.run(
+        [*command, f"--config={cluster.config}"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == ExitStatus.BAD_INPUT, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "INFO" not in line]
+    assert re.search(f"^error: .*{why}", line)

@@ -301,7 +301,7 @@ def test_a_retry_is_charged_to_whom_the_ends_say_and_within_the_budget() -> None
     assert f"V-14 {name} goes back at the cost of" in judged(state, wrong)
     job = state.jobs[right.job]
     put(job, spec=replace(job.spec, max_retries_failure=0))
-    assert f"V-14 {name} goes back for the 1th time" in judged(state, right)
+    assert f"V-14 {name} has gone back 1 times" in judged(state, right)
 
 
 def test_who_never_ran_cannot_go_back() -> None:

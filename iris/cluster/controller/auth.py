@@ -15,6 +15,7 @@ from typing import Final
 import jwt
 
 from iris.config import Auth, Secret, SecretSource
+from iris.config_deployment import SHORTEST_TOKEN
 from iris.core.ids import JobId, UserName, WorkerId
 from iris.rpc.methods import Kind
 
@@ -59,11 +60,15 @@ class Doorkeeper:
         """Knows the configured tokens, and signs those of tasks with `key`.
 
         Raises:
-            ValueError: a token's source, a variable or a file, is missing.
+            ValueError: a token's source, a variable or a file, is missing, or holds a short one.
         """
-        self._users: Mapping[UserName, str] = {user: _read(word) for user, word in auth.tokens}
+        self._users: Mapping[UserName, str] = {
+            user: _read(word, f"auth.tokens.{user}") for user, word in auth.tokens
+        }
         self._admins = frozenset(auth.admins)
-        self._worker = _read(auth.worker_token) if auth.worker_token is not None else ""
+        self._worker = (
+            _read(auth.worker_token, "auth.worker_token") if auth.worker_token is not None else ""
+        )
         self._key = key
 
     @property
@@ -111,16 +116,26 @@ class Doorkeeper:
         return Caller(Kind.TASK, UserName(tree.split("/")[1]), tree)
 
 
-def _read(secret: Secret) -> str:
+def _read(secret: Secret, key: str) -> str:
+    found = secret.word
     match secret.source:
         case SecretSource.VALUE:
-            return secret.word
+            return found
         case SecretSource.ENVIRONMENT:
             if not os.environ.get(secret.word):
-                raise ValueError(f"auth: the variable {secret.word} is not set")
-            return os.environ[secret.word]
+                raise ValueError(f"{key}: the variable {secret.word} is not set")
+            found = os.environ[secret.word]
         case SecretSource.FILE:
-            return Path(secret.word).read_text(encoding="utf-8").strip()
+            try:
+                found = Path(secret.word).read_text(encoding="utf-8").strip()
+            except (OSError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "no text"
+                raise ValueError(f"{key}: {secret.word}: {why}") from error
+    if len(found) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"{key}: the token in {secret.word} is shorter than {SHORTEST_TOKEN} characters"
+        )
+    return found
 
 
 def signing_key(root: Path) -> bytes:

@@ -59,7 +59,7 @@ def provider_of(config: ClusterConfig) -> Callable[[Surroundings], Provider]:
 
 
 def run(config: ClusterConfig, options: Options, ready: Callable[[ControllerService], None]) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status, with what went wrong on the log."""
+    """Serve until SIGTERM, SIGINT or SIGHUP; the exit status, with what went wrong on the log."""
     try:
         with rare_collections():
             asyncio.run(_serve(config, options, ready))
@@ -80,9 +80,17 @@ async def _serve(
     config: ClusterConfig, options: Options, ready: Callable[[ControllerService], None]
 ) -> None:
     service = ControllerService(config, options, provider_of(config))
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, service.close)
+    close_when_asked(service)
     await service.serve(ready)
+
+
+def close_when_asked(service: ControllerService) -> None:
+    """On SIGTERM, on Ctrl-C, and when the terminal is closed, but for whoever was started by `nohup`."""
+    asked = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        asked.append(signal.SIGHUP)
+    for number in asked:
+        asyncio.get_running_loop().add_signal_handler(number, service.close)
 
 
 def main(words: list[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
@@ -41,6 +42,23 @@ class AddressInUse(Exception):
     """The port is taken, or may not be used."""
 
 
+def _pair(tls: Tls) -> tuple[bytes, bytes]:
+    """Key and certificate; gRPC itself would not say what is wrong with them."""
+    found = []
+    for name, path in (("key", tls.key), ("cert", tls.cert)):
+        try:
+            found.append(path.read_bytes())
+        except OSError as error:
+            raise ValueError(f"controller.tls.{name}: {path}: {error.strerror}") from error
+    try:
+        # A key under a password is refused by the empty one, and nobody is asked.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password="")
+    except ssl.SSLError as error:
+        message = f"controller.tls: {tls.key} is no key of the certificate {tls.cert}"
+        raise ValueError(f"{message} ({error.reason or error})") from error
+    return found[0], found[1]
+
+
 class Server:
     """A listening server."""
 
@@ -68,15 +86,14 @@ class Server:
 
         Raises:
             AddressInUse: somebody else listens there.
-            OSError: a certificate or its key cannot be read.
+            ValueError: a certificate or its key cannot be read, or they are no pair.
         """
         address = f"{host}:{port}"
+        credentials = None if tls is None else grpc.ssl_server_credentials([_pair(tls)])
         try:
-            if tls is None:
+            if credentials is None:
                 bound = self._server.add_insecure_port(address)
             else:
-                pair = (tls.key.read_bytes(), tls.cert.read_bytes())
-                credentials = grpc.ssl_server_credentials([pair])
                 bound = self._server.add_secure_port(address, credentials)
         except RuntimeError as error:
             raise AddressInUse(f"cannot listen on {address}: it is in use, or not ours") from error

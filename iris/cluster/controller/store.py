@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Final
 
 from iris.core.ids import JobId, TaskId, split_task_id
+from iris.rpc.methods import MAX_LOG_BYTES
 
 MAX_BLOB_BYTES: Final = 1 << 30
 MAX_RESULT_BYTES: Final = 1 << 30
-MAX_LOG_BYTES: Final = 4 << 30
 """Of one attempt, so that nobody else loses a line; what comes after is dropped, and a line says so."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")

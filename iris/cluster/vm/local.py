@@ -185,6 +185,7 @@ class LocalVmManager:
         hosts = [int(path.name) for path in folder.iterdir() if path.name.isdecimal()]
         for host in hosts:
             self._signal(name, host, signal.SIGTERM)
+            self._signal(name, host, signal.SIGCONT)  # One that was stopped hears nothing before.
         end = asyncio.get_running_loop().time() + self._settings.stop_grace_s
         while any(self._is_alive(name, host) for host in hosts):
             if asyncio.get_running_loop().time() >= end:
