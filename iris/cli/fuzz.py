@@ -91,13 +91,8 @@ def fuzz(
     from sim.export import json_text
     from sim.fuzz import campaign
 
-    if out is not None:
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise click.ClickException(f"cannot make {out}: {error.strerror}") from error
-    if seeds is None:
-        seeds = _SEEDS if minutes is None else _ENDLESS
+    _make(out)
+    seeds = seeds or (_SEEDS if minutes is None else _ENDLESS)
     with Interrupt() as interrupt, _Telling(seeds) as telling:
         total = campaign(
             profile,
@@ -119,6 +114,14 @@ def fuzz(
     if interrupt.seen:
         return ExitStatus.INTERRUPTED
     return ExitStatus.FAILED if total.lost else ExitStatus.DONE
+
+
+def _make(out: Path | None) -> None:
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise click.ClickException(f"cannot make {out}: {error.strerror}") from error
 
 
 def _finite(minutes: float | None) -> float | None:

@@ -1,10 +1,17 @@
-"""Commands as a user runs them against a cluster, within the test's own process."""
+"""Commands as a user runs them against a cluster, within the test's own process or in one of theirs."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from iris.cli.main import main
+from tests.cluster.running import RunningCluster
+
+PROGRAM = [sys.executable, "-c", "import sys; from iris.cli.main import main; sys.exit(main())"]
 
 Run = Callable[..., tuple[int, str, str]]
 """Runs a command line: its status, stdout and stderr."""
@@ -25,3 +32,16 @@ def commands_of(
         return status, out, err
 
     return run
+
+
+def process(shared: RunningCluster, *words: str) -> "subprocess.Popen[str]":
+    """A command line of Alice's in a process of its own."""
+    variables = {**os.environ, "IRIS_CONTROLLER_URL": shared.url, "LOGNAME": "alice"}
+    return subprocess.Popen(
+        [*PROGRAM, *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=variables,
+        cwd=Path(__file__).parents[2],
+    )

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,10 +13,8 @@ from typing import Any
 import pytest
 
 from iris.exit_status import ExitStatus
-from tests.cli.commands import Run, commands_of
+from tests.cli.commands import PROGRAM, Run, commands_of, process
 from tests.cluster.running import RunningCluster, free_port, running, until
-
-PROGRAM = [sys.executable, "-c", "import sys; from iris.cli.main import main; sys.exit(main())"]
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +27,6 @@ def iris(
     shared: RunningCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Run:
     return commands_of(shared.url, monkeypatch, capfd)
-
-
-def process(shared: RunningCluster, *words: str) -> "subprocess.Popen[str]":
-    variables = {**os.environ, "IRIS_CONTROLLER_URL": shared.url, "LOGNAME": "alice"}
-    return subprocess.Popen(
-        [*PROGRAM, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=variables,
-        cwd=Path(__file__).parents[2],
-    )
 
 
 def test_run_prints_the_jobs_output_and_ends_as_the_job_does(iris: Run) -> None:
@@ -285,55 +270,6 @@ def test_waiting_ends_with_the_worst_result_or_when_the_time_is_over(iris: Run) 
     assert "it goes on" in err
     assert iris("job", "stop", "/alice/wait-long")[0] == 0
     assert iris("job", "wait", "/alice/wait-long")[0] == ExitStatus.JOB_STOPPED
-
-
-def test_ctrl_c_detaches_and_the_job_goes_on(iris: Run, shared: RunningCluster) -> None:
-    running_ = process(
-        shared, "job", "run", "--name", "detached", "--", "sh", "-c", "echo up; sleep 60"
-    )
-    assert running_.stdout is not None
-    assert running_.stdout.readline() == "up\n"
-    running_.send_signal(signal.SIGINT)
-    _, err = running_.communicate(timeout=60)
-    assert running_.returncode == ExitStatus.INTERRUPTED
-    assert "detached; /alice/detached goes on" in err
-    assert "iris job stop /alice/detached" in err
-    assert "Traceback" not in err
-    assert json.loads(iris("job", "status", "/alice/detached", "--json")[1])["state"] == "running"
-    iris("job", "stop", "/alice/detached")
-
-
-def test_ctrl_c_stops_the_job_of_whoever_asked_for_that(iris: Run, shared: RunningCluster) -> None:
-    words = ["job", "run", "--stop-on-exit", "--name", "stopped", "--"]
-    running_ = process(shared, *words, "sh", "-c", "echo up; sleep 60")
-    assert running_.stdout is not None
-    assert running_.stdout.readline() == "up\n"
-    running_.send_signal(signal.SIGINT)
-    running_.communicate(timeout=60)
-    assert running_.returncode == ExitStatus.INTERRUPTED
-    assert iris("job", "wait", "/alice/stopped")[0] == ExitStatus.JOB_STOPPED
-
-
-@pytest.mark.parametrize("stop", [True, False])
-def test_whoever_reads_no_more_ends_the_command_as_ctrl_c_does(
-    iris: Run, shared: RunningCluster, *, stop: bool
-) -> None:
-    name = f"/alice/unread-{stop}"
-    words = ["--stop-on-exit"] if stop else []
-    running_ = process(shared, "job", "run", *words, "--name", name[7:], "--", "yes")
-    assert running_.stdout is not None
-    assert running_.stdout.readline() == "y\n"
-    running_.stdout.close()
-    assert running_.wait(60) == ExitStatus.FAILED
-    assert running_.stderr is not None
-    with running_.stderr as stream:
-        said = stream.read()
-    assert (f"stopped {name}" if stop else f"detached; {name} goes on") in said
-    assert "Traceback" not in said
-    if not stop:
-        assert json.loads(iris("job", "status", name, "--json")[1])["state"] == "running"
-        iris("job", "stop", name)
-    assert iris("job", "wait", name)[0] == ExitStatus.JOB_STOPPED
 
 
 def test_a_task_need_not_name_its_own_controller(
