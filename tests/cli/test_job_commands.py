@@ -199,7 +199,8 @@ def test_a_token_that_no_header_holds_is_bad_input_and_is_not_repeated(
     assert "sec" not in err
 
 
-def test_what_only_does_something_says_it_as_json_too(iris: Run) -> None:
+def test_what_only_does_something_says_it_as_json_too(iris: Run, shared: RunningCluster) -> None:
+    until(lambda: bool(shared.workers()))
     iris("job", "run", "--no-wait", "--name", "json-stop", "--", "sleep", "60")
     assert json.loads(iris("job", "stop", "--json", "json-stop")[1])["items"] == [
         {"id": "/alice/json-stop"}
