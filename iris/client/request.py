@@ -49,7 +49,7 @@ def _check_ports(ports: Sequence[str]) -> None:
     for name in ports:
         if not name.isidentifier():
             raise BadRequest(f"ports: {name!r} cannot be part of a variable; use letters and `_`")
-        if ports.count(name) > 1:
+        if [other.upper() for other in ports].count(name.upper()) > 1:
             raise BadRequest(f"ports: {name!r} is there twice; give each port a name of its own")
 
 
@@ -159,6 +159,10 @@ def spec_of(request: JobRequest, payload: str) -> pb.JobSpec:
         codec.spec_from_wire(message)
     except codec.Malformed as error:
         raise BadRequest(str(error)) from error
+    except UnicodeEncodeError as error:
+        raise BadRequest(
+            f"{error.object!r} holds half a character, which cannot be sent"
+        ) from error
     except ValueError as error:  # Protobuf's own: a number that its field cannot hold.
         raise BadRequest(f"a number is larger than any cluster has: {error}") from error
     return message

@@ -263,6 +263,8 @@ REFUSED: list[tuple[type[Exception], str, dict[str, object]]] = [
     (BadRequest, "timeout_ms: 0 is less than 1", {"timeout": 0}),
     (BadRequest, "ports: 'a b' cannot be part of a variable", {"ports": ["a b"]}),
     (BadRequest, "ports: 'web' is there twice", {"ports": ["web", "api", "web"]}),
+    (BadRequest, "ports: 'web' is there twice", {"ports": ["web", "WEB"]}),
+    (BadRequest, "holds half a character", {"environment": EnvironmentSpec({"A": "x\ud800"})}),
     (BadRequest, "env_vars: N is 1, a int; write a text", {"environment": EnvironmentSpec({"N": 1})}),  # type: ignore[dict-item]
     (BadRequest, "'A=B' is no name of a variable", {"environment": EnvironmentSpec({"A=B": ""})}),
     (BadRequest, "holds a NUL", {"environment": EnvironmentSpec({"A": "x\0y"})}),
