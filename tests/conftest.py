@@ -15,6 +15,7 @@ from typing import Final
 import hypothesis
 import pytest
 
+TRACED: Final = tuple(Path(__file__).with_name(name) for name in ("core", "properties"))
 DATA: Final = "../shared/data"
 NEEDS_DATA: Final = re.compile(r"(Skipped: )?needs \.\./shared/data\b")
 
@@ -39,11 +40,6 @@ hypothesis.settings.load_profile(os.environ.get("IRIS_TESTS", "dev"))
 # inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Declares the markers."""
-    config.addinivalue_line("markers", "untraced: a long test that coverage need not see")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -89,11 +85,12 @@ def pytest_make_collect_report(
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Takes coverage's tracer off a test marked `untraced` and off its fixtures.
+    """Takes coverage's tracer off whatever is no test of the core itself, and off its fixtures.
 
-    pytest-cov's own `no_cover` leaves it on in fixtures, where the long simulations are.
+    The core is covered whole by its own tests, and all others run at their full speed.
     """
-    tracer = sys.gettrace() if item.get_closest_marker("untraced") else None
+    of_the_core = any(item.path.is_relative_to(folder) for folder in TRACED)
+    tracer = None if of_the_core else sys.gettrace()
     if tracer is None:
         return (yield)
     sys.settrace(None)

@@ -54,6 +54,8 @@ def compare(
     as_json: bool,
 ) -> int:
     """Run two scenarios under the same seeds, and tell how their figures differ."""
+    if any(word.partition("=")[0].strip() == "seed" for word in (*both, *only_a, *only_b)):
+        raise click.UsageError("both sides run under the same seeds: say --seed instead of --set")
     first = Request(a, seed, (*both, *only_a), as_json, None, replications, jobs)
     second = Request(b, seed, (*both, *only_b), as_json, None, replications, jobs)
     return _compare(first, second)

@@ -64,8 +64,8 @@ def sentences(start: "Start") -> list[str]:
     return [
         _first(start, horizon),
         f"waits for, in so many of {start.futures} futures: {waits}",
-        f"{start.starting} of {start.futures} futures start it within {horizon}; they were drawn from"
-        f" {runs} ended runs, {boots} boots and {losses} losses of slices on record",
+        f"{start.starting} of {start.futures} futures start it within {horizon}; on record are"
+        f" {runs} ended runs, {boots} boots and {losses} losses of slices",
     ]
 
 

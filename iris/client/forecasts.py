@@ -141,7 +141,9 @@ def start_if_submitted(image: Image, spec: JobSpec, login: str, effort: Effort) 
     job = controller.state.jobs[job_id(spec.parent, spec.user, spec.name)]
     if job.state in ENDED_JOB:
         return _ended(job, image.at)
-    return _forecast(controller.state, job, image.at, effort)
+    # It may be placed at once there, and is not submitted all the same.
+    found = _forecast(controller.state, job, image.at, effort)
+    return replace(found, state=JobState.PENDING.value)
 
 
 def _ended(job: Job, at: Instant) -> Start:

@@ -140,7 +140,7 @@ def _retry(state: ClusterState, retry: de.Retry) -> list[ef.Effect]:
         state.wait(job, state.unit_of(state.tasks[retry.tasks[0]]))
     else:
         for name in retry.tasks:
-            state.arm_task(job, state.tasks[name])
+            state.arm_task(state.tasks[name])
     return []
 
 
@@ -204,7 +204,7 @@ def _stop(state: ClusterState, task: Task, cause: EndCause, why: str) -> list[ef
     worker = state.workers[attempt.worker]
     worker.version += 1
     state.move_attempt(task, attempt, AttemptState.STOPPING)
-    state.arm_task(state.jobs[task.job], task)
+    state.arm_task(task)
     return [
         ef.StopAttempt(
             worker.id,

@@ -15,6 +15,8 @@ LOOK_EVERY: Final = Millis(2 * SECOND)
 """Between two looks of the controller for silences."""
 DEAF_AFTER: Final = Millis(5 * SECOND)
 """Between two looks: whoever was away for so long has heard nobody, and cannot call anybody silent."""
+HEARD_BY: Final = Millis(5 * SECOND)
+"""After it stood still, a controller has heard by then what was said meanwhile."""
 FIRST_PAUSE: Final = Millis(100)
 LONGEST_PAUSE: Final = Millis(2 * SECOND)
 """Of a worker between calls to a controller that is away, doubling from the first: much less than any

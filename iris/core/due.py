@@ -3,9 +3,9 @@
 from iris.core.deadlines import Due
 from iris.core.ids import JobId, SliceId, TaskId, WorkerId
 from iris.core.instant import Instant, after
-from iris.core.lifecycle import AttemptState, TaskState
+from iris.core.lifecycle import AttemptState, TaskState, WorkerState
 from iris.core.readonly import Tables
-from iris.core.records import Job, Slice, Task
+from iris.core.records import Attempt, Job, Slice, Task
 from iris.core.spec import ClusterSpec
 
 
@@ -51,11 +51,20 @@ def _task_due(state: Tables, due: Due, task: Task) -> Instant | None:
     if attempt.state is AttemptState.STOPPING:
         return None
     if due is Due.TIMEOUT:
-        timeout = state.jobs[task.job].spec.timeout
-        return after(attempt.assigned_at, timeout) if timeout is not None else None
+        return _timeout_due(state, task, attempt)
     if attempt.state is AttemptState.RUNNING:
         return None
     return after(attempt.assigned_at, state.spec.timeouts.launch_timeout)
+
+
+def _timeout_due(state: Tables, task: Task, attempt: Attempt) -> Instant | None:
+    """An end in time may be on its way from a worker that cannot be heard."""
+    timeout = state.jobs[task.job].spec.timeout
+    worker = state.workers.get(attempt.worker)
+    if timeout is None or worker is None or worker.state is WorkerState.SILENT:
+        return None
+    at, deaf_until = after(attempt.assigned_at, timeout), state.books.deaf_until
+    return at if deaf_until is None else max(at, deaf_until)
 
 
 def _scheduling_due(job: Job) -> Instant | None:

@@ -130,7 +130,7 @@ class IndexedTables:
             if job.ended_at is None:
                 self.arm_scheduling(job)
                 for task in job.tasks:
-                    self.arm_task(job, task)
+                    self.arm_task(task)
         for worker in self.workers.values():
             self.arm_silence(worker)
         for slice_ in self.slices.values():
@@ -145,7 +145,7 @@ class IndexedTables:
         if at is not None and (due not in _NEWS_ONCE or at > self.now):
             self.deadlines.add(at, due, key)
 
-    def arm_task(self, job: Job, task: Task) -> None:
+    def arm_task(self, task: Task) -> None:
         """Wake for whatever the task awaits."""
         if task.not_before is not None and task.not_before > self.now:
             self.deadlines.add(task.not_before, Due.RETRY, task.id)
@@ -158,14 +158,17 @@ class IndexedTables:
         if attempt.state is not AttemptState.RUNNING:
             launch = after(attempt.assigned_at, self.spec.timeouts.launch_timeout)
             self.deadlines.add(launch, Due.LAUNCH, task.id)
-        if job.spec.timeout is not None:
-            at = after(attempt.assigned_at, job.spec.timeout)
-            self.deadlines.add(at, Due.TIMEOUT, task.id)
+        self.arm(Due.TIMEOUT, task.id)
 
     def arm_scheduling(self, job: Job) -> None:
         """Wake for the job's scheduling timeout, if it has one."""
         if job.spec.scheduling_timeout is not None:
             self.arm(Due.SCHEDULING, job.id)
+
+    def arm_timeouts(self, worker: Worker) -> None:
+        """Wake when what the worker runs has run for too long."""
+        for task in worker.attempts:
+            self.arm(Due.TIMEOUT, task)
 
     def arm_silence(self, worker: Worker) -> None:
         """Wake when the worker has been silent for too long, if it is silent."""

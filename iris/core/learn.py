@@ -7,6 +7,7 @@ changes only the count of stale facts. A fact learned twice is learned once.
 from typing import Final, assert_never
 
 from iris.core import events as ev
+from iris.core.cadence import HEARD_BY
 from iris.core.deadlines import Due
 from iris.core.due import is_due
 from iris.core.effects import Acknowledge, Effect, RefuseWorker, StopAttempt
@@ -154,18 +155,21 @@ def _worker_heard(state: ClusterState, worker: Worker | None) -> None:
     if worker is not None and worker.state is WorkerState.SILENT:
         worker.silent_since = None
         state.move_worker(worker, WorkerState.HEALTHY)
+        state.arm_timeouts(worker)
 
 
 def _stalled(state: ClusterState, since: Instant) -> None:
     """Silence and slowness for which the controller was not awake do not count."""
+    state.books.deaf_until = after(state.now, HEARD_BY)
     for worker in state.workers.values():
+        state.arm_timeouts(worker)
         if worker.silent_since is not None and worker.state is WorkerState.SILENT:
             deaf = state.now - max(since, worker.silent_since)
             worker.silent_since = after(worker.silent_since, Millis(max(0, deaf)))
             state.arm_silence(worker)
     for task, attempt, deadline in _stopping(state):
         attempt.stop_deadline = after(deadline, Millis(state.now - since))
-        state.arm_task(state.jobs[task.job], task)
+        state.arm_task(task)
     _look_again(state)
 
 
@@ -195,7 +199,7 @@ def _restarted(state: ClusterState) -> None:
             state.arm_silence(worker)
     for task, attempt, _ in _stopping(state):
         attempt.stop_deadline = after(state.now, state.spec.timeouts.stop_timeout)
-        state.arm_task(state.jobs[task.job], task)
+        state.arm_task(task)
     _look_again(state)
     state.books.listed = False
     state.books.observing_since = None

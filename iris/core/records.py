@@ -214,6 +214,8 @@ class Books:
     """A complete listing was seen since the start: only then may new slices be asked for."""
     asked_at: Instant | None = None  # None: no listing was ever asked for
     observing_since: Instant | None = None  # None: no listing is under way
+    deaf_until: Instant | None = None  # None: the controller never stood still
+    """Until then what ended in time, while the controller stood still, may still be on its way."""
     scale_at: Instant | None = None  # None: no gate is being waited for
     """Found anew whenever the autoscaler looks, as after a recovery; not part of the digest."""
     stale_facts: int = 0

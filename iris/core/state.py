@@ -201,7 +201,7 @@ class ClusterState(IndexedTables):
         worker.committed = plus(worker.committed, job.spec.resources)
         self._book(job, worker, task.id, 1)
         self.settle_task(task)
-        self.arm_task(job, task)
+        self.arm_task(task)
         return attempt
 
     def move_attempt(self, task: Task, attempt: Attempt, to: AttemptState) -> None:

@@ -37,7 +37,7 @@ def test_two_settings_of_one_file_are_compared_and_named(
 def test_the_number_of_processes_changes_no_byte_and_the_seed_is_that_of_both(
     short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = (short, short, "--set-b", "seed=99", "--set", "workload.0.count=5", "--json")
+    words = (short, short, "--set", "workload.0.count=5", "--json")
     told = []
     for jobs in (1, 2):
         status, out, _ = run(capsys, *words, "--replications", 2, "--seed", 40, "--jobs", jobs)
@@ -57,6 +57,7 @@ def test_the_number_of_processes_changes_no_byte_and_the_seed_is_that_of_both(
     [
         (["no.yaml", "no.yaml"], "no.yaml"),
         (["a.yaml"], "missing argument 'B'"),
+        (["a.yaml", "b.yaml", "--set-b", "seed=9"], "say --seed instead of --set"),
         (["a.yaml", "b.yaml", "--replications", "1"], "1 is not in the range"),
     ],
 )

@@ -57,7 +57,7 @@ def test_when_tells_the_range_and_what_is_waited_for(iris: Run) -> None:
     first, second, third = out.splitlines()
     assert first.startswith("/alice/second starts in ")
     assert second == "waits for, in so many of 8 futures: the end of /alice/first (8)"
-    assert third.startswith("8 of 8 futures start it within 7d; they were drawn from 0 ended runs")
+    assert third.startswith("8 of 8 futures start it within 7d; on record are 0 ended runs")
     _, out, _ = iris("job", "why", "second", "--when", "--horizon", "1s", "--futures", "8")
     assert out.startswith("/alice/second starts in none of 8 futures within 1s\n")
 
@@ -90,6 +90,9 @@ def test_a_plan_submits_nothing_and_is_refused_as_the_submission_would_be(
     assert (status, told["job"], told["starting"]) == (0, "/alice/p", 50)
     # It is behind the second job, which waits itself for the end of the first.
     assert told["waits_for"][0]["what"] == "the end of /alice/second"
+    words = ["--cpu", "0", "--memory", "1MB", "--band", "production", "--json"]
+    at_once = json.loads(iris("job", "run", "--plan", "--name", "at-once", *words, "--", "true")[1])
+    assert (at_once["state"], at_once["p90_s"]) == ("pending", 0)
     status, out, _ = iris("job", "run", "--plan", "--name", "huge", "--cpu", "9", "--", "true")
     assert status == ExitStatus.NEVER_PLACEABLE
     assert out.startswith("/alice/huge never starts: no group can ever hold one of its tasks")

@@ -38,7 +38,6 @@ def states(cluster: RunningCluster) -> list[str]:
         return [job.state for job in jobs]
 
 
-@pytest.mark.untraced
 def test_a_sweep_of_jobs_prints_the_bytes_of_a_sweep_of_processes(
     cluster: RunningCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

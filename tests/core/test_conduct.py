@@ -235,6 +235,9 @@ def test_a_slice_is_gone_only_by_the_clouds_word() -> None:
     assert judged(state, gone, events=(ev.SliceDeleted(POD),)) == ""
     whole = ev.SlicesObserved((), state.now, complete=True)
     assert judged(state, gone, events=(whole,)) == ""
+    slice_ = state.slices[POD]
+    there = ev.SliceSighting(POD, ev.CloudState.DELETING, slice_.group, slice_.zone)
+    assert "V-09" in judged(state, gone, events=(replace(whole, listing=(there,)),))
 
 
 def test_a_slice_with_work_is_not_deleted_nor_drained() -> None:
@@ -331,6 +334,7 @@ def test_the_fit_may_be_asked_for_what_changed_only() -> None:
     for_each_host = Auditor(state, every_turn=False)
     state.books.evaluations += 9
     for_each_host.check(Turn(state.now, (), ()))
+    assert for_each_host.check_all() == state.digest()
     assert not for_each_host.violated
 
 

@@ -5,10 +5,12 @@ import pytest
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
+from iris.core.cadence import HEARD_BY
 from iris.core.controller import Controller
 from iris.core.deadlines import Deadlines, Due
 from iris.core.ids import SliceId
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
+from iris.core.invariants import violations
 from iris.core.lifecycle import AttemptState, JobState, TaskState
 from iris.core.retry import EndCause
 from iris.core.spec import TimeoutPolicy
@@ -183,6 +185,33 @@ def test_an_attempt_that_ends_in_the_turn_of_its_timeout_has_ended_by_itself() -
     script.now = Instant(script.now + 1)
     script.ends(script.task(job).id)
     assert script.job(job).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("away", ["restarted", "stalled", "cut off"])
+@pytest.mark.parametrize("in_time", [True, False])
+def test_who_ended_in_time_unheard_is_not_called_late(away: str, *, in_time: bool) -> None:
+    script = fleet(cpu_group(min_slices=1))
+    job = script.submit(timeout=MINUTE)
+    task = script.running(job).task(job).id
+    worker = script.attempt(task).worker
+    began, script.now = script.now, Instant(script.now + 2 * MINUTE)
+    if away == "restarted":
+        script.step(ev.ControllerRestarted())
+    elif away == "stalled":
+        script.step(ev.ControllerStalled(Instant(began + SECOND)))
+    else:
+        script.now = Instant(began + 30 * SECOND)
+        script.silent(worker).advance(45 * SECOND)
+    assert not script.decided(de.AttemptStop)
+    assert not violations(script.controller.state)
+    if in_time:
+        script.advance(SECOND).ends(task)
+        assert script.job(job).state is JobState.SUCCEEDED
+        return
+    script.step(script.report(worker))
+    if away == "stalled":
+        script.advance(HEARD_BY)
+    assert script.the(de.AttemptStop).cause is EndCause.TIMEOUT
 
 
 def test_a_stop_that_is_seen_in_the_turn_of_its_deadline_was_obeyed() -> None:

@@ -104,7 +104,6 @@ def scheduler(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[subprocess.Pope
             process.kill()
 
 
-@pytest.mark.untraced
 def test_a_scheduler_that_leaves_takes_the_runs_with_it_that_had_not_ended(
     scheduler: tuple[subprocess.Popen[bytes], str], tmp_path: Path
 ) -> None:

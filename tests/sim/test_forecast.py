@@ -6,8 +6,6 @@ import sys
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from iris.core.ids import (
     JobId,
 )
@@ -174,7 +172,6 @@ def test_urgent_work_that_is_still_to_come_is_waited_for(tmp_path: Path) -> None
     assert not any("to-come" in cause for cause in causes)
 
 
-@pytest.mark.untraced
 def test_most_truths_of_a_queue_lie_in_the_range_that_was_told(tmp_path: Path) -> None:
     found = study(scenario_of(tmp_path, QUEUE, seed=1), count=8, jobs=2, futures=10)
     sides = [question.side for question in found]

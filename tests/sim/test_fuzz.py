@@ -18,8 +18,6 @@ from sim.story import tell
 from tests.sim.canaries import CANARIES, PAGE, Canary, planted, table
 from tests.tidy.tree import ROOT
 
-pytestmark = pytest.mark.untraced
-
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_drawn_world_is_a_scenario(profile: str) -> None:

@@ -1,12 +1,8 @@
 """Failures that others had, as worlds: what a blip of the network may cost, by the world's own truth."""
 
-import pytest
-
 from iris.core.lifecycle import AttemptState
 from sim.run import simulate
 from tests.sim.test_protocol import answers, scenario
-
-pytestmark = pytest.mark.untraced
 
 BUSY = """\
 seed: 5

@@ -17,7 +17,6 @@ from tests.sim.real_traces import real_trace
 from tests.tidy.tree import ROOT
 
 # Long simulations: the core's coverage is measured by its own tests, at twice the time.
-pytestmark = pytest.mark.untraced
 
 NASA: Final = ROOT / "scenarios" / "nasa.yaml"
 PHILLY: Final = ROOT / "scenarios" / "philly.yaml"

@@ -17,7 +17,6 @@ from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
 
 # Long simulations: the core's coverage is measured by its own tests, at twice the time.
-pytestmark = pytest.mark.untraced
 
 # ---- preemption and checkpoints ----------------------------------------------------------------
 

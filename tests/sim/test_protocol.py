@@ -13,8 +13,6 @@ from sim.protocol_world import ProtocolWorld
 from sim.run import finish, simulate, world_of
 from sim.scenario import scenario_of
 
-pytestmark = pytest.mark.untraced
-
 KIND = """\
 seed: 3
 cluster:

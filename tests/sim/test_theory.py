@@ -34,7 +34,6 @@ from tests.sim.watch import scenario_of
 from tests.tidy.tree import ROOT
 
 # Long simulations: the core's coverage is measured by its own tests, at twice the time.
-pytestmark = pytest.mark.untraced
 
 # ---- M/M/c and M/G/1 ---------------------------------------------------------------------------
 

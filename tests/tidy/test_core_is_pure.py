@@ -1,21 +1,28 @@
 """The core computes: no clock, no dice, no outside, no accident of order, no inexact number."""
 
 import ast
+import functools
 import textwrap
 from pathlib import Path
 
 import pytest
 
-from tests.tidy.bans import impurities, set_names
+from tests.tidy.bans import SetNames, impurities, set_names
 from tests.tidy.tree import name_of, parsed, python_files
 
 CORE = python_files("iris/core")
 
 
+@functools.cache
+def sets_of_the_core() -> SetNames:
+    """The names under which any of its modules keeps a set."""
+    return set_names(parsed(path) for path in CORE)
+
+
 @pytest.mark.parametrize("path", CORE, ids=name_of)
 def test_a_core_module_only_computes(path: Path) -> None:
-    sets = set_names(parsed(each) for each in CORE)
-    places = [f"{name_of(path)}:{f.line}: {f.message}" for f in impurities(parsed(path), sets)]
+    found = impurities(parsed(path), sets_of_the_core())
+    places = [f"{name_of(path)}:{finding.line}: {finding.message}" for finding in found]
     assert not places, "\n".join(places)
 
 
