@@ -1,7 +1,10 @@
 """The fuzzer: its worlds are scenarios, it finds planted bugs, and what it finds is told small."""
 
 import json
+import multiprocessing
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,7 @@ import yaml
 import iris.cli.fuzz
 from iris.cli.main import main
 from iris.exit_status import ExitStatus
-from sim.fuzz import campaign, run_seed, text_of
+from sim.fuzz import Campaign, campaign, run_seed, text_of
 from sim.fuzz_draw import PROFILES, draw_world
 from sim.run import simulate
 from sim.scenario import load_scenario, scenario_of
@@ -95,9 +98,51 @@ def test_the_command_says_what_it_reached_and_by_its_status_whether_all_is_well(
     words += ["--profile", canary.profile, "--first", str(canary.seed), "--seeds", "1"]
     words += ["--shrink-seconds", "1", "--out", str(tmp_path / "found")]
     assert main(words) == ExitStatus.INVARIANT_VIOLATED
-    told = capsys.readouterr().out
+    told, at_once = capsys.readouterr()
     assert f"seed {canary.seed}: {canary.mark}" in told
+    assert f"seed {canary.seed}: {canary.mark}" in at_once
     assert "written: " in told
+    assert main(words[:-2]) == ExitStatus.INVARIANT_VIOLATED
+    again = f"iris sim fuzz --profile {canary.profile} --first {canary.seed} --seeds 1 --out DIR"
+    assert again in capsys.readouterr().out
+
+
+def test_a_process_that_dies_takes_one_world_along_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed: list[int] = []
+
+    def kill_one(total: Campaign) -> None:
+        if not killed:
+            killed.append(total.seeds)
+            pid = multiprocessing.active_children()[0].pid
+            assert pid is not None
+            os.kill(pid, signal.SIGKILL)
+
+    total = campaign("policy", range(8), processes=2, finished=kill_one)
+    assert len(total.lost) == 1
+    assert total.seeds == 7
+    monkeypatch.setattr("sim.fuzz.campaign", lambda *_, **__: total)
+    assert main(["sim", "fuzz", "--seeds", "8"]) == ExitStatus.FAILED
+    assert f"seeds {total.lost[0]}: their process died" in capsys.readouterr().out
+
+
+def test_a_bound_in_minutes_is_the_only_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[range] = []
+
+    def note(profile: str, seeds: range, **_: object) -> Campaign:
+        asked.append(seeds)
+        return Campaign(profile)
+
+    monkeypatch.setattr("sim.fuzz.campaign", note)
+    for words in ([], ["--minutes", "480"]):
+        assert main(["sim", "fuzz", *words]) == ExitStatus.DONE
+    assert len(asked[0]) == 200
+    assert len(asked[1]) > 10**9
+    assert main(["sim", "fuzz", "--minutes", "nan"]) == ExitStatus.BAD_INPUT
+    assert "nan is no length of time" in capsys.readouterr().err
 
 
 def test_the_page_says_by_what_each_planted_bug_is_found() -> None:
