@@ -149,14 +149,14 @@ class Job:
             except RemoteError as error:
                 if error.is_passing and self._channel.reached:
                     raise NotFinished(
-                        f"job {self.id} had not ended when the controller was last heard, and {timeout} s"
-                        f" are over; {error}"
+                        f"job {self.id} had not ended when the controller was last heard, and"
+                        f" {timeout:.3g} s are over; {error}"
                     ) from error
                 raise
             if job.state in END_STATUS:
                 return job
             if time.monotonic() >= end:
-                raise NotFinished(f"job {self.id} is {job.state} after {timeout} s; it goes on")
+                raise NotFinished(f"job {self.id} is {job.state} after {timeout:.3g} s; it goes on")
 
     def result(self, timeout: float | None = None) -> Any:
         """What the first task's call returned, once the job has succeeded.
