@@ -63,11 +63,11 @@ def plan_capacity(state: ClusterState) -> Iterator[de.Decision]:
     state.waiting.had_demand = bool(state.waiting.queues)
     planner = _Planner(state)
     while True:
-        requests = 0
+        asked = False
         for request in planner.requests():
-            requests += 1
+            asked = True
             yield request
-        if not requests:
+        if not asked:
             break
         # What was asked for may suit others better than what was coming: the plan must stand then.
         planner = _Planner(state)

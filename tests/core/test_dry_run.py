@@ -1,10 +1,11 @@
 """The dry run of placement counts what is coming once, to the last core."""
 
+from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import JobId
-from iris.core.spec import JobSpec
+from iris.core.spec import Constraint, ConstraintOp, JobSpec
 from tests.core.test_autoscaler import groups_asked
-from tests.harness import Script, cluster, cpu_group, tpu_group
+from tests.harness import Script, cluster, cpu_group, gpu_group, tpu_group
 
 TPU = "v5litepod-16"
 
@@ -34,6 +35,16 @@ def test_two_gangs_of_a_user_need_two_slices_at_once() -> None:
     assert groups_asked(script) == ["tpu", "tpu"]
 
 
+def test_all_gangs_of_an_earlier_job_get_their_slices_before_a_later_one_gets_any() -> None:
+    script = cluster(tpu_group(zones=("us-a", "us-b"), max_slices=2))
+    script.step(ev.ControllerRestarted())
+    for name, zone in (("one", "us-a"), ("two", "us-a"), ("three", "us-b")):
+        only = Constraint("zone", ConstraintOp.IN, (zone,))
+        script.submit(name, tpu=TPU, replicas=2, gang=True, constraints=(only,))
+    script.listing()
+    assert [create.zone for create in script.asked(ef.CreateSlice)] == ["us-a", "us-a"]
+
+
 def test_the_last_that_one_group_cannot_hold_is_asked_of_the_next() -> None:
     script = cluster(cpu_group("first", max_slices=1), cpu_group("second"))
     script.submit(cpu=4, replicas=2)
@@ -51,6 +62,26 @@ def test_a_task_takes_its_part_of_one_host_and_leaves_the_others_alone() -> None
     assert asked_at_once(script, *whole) == 2
     script = cluster(cpu_group(cores=8, max_slices=20))
     assert asked_at_once(script, *whole, ("erin", 2, 2)) == 3
+
+
+def test_a_host_is_not_full_for_what_has_gone_to_a_fuller_one() -> None:
+    script = cluster(cpu_group(hosts=2))
+    assert asked_at_once(script, ("alice", 1, 1), ("bob", 1, 4), ("carol", 3, 1)) == 1
+
+
+def test_no_more_slices_are_broken_into_than_the_rest_needs() -> None:
+    script = cluster(cpu_group(buffer_slices=3, max_slices=9))
+    script.submit("first", cpu=3)
+    assert groups_asked(script) == ["cpu"]
+    script.submit("second", replicas=5)  # One of them beside the first, four on another host.
+    assert groups_asked(script) == ["cpu"]
+
+
+def test_spare_cores_that_are_coming_serve_whoever_nobody_keeps_from_them() -> None:
+    script = cluster(gpu_group(max_slices=1), tpu_group(min_slices=1), cpu_group())
+    script.submit("gpus", gpus=8)
+    script.submit("cpu")
+    assert groups_asked(script) == []
 
 
 def test_v_20_each_look_at_coming_capacity_is_counted() -> None:

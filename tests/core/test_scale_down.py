@@ -101,7 +101,7 @@ def test_an_accelerator_slice_that_gets_a_guest_as_its_timeout_ends_drains_a_mom
     guest = script.submit("guest", cpu=1)
     assert script.the(de.Placement).job == guest
     assert drained(script) == []
-    assert drained(script.running(guest).advance(MINUTE)) == ["iris-tpu-1"]
+    assert drained(script.running(guest).advance(1)) == ["iris-tpu-1"]
 
 
 def test_a_timeout_of_nothing_gives_a_slice_back_when_its_work_has_ended() -> None:
@@ -157,6 +157,15 @@ def test_i_64_an_idle_slice_that_waiting_work_maps_to_is_kept() -> None:
     assert drained(script.advance(MINUTE - 1)) == []
     script.step(ev.WorkerHeard(silent, "first"))
     assert script.decided(de.Placement)
+
+
+def test_i_64_an_idle_slice_is_given_back_as_soon_as_nobody_waits_for_it_any_more() -> None:
+    script = fleet(tpu_group(min_slices=1, max_slices=1))
+    script.config(tpu_group(max_slices=1))
+    script.advance(IDLE - MINUTE + SECOND).silent(WorkerId("iris-tpu-1-w1"))
+    job = script.submit(tpu=TPU, replicas=2, gang=True)
+    assert drained(script.advance(MINUTE - 1)) == []
+    assert drained(script.stop(job)) == ["iris-tpu-1"]
 
 
 def test_i_64_a_slice_that_waiting_work_cannot_use_is_given_back_beside_it() -> None:
