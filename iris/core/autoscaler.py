@@ -231,14 +231,12 @@ class _Planner:
             yield able[name]
 
     def pools_of(self, group: GroupSpec) -> list[Pool]:
-        """A group's pools; none of a full one."""
-        if self._room(group) <= 0:
-            return []
+        """A group's pools, in the order of its zones."""
         return [self.state.room.pools[group.name, zone] for zone in group.zones]
 
     def best_of(self, pools: list[Pool]) -> Pool | None:
         """The pool of a group to ask next: of those that may be asked, the best zone, then the emptiest."""
-        if not pools or self._room(pools[0].group) <= 0:
+        if self._room(pools[0].group) <= 0:
             return None
         tokens = self._tokens()
         able = [pool for pool in pools if self._gate(pool) > 0]

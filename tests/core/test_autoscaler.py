@@ -195,7 +195,8 @@ def test_an_operator_gets_a_slice_beyond_the_demand_and_it_is_kept_for_as_long_a
     script = cluster(cpu_group())
     create(script, "cpu")
     assert script.the(ef.Reply).answer == ef.Accepted()
-    assert script.the(de.SliceRequest).keep_until == script.now + HOUR
+    request = script.the(de.SliceRequest)
+    assert (request.keep_until, request.why) == (script.now + HOUR, "an operator asked for it")
     script.ready("cpu")
     assert not script.advance(HOUR - 1).decided(de.SliceDrain)
     assert script.advance(1).the(de.SliceDrain).slice == "iris-cpu-1"
@@ -217,6 +218,20 @@ def test_an_operator_cannot_go_over_the_maximum_or_through_a_closed_gate() -> No
     assert create(script, "cpu").the(ef.Reply).answer == ef.Rejected(why, ef.Refusal.CONFLICT)
     script.refused(SliceId("iris-cpu-1"), ev.CreateFailure.STOCKOUT).deleted(SliceId("iris-cpu-1"))
     assert create(script, "cpu").the(ef.Reply).answer == ef.Rejected(why, ef.Refusal.CONFLICT)
+
+
+def test_each_of_the_operators_who_ask_in_one_turn_has_an_answer_of_their_own() -> None:
+    script = cluster(cpu_group("full", max_slices=1), cpu_group())
+    create(script, "full")
+    script.step(
+        ev.SliceCreateRequested(RequestId("a"), GroupName("unknown"), HOUR),
+        ev.SliceCreateRequested(RequestId("b"), GroupName("full"), HOUR),
+        ev.SliceCreateRequested(RequestId("c"), GroupName("cpu"), HOUR),
+    )
+    answers = [
+        (reply.request, isinstance(reply.answer, ef.Accepted)) for reply in script.asked(ef.Reply)
+    ]
+    assert answers == [("a", False), ("b", False), ("c", True)]
 
 
 def test_two_slices_that_two_operators_ask_for_in_one_turn_have_two_names() -> None:

@@ -35,14 +35,21 @@ def test_two_gangs_of_a_user_need_two_slices_at_once() -> None:
     assert groups_asked(script) == ["tpu", "tpu"]
 
 
-def test_all_gangs_of_an_earlier_job_get_their_slices_before_a_later_one_gets_any() -> None:
-    script = cluster(tpu_group(zones=("us-a", "us-b"), max_slices=2))
+def test_all_gangs_of_earlier_jobs_get_their_slices_before_a_later_one_gets_any() -> None:
+    script = cluster(tpu_group(zones=("us-a", "us-b"), max_slices=3))
     script.step(ev.ControllerRestarted())
-    for name, zone in (("one", "us-a"), ("two", "us-a"), ("three", "us-b")):
+    for name, zone, cpu in (
+        ("one", "us-a", 1), ("alike", "us-a", 1), ("wider", "us-a", 2), ("late", "us-b", 1)
+    ):  # fmt: skip
         only = Constraint("zone", ConstraintOp.IN, (zone,))
-        script.submit(name, tpu=TPU, replicas=2, gang=True, constraints=(only,))
+        script.submit(name, tpu=TPU, replicas=2, gang=True, cpu=cpu, constraints=(only,))
     script.listing()
-    assert [create.zone for create in script.asked(ef.CreateSlice)] == ["us-a", "us-a"]
+    assert [create.zone for create in script.asked(ef.CreateSlice)] == ["us-a"] * 3
+
+
+def test_demand_is_served_by_all_that_the_floor_asks_for_in_the_same_turn() -> None:
+    script = Script().config(cpu_group(min_slices=2))
+    assert asked_at_once(script, ("alice", 4, 2)) == 2
 
 
 def test_the_last_that_one_group_cannot_hold_is_asked_of_the_next() -> None:
