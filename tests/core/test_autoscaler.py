@@ -1,5 +1,7 @@
 """Which slices are asked for: what placement could not serve, tried dry on what is coming."""
 
+from dataclasses import replace
+
 import pytest
 
 from iris.core import decisions as de
@@ -169,7 +171,7 @@ def test_i_62_max_slices_counts_every_slice_that_may_exist() -> None:
 def test_i_46_sizes_that_draw_on_one_reservation_share_its_chips() -> None:
     small = tpu_group("small", type=SMALL, hosts=1, reservation="pool", max_slices=9)
     large = tpu_group("large", type=LARGE, hosts=2, reservation="pool", max_slices=9)
-    script = cluster(small, large, reservations=[("pool", 20)])
+    script = cluster(small, large, reservations=[("pool", 22)])
     script.submit("large", tpu=LARGE, replicas=2, gang=True)
     script.submit("small", tpu=SMALL, replicas=9)
     assert groups_asked(script) == ["small"] * 3
@@ -178,8 +180,8 @@ def test_i_46_sizes_that_draw_on_one_reservation_share_its_chips() -> None:
 
 
 def test_a_reservation_that_nobody_configured_holds_nothing() -> None:
-    script = cluster(tpu_group(reservation="unknown"))
-    script.submit(tpu=LARGE, replicas=2, gang=True)
+    script = cluster(replace(gpu_group(gpus=1), reservation="unknown"))
+    script.submit(gpus=1)
     assert groups_asked(script) == []
 
 

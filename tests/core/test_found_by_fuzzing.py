@@ -36,6 +36,8 @@ def test_i_28_a_floor_on_which_waiting_work_failed_is_replaced_once_it_is_idle()
         script.advance(IDLE - 2 * MINUTE)
         assert not script.asked(ef.DeleteSlice)
         script.advance(2 * MINUTE)
+        why = "launches of work that waits for a host have failed on it"
+        assert script.the(de.SliceDrain).why == why
         assert script.the(ef.DeleteSlice).slice == bad
         script.deleted(bad)
         (fresh,) = script.coming("cpu")

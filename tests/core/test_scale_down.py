@@ -5,11 +5,11 @@ import pytest
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
-from iris.core.ids import SliceId, WorkerId
+from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import AttemptState, JobState, SliceState
 from iris.core.retry import EndCause
-from iris.core.spec import AutoscalerPolicy, Band, TimeoutPolicy
+from iris.core.spec import AutoscalerPolicy, Band, Constraint, ConstraintOp, TimeoutPolicy
 from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
 
 IDLE = Millis(10 * MINUTE)
@@ -36,7 +36,8 @@ def test_an_idle_slice_is_drained_and_deleted_at_its_timeout_and_not_before() ->
     script = grown(1)
     assert not script.advance(IDLE - 1).decisions
     script.advance(1)
-    assert drained(script) == ["iris-cpu-1"]
+    assert script.the(de.SliceDrain).slice == "iris-cpu-1"
+    assert script.the(de.SliceDrain).why == "idle for idle_timeout and wanted by nobody"
     assert script.the(ef.DeleteSlice).slice == "iris-cpu-1"
 
 
@@ -144,6 +145,21 @@ def test_a_buffer_is_kept_beyond_what_is_used_and_follows_the_use() -> None:
     assert drained(script.advance(10 * HOUR)) == []
 
 
+def test_a_buffer_is_never_given_back() -> None:
+    assert len(drained(grown(3, buffer_slices=1).advance(IDLE))) == 2
+
+
+def test_each_group_gives_back_what_it_can_whatever_the_others_must_keep() -> None:
+    counts = {"floor": 1, "half": 2, "fresh": 1, "old": 1}
+    script = fleet(*(cpu_group(name, min_slices=count) for name, count in counts.items()))
+    script.config(*(cpu_group(name, min_slices=name in ("floor", "half")) for name in counts))
+    only = Constraint("group", ConstraintOp.IN, ("fresh",))
+    job = script.submit(constraints=(only,))
+    script.running(job).advance(SECOND)
+    script.finish(job)
+    assert drained(script.advance(IDLE - SECOND)) == ["iris-half-2", "iris-old-5"]
+
+
 # ---- who may want it --------------------------------------------------------------------------
 
 
@@ -157,6 +173,23 @@ def test_i_64_an_idle_slice_that_waiting_work_maps_to_is_kept() -> None:
     assert drained(script.advance(MINUTE - 1)) == []
     script.step(ev.WorkerHeard(silent, "first"))
     assert script.decided(de.Placement)
+
+
+def test_a_slice_is_given_back_though_an_older_one_is_kept_for_an_operator() -> None:
+    script = cluster(cpu_group())
+    script.step(ev.SliceCreateRequested(RequestId("keep"), GroupName("cpu"), HOUR))
+    job = script.submit(cpu=4, replicas=2)
+    script.ready("cpu")
+    script.running(job).finish(job)
+    assert drained(script.advance(IDLE)) == ["iris-cpu-2"]
+
+
+def test_a_host_on_which_a_launch_failed_is_kept_when_another_is_coming_for_the_task() -> None:
+    script = fleet(tpu_group(hosts=1, min_slices=1))
+    job = script.submit()
+    script.ends(script.task(job).id, EndCause.LAUNCH).advance(IDLE - MINUTE)
+    script.step(ev.SliceCreateRequested(RequestId("more"), GroupName("tpu"), HOUR))
+    assert drained(script.advance(MINUTE)) == []
 
 
 def test_i_64_an_idle_slice_is_given_back_as_soon_as_nobody_waits_for_it_any_more() -> None:
