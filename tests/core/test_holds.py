@@ -5,10 +5,12 @@ from dataclasses import replace
 import pytest
 
 from iris.core import decisions as de
+from iris.core import events as ev
 from iris.core.holds import HOSTS_LOOKED_AT
-from iris.core.ids import JobId
+from iris.core.ids import JobId, RequestId, UserName
 from iris.core.instant import HOUR, MINUTE, Instant, Millis
 from iris.core.lifecycle import AttemptState, JobState
+from iris.core.resources import Resources
 from iris.core.retry import EndCause
 from iris.core.spec import (
     AutoscalerPolicy,
@@ -16,10 +18,11 @@ from iris.core.spec import (
     Band,
     Constraint,
     ConstraintOp,
+    JobSpec,
     SchedulerPolicy,
     TimeoutPolicy,
 )
-from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
+from tests.harness import GIB, Script, cluster, cpu_group, fleet, tpu_group
 
 STOP = TimeoutPolicy().stop_timeout
 HOLD = SchedulerPolicy(eviction=False)
@@ -178,6 +181,24 @@ def test_who_may_pass_is_let_in_also_when_room_comes_later() -> None:
     script.finish(JobId("/alice/two"))
     assert script.job(short).state is JobState.RUNNING
     assert script.attempt(script.task(short).id).worker == "iris-cpu-1-w1"
+
+
+def test_of_two_who_may_pass_the_one_goes_that_came_first() -> None:
+    script = kept_until()
+    need = Resources(cpu=3_000, memory=GIB)
+    specs = [
+        JobSpec(UserName(user), "short", resources=need, timeout=Millis(HOUR))
+        for user in ("zoe", "adam")
+    ]
+    script.step(*(ev.JobSubmitted(RequestId(spec.user), spec) for spec in specs))
+    assert script.the(de.Placement).job == "/zoe/short"
+
+
+def test_more_urgent_work_that_may_pass_leaves_the_hold_alone() -> None:
+    script = kept_until()
+    job = script.submit("short", cpu=2, timeout=Millis(HOUR), band=Band.PRODUCTION)
+    assert script.job(job).state is JobState.RUNNING
+    assert not script.decided(de.Release)
 
 
 def test_who_may_pass_is_let_in_though_an_earlier_one_of_its_shape_may_not() -> None:

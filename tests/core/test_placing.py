@@ -118,6 +118,7 @@ def test_the_fullest_host_is_found_in_whichever_group_it_is() -> None:
     assert hosts_of(script, script.submit("seven", cpu=7)) == ["iris-big-2-w0"]
     script.finish(JobId("/alice/two"))
     assert hosts_of(script, script.submit("one")) == ["iris-big-2-w0"]
+    assert script.the(de.Placement).why == de.BEST_FIT
 
 
 def preference(group: str, *, soft: bool) -> tuple[Constraint, ...]:
