@@ -91,6 +91,15 @@ def test_spare_cores_that_are_coming_serve_whoever_nobody_keeps_from_them() -> N
     assert groups_asked(script) == []
 
 
+def test_v_20_a_turn_without_news_looks_at_no_coming_capacity() -> None:
+    script = cluster(cpu_group())
+    script.submit()
+    books = script.controller.state.books
+    before = books.evaluations
+    script.controller.step(script.now, ())
+    assert books.evaluations == before
+
+
 def test_v_20_each_look_at_coming_capacity_is_counted() -> None:
     script = cluster(cpu_group(cores=8, max_slices=20))
     asked_at_once(script, ("alice", 5, 1))

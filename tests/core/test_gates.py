@@ -257,6 +257,16 @@ def test_i_60_the_bucket_holds_no_more_than_its_burst_and_a_smaller_one_takes_th
     assert len(created(script)) == 1
 
 
+def test_who_waits_for_a_window_does_not_wait_for_the_bucket_too() -> None:
+    policy = AutoscalerPolicy(initial_window=1, creates_per_minute=1, create_burst=2)
+    script = cluster(cpu_group(), autoscaler=policy)
+    script.submit(cpu=4, replicas=2)
+    assert len(created(script)) == 1
+    at = script.controller.next_deadline()
+    assert at is not None
+    assert at > script.now
+
+
 def test_a_new_configuration_does_not_refill_the_bucket() -> None:
     policy = AutoscalerPolicy(creates_per_minute=1, create_burst=2)
     script = cluster(cpu_group(max_slices=20, min_slices=2), autoscaler=policy)
