@@ -216,6 +216,39 @@ def test_i_07_who_fits_nowhere_is_looked_at_again_only_where_there_is_more_room(
     assert cost == 1
 
 
+def test_i_07_room_that_a_shape_may_not_use_is_no_reason_to_look_at_it_again() -> None:
+    script = fleet(
+        cpu_group("a", min_slices=1, max_slices=1), cpu_group("b", min_slices=1, max_slices=1)
+    )
+    script.submit("fill", cpu=4, replicas=2)
+    only_a = Constraint("group", ConstraintOp.IN, ("a",))
+    script.submit("stuck", cpu=4, band=Band.BATCH, constraints=(only_a,))
+    (elsewhere,) = [
+        task.id
+        for task in script.job(JobId("/alice/fill")).tasks
+        if script.attempt(task.id).slice == "iris-b-2"
+    ]
+    _, cost = tell(script.controller, script.end(elsewhere, EndCause.EXIT_ZERO))
+    assert cost == 1
+
+
+def test_i_07_a_gang_is_looked_at_again_only_where_a_whole_slice_may_be_free() -> None:
+    script = fleet(tpu_group(min_slices=1, max_slices=1))
+    script.submit("fill", tpu="v5litepod-16", gang=True, replicas=2)
+    script.submit("stuck", tpu="v5litepod-16", gang=True, replicas=2, band=Band.BATCH)
+    _, cost = tell(script.controller, script.end(TaskId("/alice/fill:0"), EndCause.EXIT_ZERO))
+    assert cost == 1
+
+
+def test_i_07_a_host_that_is_put_out_as_it_is_freed_is_no_reason_to_look_again() -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    script.submit("fill", cpu=4)
+    script.submit("stuck", cpu=4, band=Band.BATCH)
+    end = script.end(TaskId("/alice/fill:0"), EndCause.EXIT_ZERO)
+    _, cost = tell(script.controller, end, ev.WorkerDrainRequested(WorkerId("iris-cpu-1-w0")))
+    assert cost == 0
+
+
 def test_i_07_a_hopeless_search_for_victims_is_repeated_only_where_something_has_changed() -> None:
     controller = big_cluster(200)
     tell(controller, submission("fill", cpu=3, replicas=200, band=Band.PRODUCTION))
