@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from iris.client import IrisClient
@@ -161,7 +162,8 @@ class RunningCluster:
         if self._restarted is not None:
             self._restarted.wait(20)
         for pid in self.task_pids():
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # It has just ended by itself.
+                os.kill(pid, signal.SIGKILL)
         until(lambda: not self.worker_pids() and not self.task_pids())
 
 

@@ -22,7 +22,7 @@ def inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]
         with cluster.client() as client:
             resources = ResourceSpec(cpu="0.5", memory="128MB")
             job = client.submit(shell("sleep 600"), "entered", resources=resources)
-            until(lambda job=job: job.status().state == "running", PATIENCE_S)  # type: ignore[misc]
+            until(lambda job=job: job.status().details[0].state == "running", PATIENCE_S)  # type: ignore[misc]
             yield cluster
             job.terminate()
 
@@ -39,7 +39,7 @@ def sleepers(cluster: RunningCluster) -> int:
 def test_i_142_a_command_runs_inside_the_tasks_container(inside: RunningCluster) -> None:
     script = "echo $IRIS_TASK_INDEX; id -u; ls /var/run/docker.sock; exit 5"
     done = entered(inside, TASK, "--", "sh", "-c", script)
-    assert (done.returncode, done.stdout) == (5, b"0\n10000\n")
+    assert (done.returncode, done.stdout) == (5, b"0\n10000\n"), done.stderr.decode()
     assert b"No such file" in done.stderr
 
 

@@ -171,6 +171,7 @@ def test_one_user_cannot_act_for_another(
         assert refused.value.status is ExitStatus.NOT_PERMITTED
         with pytest.raises(RemoteError, match="bob cannot submit in the name of alice"):
             liar.submit(shell("true"), "x")
+        monkeypatch.setenv("IRIS_CONTROLLER_ADDRESS", guarded.url)
         monkeypatch.setenv("IRIS_JOB_ID", secret_job)
         with pytest.raises(RemoteError, match="/alice/secret belongs to alice"):
             bob.submit(shell("true"), "child")

@@ -164,6 +164,7 @@ def test_i_10_a_child_is_its_parents_users_whoever_the_machine_says_that_it_is(
     client: IrisClient, shared: RunningCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parent = client.submit(shell("sleep 60"), "older")
+    monkeypatch.setenv("IRIS_CONTROLLER_ADDRESS", shared.url)
     monkeypatch.setenv("IRIS_JOB_ID", parent.id)
     monkeypatch.setenv("LOGNAME", "somebody")
     with IrisClient.remote(shared.url) as nobody_in_particular:
