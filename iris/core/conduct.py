@@ -76,11 +76,8 @@ class Witness:
 
     def _hear(self, event: ev.Event) -> None:
         if isinstance(event, ev.WorkerReported):
-            worker = self.state.workers.get(event.worker)
             here = self.live.get(event.worker)
-            if worker is None or worker.incarnation != event.incarnation:
-                here = self.live.get(event.worker) if self.grounds.has_changed(event) else None
-            if here:
+            if here and self.grounds.is_current(event):
                 for report in event.reports:
                     if here.get(report.task) == report.attempt:
                         self._told_of(here, report)

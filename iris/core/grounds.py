@@ -37,6 +37,8 @@ class Grounds:
         self._gone: dict[SliceId, None] = {
             s.id: None for s in state.slices.values() if s.state is SliceState.GONE
         }
+        self._runs = {w.id: w.incarnation for w in state.workers.values()}
+        """Which run of each agent speaks now, as facts come in."""
         self._said: list[ev.Event] = []
         self._given_up: dict[SliceId, None] = {}
 
@@ -56,12 +58,7 @@ class Grounds:
             case ev.WorkerHeard():
                 self._heard(event.worker, event.incarnation)
             case ev.WorkerRegistered():
-                self._said.append(event)
-                slice_ = self._state.slices.get(event.slice)
-                if slice_ is not None and 0 <= event.host < len(slice_.workers):
-                    name = slice_.workers[event.host]
-                    if name is not None:
-                        self._heard(name, event.incarnation)
+                self._registered(event)
             case ev.WorkerSilent():
                 self._fell_silent(event)
             case ev.ControllerStalled():
@@ -77,6 +74,16 @@ class Grounds:
                 self._said.append(event)
             case _:
                 pass
+
+    def _registered(self, event: ev.WorkerRegistered) -> None:
+        slice_ = self._state.slices.get(event.slice)
+        if slice_ is None or not 0 <= event.host < len(slice_.workers):
+            return
+        name = slice_.workers[event.host]
+        worker = self._state.workers.get(name) if name is not None else None
+        if worker is not None and worker.address == event.address:
+            self._runs[worker.id] = event.incarnation
+            self._heard(worker.id, event.incarnation)
 
     def _heard(self, name: WorkerId, incarnation: str) -> None:
         worker = self._state.workers.get(name)
@@ -118,13 +125,9 @@ class Grounds:
 
     # ---- questions -------------------------------------------------------------------------
 
-    def has_changed(self, report: ev.WorkerReported) -> bool:
-        """Whether the sender of a report was replaced by another in the same turn, after it spoke."""
-        worker = self._state.workers.get(report.worker)
-        return worker is not None and any(
-            isinstance(e, ev.WorkerRegistered) and e.slice == worker.slice and e.host == worker.host
-            for e in self._said
-        )
+    def is_current(self, report: ev.WorkerReported) -> bool:
+        """Whether the sender of a report, which was heard just now, had not been replaced by then."""
+        return self._runs.get(report.worker) == report.incarnation
 
     def is_silent(self, worker: WorkerId) -> bool:
         """Whether a worker was called silent and has not been heard since."""

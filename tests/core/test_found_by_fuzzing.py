@@ -1,7 +1,10 @@
 """What drawn worlds found in the core, each as small as it could be made."""
 
+import pytest
+
 from iris.core import decisions as de
 from iris.core import effects as ef
+from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.ids import JobId, SliceId
 from iris.core.instant import MINUTE, Instant, Millis
@@ -153,3 +156,21 @@ def test_i_16_a_guest_that_must_make_way_holds_up_nobody_where_the_order_is_stri
     (name,) = script.coming("tpu")
     script.ready(name)
     assert [p.job for p in script.decided(de.Placement)] == [gang, guest]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_v_05_an_end_counts_when_it_is_told_before_the_next_run_of_its_agent(*, late: bool) -> None:
+    """As after a stall of the controller, when all that was said meanwhile comes in one turn."""
+    script = fleet(cpu_group(min_slices=1))
+    job = script.submit()
+    script.running(job)
+    task = script.task(job).id
+    worker = script.worker(script.attempt(task).worker)
+    auditor = Auditor(script.controller.state, every_turn=True)
+    ends = script.end(task, EndCause.EXIT_ZERO)
+    again = script.registration(worker.slice, worker.host, incarnation="second")
+    facts: list[ev.Event] = [again, ends] if late else [ends, again]
+    decisions, _ = script.controller.step(script.now, facts)
+    auditor.check(Turn(script.now, tuple(facts), tuple(decisions)))
+    assert auditor.sentences == []
+    assert script.task(job).state is (TaskState.RUNNING if late else TaskState.SUCCEEDED)
