@@ -56,7 +56,8 @@ def test_whoever_reads_no_more_ends_the_command_as_ctrl_c_does(
 ) -> None:
     name = f"/alice/unread-{stop}"
     words = ["--stop-on-exit"] if stop else []
-    running_ = process(shared, "job", "run", *words, "--name", name[7:], "--", "yes")
+    words += ["--name", name[7:], "--", "sh", "-c", "while :; do echo y; sleep 0.1; done"]
+    running_ = process(shared, "job", "run", *words)
     assert running_.stdout is not None
     assert running_.stdout.readline() == "y\n"
     running_.stdout.close()

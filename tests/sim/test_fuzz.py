@@ -76,7 +76,7 @@ def test_a_failure_is_told_as_a_small_scenario_that_fails_in_the_same_way(
     canary = next(canary for canary in CANARIES if canary.name == "the order forgets bands")
     canary.plant(monkeypatch)
     failure = run_seed(canary.profile, canary.seed)
-    story = tell(failure, tmp_path, seconds=20)
+    story = tell(failure, tmp_path, seconds=10)
     assert story.same_again
     scenario, transcript = story.files
     assert len(scenario.read_text()) < len(text_of(draw_world(canary.seed, canary.profile)))
