@@ -183,7 +183,9 @@ def test_every_example_is_of_its_language(page: Path) -> None:
     for language, text in FENCE.findall(page.read_text(encoding="utf-8")):
         if language == "yaml":
             assert isinstance(yaml.safe_load(text), dict), text
-        assert language in {"", "bash", "mermaid", "yaml", "python"}
+        if language == "toml":
+            tomllib.loads(text)
+        assert language in {"", "bash", "mermaid", "toml", "yaml", "python"}
 
 
 def test_the_changelog_speaks_of_the_version_at_hand() -> None:
