@@ -27,7 +27,7 @@ class WantedAttempt:
     grace: Millis = Millis(0)
     """From SIGTERM to SIGKILL, if it is to stop."""
     seen: bool = False
-    """A worker has reported it already: one that does not have it has lost it, and runs it no second time."""
+    """It may have been started already: a worker that does not have it runs it no second time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,8 @@ def desired_set(state: ClusterState, worker: Worker) -> DesiredSet:
                 task.index,
                 stop=stop,
                 grace=grace if stop else Millis(0),
-                seen=attempt.state in (AttemptState.BUILDING, AttemptState.RUNNING),
+                seen=attempt.doubted
+                or attempt.state in (AttemptState.BUILDING, AttemptState.RUNNING),
             )
         )
     return DesiredSet(worker.version, tuple(wanted))

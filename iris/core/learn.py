@@ -220,10 +220,20 @@ def _worker_registered(state: ClusterState, event: ev.WorkerRegistered) -> list[
         _add_worker(state, slice_, event)
     else:
         worker = state.workers[known]
+        if worker.incarnation != event.incarnation:
+            _doubt_unheard(state, worker)
         worker.incarnation = event.incarnation
         worker.address = event.address
         _worker_heard(state, worker)
     return []
+
+
+def _doubt_unheard(state: ClusterState, worker: Worker) -> None:
+    """A machine that started anew may have run what it was told to before: no second time."""
+    for task in worker.attempts:
+        attempt = state.tasks[task].attempts[-1]
+        if attempt.state is AttemptState.ASSIGNED:
+            attempt.doubted = True
 
 
 def _why_refused(state: ClusterState, slice_: Slice | None, event: ev.WorkerRegistered) -> str:

@@ -39,6 +39,8 @@ class Attempt:
     stop_cause: EndCause | None = None  # None: nobody asked it to stop
     stop_deadline: Instant | None = None  # None: likewise
     detail: str = ""
+    doubted: bool = False
+    """A run of its worker's agent that is over may have started it, unheard."""
 
 
 @dataclass(slots=True)

@@ -6,6 +6,7 @@ from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
+from iris.core.desired import desired_set
 from iris.core.ids import JobId, SliceId
 from iris.core.instant import MINUTE, Instant, Millis
 from iris.core.invariants import Auditor
@@ -174,3 +175,18 @@ def test_v_05_an_end_counts_when_it_is_told_before_the_next_run_of_its_agent(*, 
     auditor.check(Turn(script.now, tuple(facts), tuple(decisions)))
     assert auditor.sentences == []
     assert script.task(job).state is (TaskState.RUNNING if late else TaskState.SUCCEEDED)
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_v_02_what_an_earlier_run_of_an_agent_may_have_started_is_started_by_no_other(
+    *, again: bool
+) -> None:
+    script = fleet(cpu_group(min_slices=1))
+    job = script.submit()
+    worker = script.worker(script.attempt(script.task(job).id).worker)
+    (before,) = desired_set(script.controller.state, worker).attempts
+    assert not before.seen
+    incarnation = "second" if again else "first"
+    script.step(script.registration(worker.slice, worker.host, incarnation=incarnation))
+    (wanted,) = desired_set(script.controller.state, worker).attempts
+    assert (wanted.attempt, wanted.seen) == (before.attempt, again)
