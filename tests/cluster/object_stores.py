@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.request import Request, urlopen
 
 import fsspec
 from gcp_storage_emulator.server import create_server
@@ -38,6 +39,9 @@ def s3() -> Iterator[ObjectStore]:
         "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_MAX_ATTEMPTS": "1",
     }
+    # A server that ran before in this process has left its buckets to this one.
+    reset = Request(f"http://{host}:{port}/moto-api/reset", method="POST")
+    urlopen(reset, timeout=10).close()
     files = fsspec.filesystem(
         "s3",
         key="tests",
