@@ -10,7 +10,7 @@ import pytest
 
 from iris.cli.main import main
 from iris.cluster.types import Entrypoint, EnvironmentSpec, ResourceSpec
-from tests.cluster.running import RunningCluster, running
+from tests.cluster.running import RunningCluster, running, until
 
 Run = Callable[..., tuple[int, str, str]]
 TOKEN, VARIABLE = "alices-planted-token", "a-planted-secret-value"
@@ -72,6 +72,7 @@ def test_i_138_what_only_reads_changes_nothing_and_asks_the_cloud_nothing(
     with shared.client() as client:
         job = client.submit(Entrypoint.from_command("true"), "read")
         assert job.wait(60).state == "succeeded"
+    until(lambda: not list((shared.root / "vms").rglob("attempt.json")))  # Its worker tidies up.
     before = shared.status().turns, sorted(p.name for p in (shared.root / "vms").rglob("*.json"))
     for line in READ_ONLY:
         for more in ((), ("--json",)) if "logs" not in line else ((),):
