@@ -4,22 +4,20 @@ A world is a function of its profile and seed alone. A campaign ends after so ma
 and says which of the situations that it is meant to reach it never did.
 """
 
-import multiprocessing
 import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from itertools import count
+from functools import partial
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Final
 
 import yaml
 
 from iris.core.instant import HOUR
+from sim.apart import apart, died
 from sim.fuzz_dice import World as Drawn
 from sim.fuzz_draw import draw_world
 from sim.protocol_world import ProtocolWorld
@@ -263,31 +261,10 @@ def _outcomes(
                 return
             yield run_seed(profile, seed)
         return
-    context = multiprocessing.get_context("spawn")
-    coming = iter(seeds)
-    with ExitStack() as open_pools:
-        # One world at a time in each pool of one: who dies takes no other's world along.
-        under_way: dict[Future[Outcome], tuple[int, ProcessPoolExecutor]] = {}
-
-        def begin(pool: ProcessPoolExecutor) -> None:
-            seed = next(coming, None) if go_on() else None
-            if seed is not None:
-                under_way[pool.submit(run_seed, profile, seed)] = seed, pool
-
-        def new_pool() -> ProcessPoolExecutor:
-            return open_pools.enter_context(ProcessPoolExecutor(1, context, _ignore_interrupt))
-
-        for _ in range(processes):
-            begin(new_pool())
-        while under_way:
-            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
-                seed, pool = under_way.pop(future)
-                try:
-                    outcome: Outcome | int = future.result()
-                except BrokenProcessPool:
-                    outcome, pool = seed, new_pool()
-                begin(pool)
-                yield outcome
+    wanted = takewhile(lambda _: go_on(), seeds)
+    for batch in apart(partial(run_seed, profile), wanted, processes, _ignore_interrupt):
+        for seed, future in batch:
+            yield seed if died(future) else future.result()
 
 
 def _ignore_interrupt() -> None:
