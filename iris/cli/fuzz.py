@@ -1,19 +1,17 @@
 """`iris sim fuzz`: drawn worlds in which everything goes wrong, each judged by what must be true.
 
-stdout holds the result and nothing else. stderr is told of each failure when it is found, and of the
-progress: on a terminal in a line that changes, elsewhere in a line a minute.
+stdout holds the result and nothing else; stderr is told of each failure when it is found.
 """
 
 import math
 import os
-import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from iris.cli.sim import Interrupt
+from iris.cli.sim import Interrupt, Progress
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
@@ -92,15 +90,15 @@ def fuzz(
     from sim.fuzz import campaign
 
     _make(out)
-    seeds = seeds or (_SEEDS if minutes is None else _ENDLESS)
-    with Interrupt() as interrupt, _Telling(seeds) as telling:
+    whole = seeds or (_SEEDS if minutes is None else None)
+    with Interrupt() as interrupt, Progress("fuzz", None, whole) as progress:
         total = campaign(
             profile,
-            range(first, first + seeds),
-            processes=min(seeds, jobs or os.cpu_count() or 1),
+            range(first, first + (whole or _ENDLESS)),
+            processes=min(whole or _ENDLESS, jobs or os.cpu_count() or 1),
             minutes=minutes,
             stop=lambda: interrupt.seen,
-            finished=telling,
+            finished=_telling(progress),
         )
         stories = [] if out is None else _stories(total, out, shrink_seconds, interrupt)
     if as_json:
@@ -116,6 +114,20 @@ def fuzz(
     return ExitStatus.FAILED if total.lost else ExitStatus.DONE
 
 
+def _telling(progress: Progress) -> "Callable[[Campaign], None]":
+    """Tells each failure once, and how far a campaign is."""
+    told: set[int] = set()
+
+    def ended(total: "Campaign") -> None:
+        for failure in total.failures:
+            if failure.seed not in told:
+                told.add(failure.seed)
+                progress.say(f"seed {failure.seed}: {failure.sentences[0]}")
+        progress.ended(total.seeds)
+
+    return ended
+
+
 def _make(out: Path | None) -> None:
     if out is not None:
         try:
@@ -128,41 +140,6 @@ def _finite(minutes: float | None) -> float | None:
     if minutes is not None and math.isnan(minutes):
         raise click.BadParameter("nan is no length of time")
     return minutes
-
-
-class _Telling:
-    """Tells, while a campaign runs, how far it is and what it has found."""
-
-    def __init__(self, seeds: int) -> None:
-        self._of = f"{seeds:,}" if seeds < _ENDLESS else "as many as there are"
-        self._told: set[int] = set()
-        self._on_terminal = sys.stderr.isatty()
-        self._every_s = 0.5 if self._on_terminal else 60.0
-        self._said_at = time.monotonic()
-        self._wipe = ""
-
-    def __enter__(self) -> "_Telling":
-        """Nothing is said yet."""
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Wipe the line."""
-        click.echo(self._wipe, err=True, nl=False)
-
-    def __call__(self, total: "Campaign") -> None:
-        """One more world has ended."""
-        for failure in total.failures:
-            if failure.seed not in self._told:
-                self._told.add(failure.seed)
-                click.echo(f"{self._wipe}seed {failure.seed}: {failure.sentences[0]}", err=True)
-                self._wipe = ""
-        if time.monotonic() - self._said_at < self._every_s:
-            return
-        self._said_at = time.monotonic()
-        line = f"{total.seeds:,} worlds of {self._of} in {total.seconds:,.0f} s"
-        line += f"; something was violated in {len(total.failures)}" if total.failures else ""
-        click.echo(f"{self._wipe}{line}", err=True, nl=not self._on_terminal)
-        self._wipe = "\r\x1b[K" if self._on_terminal else ""
 
 
 def _stories(total: "Campaign", out: Path, seconds: float, interrupt: Interrupt) -> "list[Story]":

@@ -50,6 +50,7 @@ VERBS: Final = {
 
 SHOWN_AFTER_S: Final = 1.0
 SHOWN_EVERY_S: Final = 0.2
+SAID_EVERY_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,12 +251,13 @@ class Interrupt:
 
 
 class Progress:
-    """How far a run is, on stderr if that is a terminal, and only of runs that take a while."""
+    """How far a run that takes a while is, on stderr: in a line that changes, or in a pipe in one a minute."""
 
-    def __init__(self, name: str, duration: int | None, count: int) -> None:
+    def __init__(self, name: str, duration: int | None, count: int | None) -> None:
         self._name = name
         self._duration = duration  # None: until all jobs have ended
-        self._count = count
+        self._count = count  # None: as many as there is time for
+        self._on_terminal = sys.stderr.isatty()
         self._ended = 0
         self._started = self._shown = time.monotonic()
         self._bar: rich.progress.Progress | None = None  # None: nothing is shown yet
@@ -283,25 +285,37 @@ class Progress:
         ratio = now / 1000 / (time.monotonic() - self._started)
         text = f"{span_text(now / 1000)} simulated, {ratio:,.0f} times real time, "
         text += f"{jobs_ended:,} jobs ended"
-        if self._count > 1:
+        if self._count is not None and self._count > 1:
             text = f"run {self._ended + 1} of {self._count}: {text}"
         self._show(text, now, self._duration)
 
     def ended(self, runs: int) -> None:
         """So many of the study's runs have ended."""
         self._ended = runs
-        if self._count > 1 and self._is_due():
-            self._show(f"{runs} of {self._count} runs", runs, self._count)
+        if self._count != 1 and self._is_due():
+            whole = "" if self._count is None else f" of {self._count:,}"
+            self._show(f"{runs:,}{whole} runs", runs, self._count)
+
+    def say(self, line: str) -> None:
+        """Something that stays to be read."""
+        if self._bar is not None:
+            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            click.echo(line, err=True)
 
     def _is_due(self) -> bool:
-        """Whether there is a reader who has waited for long enough."""
+        """Whether a reader has waited for long enough."""
         now = time.monotonic()
-        if now - self._started < SHOWN_AFTER_S or now - self._shown < SHOWN_EVERY_S:
+        every = SHOWN_EVERY_S if self._on_terminal else SAID_EVERY_S
+        if now - self._started < SHOWN_AFTER_S or now - self._shown < every:
             return False
         self._shown = now
-        return sys.stderr.isatty()
+        return True
 
     def _show(self, text: str, done: int, whole: int | None) -> None:
+        if not self._on_terminal:
+            self.say(f"{self._name}: {text}")
+            return
         if self._bar is None:
             self._bar = _bar()
             self._bar.add_task(self._name, text=text)

@@ -14,7 +14,7 @@ import click
 import pytest
 
 from iris.cli.main import main
-from iris.cli.sim import EXAMPLES, sim, status_of
+from iris.cli.sim import EXAMPLES, Progress, sim, status_of
 from iris.exit_status import ExitStatus
 from sim.export import FILES
 from sim.results import summarize
@@ -293,6 +293,24 @@ def test_in_a_pipe_there_is_no_progress(endless: Path) -> None:
     assert process.returncode == ExitStatus.DONE, err
     assert err == ""
     assert "\x1b" not in out
+
+
+@pytest.mark.parametrize("on_terminal", [True, False])
+def test_what_is_said_beside_the_progress_stays_to_be_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, on_terminal: bool
+) -> None:
+    for name in ("SHOWN_AFTER_S", "SHOWN_EVERY_S", "SAID_EVERY_S"):
+        monkeypatch.setattr(f"iris.cli.sim.{name}", 0.0)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: on_terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with Progress("worlds", None, 3) as progress:
+        progress.ended(1)
+        progress.say("seed 7: [wrong]")
+        progress.ended(2)
+    said = capsys.readouterr().err
+    assert "seed 7: [wrong]\n" in said.replace("\r", "")
+    assert ("worlds: 1 of 3 runs\n" in said) is not on_terminal
+    assert "2 of 3 runs" in said
 
 
 def test_every_example_of_the_help_is_a_command_line_that_parses() -> None:
