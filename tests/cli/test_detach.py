@@ -2,25 +2,12 @@
 
 import json
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from iris.exit_status import ExitStatus
-from tests.cli.commands import Run, commands_of, process
-from tests.cluster.running import RunningCluster, running
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    yield from running(tmp_path_factory.mktemp("shared"))
-
-
-@pytest.fixture
-def iris(
-    shared: RunningCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
-    return commands_of(shared.url, monkeypatch, capfd)
+from tests.cli.commands import Run, process
+from tests.cluster.running import RunningCluster
 
 
 def test_ctrl_c_detaches_and_the_job_goes_on(iris: Run, shared: RunningCluster) -> None:

@@ -5,7 +5,6 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,8 @@ from typing import Any
 import pytest
 
 from iris.exit_status import ExitStatus
-from tests.cli.commands import PROGRAM, Run, commands_of, process
+from tests.cli.commands import PROGRAM, Run, process
 from tests.cluster.running import RunningCluster, free_port, running, until
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
-    yield from running(tmp_path_factory.mktemp("shared"))
-
-
-@pytest.fixture
-def iris(
-    shared: RunningCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> Run:
-    return commands_of(shared.url, monkeypatch, capfd)
 
 
 def test_run_prints_the_jobs_output_and_ends_as_the_job_does(iris: Run) -> None:
