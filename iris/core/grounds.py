@@ -76,6 +76,7 @@ class Grounds:
                 pass
 
     def _registered(self, event: ev.WorkerRegistered) -> None:
+        """Another run speaks, unless it was refused: another machine cannot take a host's place by its index."""
         slice_ = self._state.slices.get(event.slice)
         if slice_ is None or not 0 <= event.host < len(slice_.workers):
             return

@@ -22,7 +22,8 @@ EXEC_WINDOW_BYTES: Final = 1 << 20
 """Of a command's input, that may be under way before the command has taken it."""
 MAX_MESSAGE_BYTES: Final = 16 << 20
 MAX_LOG_BYTES: Final = 1 << 30
-"""Of one attempt's log, at its worker and at the controller; what a task writes beyond it is dropped."""
+"""Of one attempt's log, at its worker and at the controller, so that nobody else loses a line; what comes
+after is dropped, and a line says so."""
 LONG_POLL_MS: Final = int(LONG_POLL)
 """As `LONG_POLL`, for what is said on the wire."""
 

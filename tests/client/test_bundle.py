@@ -77,6 +77,9 @@ def test_a_folder_of_a_repository_is_a_workspace_of_its_own(repository: Path) ->
 
 def test_an_ignored_folder_that_is_asked_for_travels_whole(repository: Path) -> None:
     assert members(pack(repository / "secret")) == {"key": b"ignored, too"}
+    (repository / "secret" / "kept").write_text("tracked all the same")
+    git(repository, "add", "-f", "secret/kept")
+    assert members(pack(repository / "secret")) == {"kept": b"tracked all the same"}
     (repository / "empty").mkdir()
     assert members(pack(repository / "empty")) == {}
 

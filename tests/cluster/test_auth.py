@@ -99,7 +99,7 @@ def test_secrets_come_from_where_the_config_says(
     [
         (b"", "is shorter than 16 characters"),
         (b"fifteen-letters\n", "is shorter than 16 characters"),
-        (b"\xff" * 20, "no text"),
+        (b"\xff" * 20, "it holds no text"),
         (None, "No such file or directory"),
     ],
 )

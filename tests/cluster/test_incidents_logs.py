@@ -77,6 +77,16 @@ def test_i_124_a_log_at_its_cap_is_cut_told_and_shipped_once(
     assert again.log(TASK, 0).read_bytes() == kept
 
 
+def test_i_124_a_system_that_gives_no_room_back_keeps_the_cap_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limit(monkeypatch)
+    monkeypatch.setattr(shipping, "_LIBC", object())
+    store, path = Store(tmp_path / "store"), tmp_path / "log"
+    path.write_bytes(os.urandom(2 * CAP))
+    assert shipped(store, path) == CAP
+
+
 def test_i_124_what_a_noisy_attempt_leaves_is_cut_to_its_tail_when_it_takes_too_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,11 +33,11 @@ scale_groups:
 """
 
 
-def start(folder: Path) -> "subprocess.Popen[str]":
+def start(folder: Path, *before: str) -> "subprocess.Popen[str]":
     program = "import sys; from iris.cli.main import main; sys.exit(main())"
     words = ["cluster", f"--config={folder / 'cluster.yaml'}", "controller", "run-local"]
     cluster = subprocess.Popen(
-        [sys.executable, "-c", program, *words], stdout=subprocess.PIPE, text=True
+        [*before, sys.executable, "-c", program, *words], stdout=subprocess.PIPE, text=True
     )
     assert cluster.stdout is not None
     assert cluster.stdout.readline().startswith("controller at ")
@@ -60,7 +60,8 @@ def test_i_48_a_cluster_that_is_ended_leaves_nothing_and_the_next_goes_on_at_onc
     port = free_port()
     (tmp_path / "cluster.yaml").write_text(CONFIG.format(root=tmp_path / "root", port=port))
     url = f"http://127.0.0.1:{port}"
-    first = start(tmp_path)
+    first = start(tmp_path, "nohup")
+    first.send_signal(signal.SIGHUP)  # Which it need not heed.
     with IrisClient.remote(url, user="alice") as client:
         command = '[ "$IRIS_ATTEMPT_ID" != 0 ] || { echo up; sleep 600; }'
         job = client.submit(Entrypoint.from_command("sh", "-c", command), "job")

@@ -128,9 +128,10 @@ def _read(secret: Secret, key: str) -> str:
         case SecretSource.FILE:
             try:
                 found = Path(secret.word).read_text(encoding="utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
-                why = getattr(error, "strerror", None) or "no text"
-                raise ValueError(f"{key}: {secret.word}: {why}") from error
+            except OSError as error:
+                raise ValueError(f"{key}: {secret.word}: {error.strerror}") from error
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{key}: {secret.word}: it holds no text") from error
     if len(found) < SHORTEST_TOKEN:
         raise ValueError(
             f"{key}: the token in {secret.word} is shorter than {SHORTEST_TOKEN} characters"

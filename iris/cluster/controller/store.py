@@ -18,7 +18,6 @@ from iris.rpc.methods import MAX_LOG_BYTES
 
 MAX_BLOB_BYTES: Final = 1 << 30
 MAX_RESULT_BYTES: Final = 1 << 30
-"""Of one attempt, so that nobody else loses a line; what comes after is dropped, and a line says so."""
 
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _READ_BYTES: Final = 64 << 10

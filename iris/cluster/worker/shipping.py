@@ -26,7 +26,7 @@ _LIBC: Final = ctypes.CDLL(None)
 _log = logging.getLogger(__name__)
 
 
-def trim(path: Path, start: int, end: int) -> None:
+def _trim(path: Path, start: int, end: int) -> None:
     """Give the room of a part of a file back to the disk, while somebody goes on writing behind it.
 
     Where the file system cannot, the file stays as it is.
@@ -100,7 +100,7 @@ class Shipper:
             return 0
         size = self._path.stat().st_size
         if size > self._trimmed:
-            trim(self._path, MAX_LOG_BYTES, size)
+            _trim(self._path, MAX_LOG_BYTES, size)
             self._trimmed = size
         return min(size, MAX_LOG_BYTES)
 
