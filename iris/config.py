@@ -17,6 +17,7 @@ from iris.config_deployment import (
     LocalSection,
     ManualSection,
     SecretSection,
+    SshSection,
 )
 from iris.config_models import ClusterModel, GroupSection, SchedulerSection, VmSection
 from iris.core.ids import GroupName, UserName, Zone
@@ -99,6 +100,8 @@ class Ssh:
     user: str | None = None  # None: as the operator's own ssh config says
     key: Path | None = None  # None: likewise
     port: int = 22
+    known_hosts: Path | None = None  # None: the operator's own
+    jump: str | None = None  # None: hosts are reached directly
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,11 @@ class Manual:
 
     hosts: tuple[ManualHost, ...]
     ssh: Ssh
+    folder: str
+    """Where a host keeps its slice."""
+    python: str
+    """The Python of the hosts that has Iris."""
+    runtime: Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +321,16 @@ def _provider(model: ClusterModel, folder: Path) -> Provider | None:
             return None
         case LocalSection(runtime=runtime):
             return Local(Runtime(runtime))
-        case ManualSection(hosts=hosts, ssh=ssh):
+        case ManualSection() as manual:
             only = next(iter(model.scale_groups))
-            places = tuple(ManualHost(at.address, GroupName(at.group or only)) for at in hosts)
-            return Manual(places, Ssh(ssh.user, folder / ssh.key if ssh.key else None, ssh.port))
+            hosts = [ManualHost(at.address, GroupName(at.group or only)) for at in manual.hosts]
+            return Manual(
+                tuple(hosts),
+                _ssh(manual.ssh, folder),
+                manual.folder,
+                manual.python,
+                Runtime(manual.runtime),
+            )
         case GcpSection() as gcp:
             return Gcp(
                 gcp.project_id,
@@ -326,6 +340,13 @@ def _provider(model: ClusterModel, folder: Path) -> Provider | None:
                 gcp.subnetwork,
                 gcp.service_account,
             )
+
+
+def _ssh(section: SshSection, folder: Path) -> Ssh:
+    key = None if section.key is None else folder / Path(section.key).expanduser()
+    known = section.known_hosts
+    hosts = None if known is None else folder / Path(known).expanduser()
+    return Ssh(section.user, key, section.port, hosts, section.jump)
 
 
 def _controller(section: ControllerSection, folder: Path) -> ControllerSettings:
@@ -391,6 +412,7 @@ def _access_suspicions(config: ClusterConfig) -> Iterator[Finding]:
     if remote and not config.auth.tokens:
         message = "nobody has a token, so the controller serves its own machine only"
         yield Finding(("auth", "tokens"), message, "add `auth: {tokens: {NAME: {env: VARIABLE}}}`")
-    if remote and config.docker is None:
+    bare = isinstance(config.provider, Manual) and config.provider.runtime is Runtime.PROCESS
+    if remote and not bare and config.docker is None:
         message = "there is no docker.image, so workers on other machines cannot start"
         yield Finding(("docker",), message, "add `docker: {image: ...}`")
