@@ -133,6 +133,21 @@ class Host:
         """Unplug its cable, or plug it in: what runs on it runs on."""
         _run("ip", "link", "set", f"o77-{self._net}", "down" if off else "up")
 
+    def block(self, *, on: bool) -> None:
+        """Let a firewall refuse, at once, what is sent to it, or no longer."""
+        _run("ip", "route", "add" if on else "del", "prohibit", f"{self.address}/32")
+
+    def route_to(self, far: "Host") -> None:
+        """Lay a cable from this host to another, by which alone this one reaches that."""
+        ours, theirs = f"n77-{self._net}", f"f77-{self._net}"
+        peer = ("type", "veth", "peer", theirs, "netns", far.space)
+        _run("ip", "-n", self.space, "link", "add", ours, *peer)
+        for space, link, end in ((self.space, ours, 1), (far.space, theirs, 2)):
+            _run("ip", "-n", space, "addr", "add", f"10.78.{self._net}.{end}/30", "dev", link)
+            _run("ip", "-n", space, "link", "set", link, "up")
+        by = f"10.78.{self._net}.2"
+        _run("ip", "-n", self.space, "route", "add", f"{far.address}/32", "via", by)
+
     def kill(self) -> None:
         """As a machine that loses its power: all its processes are gone, and its link is down."""
         assert self.process is not None
@@ -226,14 +241,14 @@ class ManualCluster(RunningCluster):
     """A controller of `provider: manual` over these hosts."""
 
     def __init__(
-        self, root: Path, hosts: Hosts, group: Mapping[str, object], provider: object = None
+        self, root: Path, hosts: Hosts, group: Mapping[str, object], auth: object = None
     ) -> None:
         waits = {"stockout_backoff": "500ms", "internal_backoff": "500ms", "delete_retry": "1s"}
         vm = {"accelerator_type": "cpu", "vm": {"cpu": 2, "memory": "1GB"}}
         super().__init__(
             root,
-            provider=hosts.provider() if provider is None else provider,
-            auth={"tokens": {"alice": TOKEN}, "admins": ["alice"]},
+            provider=hosts.provider(),
+            auth={"tokens": {"alice": TOKEN}, "admins": ["alice"]} if auth is None else auth,
             autoscaler={**waits, "idle_timeout": "1h"},
             scale_groups={"cpu": {**vm, **group}},
         )

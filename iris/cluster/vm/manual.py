@@ -36,10 +36,7 @@ from iris.ports import Clock
 from iris.rpc.addresses import Address, parse_address
 
 _LOOPBACK: Final = "127.0.0.1"
-_LOOK_S: Final = 30.0
-_START_S: Final = 60.0
-_END_S: Final = STOP_GRACE_S + 60.0
-"""Deadlines of one call of one host."""
+_PATIENCE_S: Final = 30.0
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +52,8 @@ class ManualSettings:
     """Where it is on loopback, a host is told the address of ours that it sees instead."""
     authority: Path | None  # None: no TLS, or a certificate of a public authority
     image: str | None = None  # None: tasks are plain processes, not containers
+    patience_s: float = _PATIENCE_S
+    """Deadline of one call of one host, beside the grace that a worker is given to end."""
 
 
 class _NoRoom(Exception):
@@ -250,7 +249,9 @@ class ManualVmManager:
                 "authority": self._authority,
                 "image": self._settings.image,
             }
-            said = await self._hosts.call(at, {**self._common(), **asked}, _START_S)
+            said = await self._hosts.call(
+                at, {**self._common(), **asked}, self._settings.patience_s
+            )
         except Unreachable as error:
             said = {"error": str(error)}
         if "error" in said:
@@ -287,7 +288,7 @@ class ManualVmManager:
     async def _end_at(self, name: SliceId, at: str) -> str:
         asked = {**self._common(), "verb": "end", "slice": name}
         try:
-            said = await self._hosts.call(at, asked, _END_S)
+            said = await self._hosts.call(at, asked, STOP_GRACE_S + self._settings.patience_s)
         except Unreachable as error:
             return str(error)
         return str(said.get("error", ""))
@@ -306,7 +307,7 @@ class ManualVmManager:
             asked = {**self._common(), "verb": "look"}
             if probe:
                 asked["controller"] = await self._controller_for(at)
-            said = await self._hosts.call(at, asked, _LOOK_S)
+            said = await self._hosts.call(at, asked, self._settings.patience_s)
         except Unreachable as error:
             return error
         return Unreachable(said["error"]) if "error" in said else said
