@@ -131,7 +131,8 @@ class Host:
 
     def cut(self, *, off: bool) -> None:
         """Unplug its cable, or plug it in: what runs on it runs on."""
-        _run("ip", "link", "set", f"o77-{self._net}", "down" if off else "up")
+        # Its own end: without ours, packets would leave by another way.
+        _run("ip", "-n", self.space, "link", "set", f"i77-{self._net}", "down" if off else "up")
 
     def block(self, *, on: bool) -> None:
         """Let a firewall refuse, at once, what is sent to it, or no longer."""

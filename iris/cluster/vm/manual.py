@@ -97,7 +97,8 @@ class ManualVmManager:
         """How many slices came to nothing on a host: the others are asked first."""
         self._turns: dict[SliceId, asyncio.Lock] = {}
         """One call at a time changes a slice."""
-        self._ending: set[SliceId] = set()
+        self._ending: dict[SliceId, asyncio.Task[Sequence[str]]] = {}
+        """Deletes under way: one that is asked for again meanwhile has the same answer."""
         self._attendants = Attendants(self._hosts, self._common(), self._tell_ended)
         self._deliver = deliver
 
@@ -129,16 +130,16 @@ class ManualVmManager:
 
     async def delete_slice(self, request: DeleteSlice) -> Sequence[Event]:
         """End a slice's workers and all that they started; it is gone when each of its hosts has said so."""
-        self._ending.add(request.slice)
-        try:
-            async with self._turn_of(request.slice):
-                troubles = await self._end(request.slice)
-        finally:
-            self._ending.discard(request.slice)
+        name = request.slice
+        ending = self._ending.get(name)
+        if ending is None:
+            ending = asyncio.create_task(self._end_in_turn(name))
+            self._ending[name] = ending
+            ending.add_done_callback(lambda _: self._ending.pop(name))
+        troubles = await asyncio.shield(ending)
         if troubles:
-            return (SliceDeleteFailed(request.slice, "; ".join(troubles)),)
-        self._turns.pop(request.slice, None)
-        return (SliceDeleted(request.slice),)
+            return (SliceDeleteFailed(name, "; ".join(troubles)),)
+        return (SliceDeleted(name),)
 
     async def observe(self, request: ObserveSlices) -> Sequence[Event]:
         """List the named slices, or all: then every host is asked."""
@@ -173,6 +174,8 @@ class ManualVmManager:
                     self._attendants.attend(name, placed.addresses)
             await asyncio.Event().wait()
         finally:
+            for ending in list(self._ending.values()):
+                ending.cancel()
             await self._attendants.close()
             self._hosts.close()
 
@@ -267,6 +270,13 @@ class ManualVmManager:
         return Address(await self._hosts.own_address(at), address.port, address.tls).url
 
     # ---- ending --------------------------------------------------------------------------------
+
+    async def _end_in_turn(self, name: SliceId) -> Sequence[str]:
+        async with self._turn_of(name):
+            troubles = await self._end(name)
+        if not troubles:
+            self._turns.pop(name, None)
+        return troubles
 
     async def _end(self, name: SliceId) -> Sequence[str]:
         """End a slice wherever it is; what kept it from ending, or nothing."""

@@ -79,7 +79,7 @@ class SshHosts:
                 async with asyncio.timeout(seconds):
                     return await self._ask(address, request)
             except TimeoutError:
-                self._drop(address)
+                self._drop(address)  # What hangs there shall not hold up the next.
                 raise Unreachable(f"no answer in {seconds:g} s") from None
 
     async def attend(self, address: str, request: Mapping[str, object]) -> dict[str, Any]:
