@@ -17,8 +17,8 @@ from iris.config_deployment import (
     LocalSection,
     ManualSection,
     SecretSection,
-    SshSection,
 )
+from iris.config_manual import Manual, ManualHost, Runtime, Ssh, manual_of
 from iris.config_models import ClusterModel, GroupSection, SchedulerSection, VmSection
 from iris.core.ids import GroupName, UserName, Zone
 from iris.core.instant import Millis
@@ -48,6 +48,10 @@ LOCAL_WAITS: Final[Mapping[str, Millis]] = {
 __all__ = [
     "ClusterConfig",
     "ClusterModel",
+    "Manual",
+    "ManualHost",
+    "Runtime",
+    "Ssh",
     "load_cluster",
     "read_cluster",
     "spec_suspicions",
@@ -66,13 +70,6 @@ _RUNTIME_BY_FAMILY: Final = {
 }
 
 
-class Runtime(Enum):
-    """How a local worker runs tasks."""
-
-    PROCESS = "process"
-    DOCKER = "docker"
-
-
 @dataclass(frozen=True, slots=True)
 class Gcp:
     """Machines come from Google Cloud."""
@@ -83,38 +80,6 @@ class Gcp:
     network: str | None = None  # None: the project's default
     subnetwork: str | None = None  # None: likewise
     service_account: str | None = None  # None: likewise
-
-
-@dataclass(frozen=True, slots=True)
-class ManualHost:
-    """A machine that is there already."""
-
-    address: str
-    group: GroupName
-
-
-@dataclass(frozen=True, slots=True)
-class Ssh:
-    """How manual hosts are reached."""
-
-    user: str | None = None  # None: as the operator's own ssh config says
-    key: Path | None = None  # None: likewise
-    port: int = 22
-    known_hosts: Path | None = None  # None: the operator's own
-    jump: str | None = None  # None: hosts are reached directly
-
-
-@dataclass(frozen=True, slots=True)
-class Manual:
-    """Machines are there already."""
-
-    hosts: tuple[ManualHost, ...]
-    ssh: Ssh
-    folder: str
-    """Where a host keeps its slice."""
-    python: str
-    """The Python of the hosts that has Iris."""
-    runtime: Runtime
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,15 +287,7 @@ def _provider(model: ClusterModel, folder: Path) -> Provider | None:
         case LocalSection(runtime=runtime):
             return Local(Runtime(runtime))
         case ManualSection() as manual:
-            only = next(iter(model.scale_groups))
-            hosts = [ManualHost(at.address, GroupName(at.group or only)) for at in manual.hosts]
-            return Manual(
-                tuple(hosts),
-                _ssh(manual.ssh, folder),
-                manual.folder,
-                manual.python,
-                Runtime(manual.runtime),
-            )
+            return manual_of(manual, GroupName(next(iter(model.scale_groups))), folder)
         case GcpSection() as gcp:
             return Gcp(
                 gcp.project_id,
@@ -340,13 +297,6 @@ def _provider(model: ClusterModel, folder: Path) -> Provider | None:
                 gcp.subnetwork,
                 gcp.service_account,
             )
-
-
-def _ssh(section: SshSection, folder: Path) -> Ssh:
-    key = None if section.key is None else folder / Path(section.key).expanduser()
-    known = section.known_hosts
-    hosts = None if known is None else folder / Path(known).expanduser()
-    return Ssh(section.user, key, section.port, hosts, section.jump)
 
 
 def _controller(section: ControllerSection, folder: Path) -> ControllerSettings:
