@@ -18,6 +18,7 @@ from iris.config import Ssh
 if TYPE_CHECKING:
     import asyncssh
 
+_ON_HOST: Final = "iris.cluster.vm.on_host"
 _CONNECT_S: Final = 10.0
 _KEEPALIVE_S: Final = 15.0
 """A host that leaves three such questions without an answer is not there."""
@@ -58,7 +59,7 @@ class SshHosts:
         asyncssh.set_log_level(logging.WARNING)
         self._settings = settings
         self._known = settings.known_hosts or Path("~/.ssh/known_hosts").expanduser()
-        self._command = f"{shlex.quote(python)} -P -m iris.cluster.vm.on_host"
+        self._command = f"{shlex.quote(python)} -P -m {_ON_HOST}"
         self._python = python
         if settings.key is not None:
             settings.key.read_bytes()

@@ -54,9 +54,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 
 async def work(arguments: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT; the exit status."""
-    token = os.environ.pop("IRIS_WORKER_TOKEN", "")
-    if arguments.token_file is not None:
-        token = arguments.token_file.read_text(encoding="utf-8")
+    token = _token(arguments.token_file)
     address = parse_address(arguments.controller)
     channel = AioChannel(address, token=token, authority=arguments.authority)
     registration = pb.RegisterRequest(
@@ -94,6 +92,12 @@ async def work(arguments: argparse.Namespace) -> int:
         await attempts.close()
         await channel.close()
     return ExitStatus.DONE
+
+
+def _token(path: Path | None) -> str:
+    """What the worker shows to its controller; nobody that it starts inherits it."""
+    token = os.environ.pop("IRIS_WORKER_TOKEN", "")
+    return token if path is None else path.read_text(encoding="utf-8")
 
 
 def _runtime(arguments: argparse.Namespace) -> tuple[TaskRuntime, Builder]:
