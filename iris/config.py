@@ -18,6 +18,7 @@ from iris.config_deployment import (
     ManualSection,
     SecretSection,
 )
+from iris.config_manual import Manual, ManualHost, Runtime, Ssh, manual_of
 from iris.config_models import ClusterModel, GroupSection, SchedulerSection, VmSection
 from iris.core.ids import GroupName, UserName, Zone
 from iris.core.instant import Millis
@@ -47,6 +48,10 @@ LOCAL_WAITS: Final[Mapping[str, Millis]] = {
 __all__ = [
     "ClusterConfig",
     "ClusterModel",
+    "Manual",
+    "ManualHost",
+    "Runtime",
+    "Ssh",
     "load_cluster",
     "read_cluster",
     "spec_suspicions",
@@ -65,13 +70,6 @@ _RUNTIME_BY_FAMILY: Final = {
 }
 
 
-class Runtime(Enum):
-    """How a local worker runs tasks."""
-
-    PROCESS = "process"
-    DOCKER = "docker"
-
-
 @dataclass(frozen=True, slots=True)
 class Gcp:
     """Machines come from Google Cloud."""
@@ -82,31 +80,6 @@ class Gcp:
     network: str | None = None  # None: the project's default
     subnetwork: str | None = None  # None: likewise
     service_account: str | None = None  # None: likewise
-
-
-@dataclass(frozen=True, slots=True)
-class ManualHost:
-    """A machine that is there already."""
-
-    address: str
-    group: GroupName
-
-
-@dataclass(frozen=True, slots=True)
-class Ssh:
-    """How manual hosts are reached."""
-
-    user: str | None = None  # None: as the operator's own ssh config says
-    key: Path | None = None  # None: likewise
-    port: int = 22
-
-
-@dataclass(frozen=True, slots=True)
-class Manual:
-    """Machines are there already."""
-
-    hosts: tuple[ManualHost, ...]
-    ssh: Ssh
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,10 +286,8 @@ def _provider(model: ClusterModel, folder: Path) -> Provider | None:
             return None
         case LocalSection(runtime=runtime):
             return Local(Runtime(runtime))
-        case ManualSection(hosts=hosts, ssh=ssh):
-            only = next(iter(model.scale_groups))
-            places = tuple(ManualHost(at.address, GroupName(at.group or only)) for at in hosts)
-            return Manual(places, Ssh(ssh.user, folder / ssh.key if ssh.key else None, ssh.port))
+        case ManualSection() as manual:
+            return manual_of(manual, GroupName(next(iter(model.scale_groups))), folder)
         case GcpSection() as gcp:
             return Gcp(
                 gcp.project_id,
@@ -391,6 +362,7 @@ def _access_suspicions(config: ClusterConfig) -> Iterator[Finding]:
     if remote and not config.auth.tokens:
         message = "nobody has a token, so the controller serves its own machine only"
         yield Finding(("auth", "tokens"), message, "add `auth: {tokens: {NAME: {env: VARIABLE}}}`")
-    if remote and config.docker is None:
+    bare = isinstance(config.provider, Manual) and config.provider.runtime is Runtime.PROCESS
+    if remote and not bare and config.docker is None:
         message = "there is no docker.image, so workers on other machines cannot start"
         yield Finding(("docker",), message, "add `docker: {image: ...}`")

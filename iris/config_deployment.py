@@ -4,6 +4,7 @@ Who provides machines, what workers run in, where the controller listens, who ma
 things are kept. Scale groups and policies are in `iris.config_models`.
 """
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal, TypeAlias
 
@@ -15,6 +16,7 @@ from iris.problems import Finding, Unfit, one_of, shown
 from iris.units import BadQuantity
 
 SHORTEST_TOKEN: Final = 16
+_JUMP: Final = re.compile(r"(?:[^@:\s]+@)?(?:[^@:\s\[\]]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 class Section(BaseModel):
@@ -50,12 +52,26 @@ def _spelled_out(value: object, key: str) -> object:
     return {key: value} if isinstance(value, str) else value
 
 
+def _jump(value: str | None) -> str | None:
+    if value is not None and _JUMP.fullmatch(value) is None:
+        raise BadQuantity(f"{shown(value)} is no host to go by", "write it as user@host:port")
+    return value
+
+
+def _absolute(value: str) -> str:
+    if not value.startswith("/"):
+        raise BadQuantity(f"{shown(value)} is no absolute path", "begin it with /")
+    return value
+
+
 class SshSection(Section):
     """How the hosts of a manual cluster are reached."""
 
     user: Text | None = None
     key: Text | None = None
     port: Port = 22
+    known_hosts: Text | None = None
+    jump: Annotated[Text | None, AfterValidator(_jump)] = None
 
 
 class HostSection(Section):
@@ -86,6 +102,23 @@ class ManualSection(Section):
         Field(min_length=1),
     ]
     ssh: SshSection = SshSection()
+    folder: Annotated[Text, AfterValidator(_absolute)] = "/var/tmp/iris"
+    python: Text = "python3"
+    runtime: Literal["process", "docker"] = "process"
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "ManualSection":
+        seen: dict[str, int] = {}
+        twice = [
+            Finding(
+                ("hosts", at), f"host {shown(host.address)} is there twice", "take one of them out"
+            )
+            for at, host in enumerate(self.hosts)
+            if seen.setdefault(host.address, at) != at
+        ]
+        if twice:
+            raise Unfit(twice)
+        return self
 
 
 class LocalSection(Section):

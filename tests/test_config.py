@@ -227,8 +227,9 @@ def test_manual_hosts_belong_to_the_only_group_unless_they_say() -> None:
     head = "provider: {type: manual, hosts: [10.0.0.1, {address: h2, group: g}], "
     provider = read(head + "ssh: {user: me, key: k, port: 2222}}\n" + ONE).provider
     hosts = (ManualHost("10.0.0.1", GroupName("g")), ManualHost("h2", GroupName("g")))
-    assert provider == Manual(hosts, Ssh("me", Path.cwd() / "k", 2222))
-    assert read(head[:-2] + "}\n" + ONE).provider == Manual(hosts, Ssh())
+    usual = ("/var/tmp/iris", "python3", Runtime.PROCESS)
+    assert provider == Manual(hosts, Ssh("me", Path.cwd() / "k", 2222), *usual)
+    assert read(head[:-2] + "}\n" + ONE).provider == Manual(hosts, Ssh(), *usual)
 
 
 def test_a_local_cluster_runs_processes_unless_it_says_docker() -> None:

@@ -23,7 +23,7 @@ from iris.cluster.controller.service import (
     Provider,
     Surroundings,
 )
-from iris.config import ClusterConfig, Local, Runtime, load_cluster
+from iris.config import ClusterConfig, Local, Manual, Runtime, load_cluster
 from iris.exit_status import ExitStatus
 from iris.garbage import rare_collections
 from iris.problems import BadInput
@@ -37,23 +37,63 @@ def provider_of(config: ClusterConfig) -> Callable[[Surroundings], Provider]:
     Raises:
         CannotServe: this version has none of that type.
     """
-    if not isinstance(config.provider, Local):
-        raise CannotServe("provider: this version serves `provider: {type: local}` only")
+    match config.provider:
+        case Local(runtime=runtime):
+            return _local(config, _image(config, runtime))
+        case Manual() as pool:
+            return _manual(config, pool, _image(config, pool.runtime))
+        case _:
+            raise CannotServe("provider: this version serves the types `local` and `manual` only")
+
+
+def _image(config: ClusterConfig, runtime: Runtime) -> str | None:
+    """What tasks run in, if they are containers."""
+    if runtime is Runtime.PROCESS:
+        return None
+    if config.docker is None:
+        raise CannotServe("docker.image: `runtime: docker` needs the image that tasks run in")
+    return config.docker.image
+
+
+def _local(config: ClusterConfig, image: str | None) -> Callable[[Surroundings], Provider]:
     tls = config.controller.tls
-    authority = tls.cert if tls is not None else None
-    image: str | None = None
-    if config.provider.runtime is Runtime.DOCKER:
-        if config.docker is None:
-            raise CannotServe("docker.image: `runtime: docker` needs the image that tasks run in")
-        image = config.docker.image
 
     def provide(around: Surroundings) -> Provider:
         from iris.cluster.vm.local import LocalSettings, LocalVmManager
 
+        authority = tls.cert if tls is not None else None
         settings = LocalSettings(around.root / "vms", around.url, authority, image)
         return LocalVmManager(
             settings, around.groups, around.worker_token, around.clock, around.deliver
         )
+
+    return provide
+
+
+def _manual(
+    config: ClusterConfig, pool: Manual, image: str | None
+) -> Callable[[Surroundings], Provider]:
+    if not config.auth.tokens:
+        message = "manual hosts call from outside, and without tokens this machine alone is served"
+        raise CannotServe(f"auth.tokens: {message}: add `auth: {{tokens: ...}}`")
+    tls = config.controller.tls
+
+    def provide(around: Surroundings) -> Provider:
+        from iris.cluster.vm.manual import ManualSettings, ManualVmManager
+        from iris.cluster.vm.ssh import NoLibrary
+
+        if pool.ssh.jump is not None and not around.advertised:
+            raise CannotServe("provider.ssh.jump: say by --advertise URL what hosts beyond it call")
+        authority = tls.cert if tls is not None else None
+        settings = ManualSettings(around.root / "vms", pool, around.url, authority, image)
+        try:
+            return ManualVmManager(
+                settings, around.groups, around.worker_token, around.clock, around.deliver
+            )
+        except NoLibrary as error:
+            raise CannotServe(f"provider: {error}") from error
+        except OSError as error:
+            raise CannotServe(f"provider: {error.filename}: {error.strerror}") from error
 
     return provide
 

@@ -59,6 +59,8 @@ class Surroundings:
 
     root: Path
     url: str
+    advertised: bool
+    """Whether the operator has said that this is what workers call."""
     groups: Callable[[], Mapping[GroupName, GroupSpec]]
     worker_token: Callable[[WorkerId], str]
     clock: Clock
@@ -205,6 +207,7 @@ class ControllerService:
         return Surroundings(
             self._root,
             self._options.advertise or self.url,
+            self._options.advertise is not None,
             lambda: state.groups,
             self.door.worker_token,
             self._clock,

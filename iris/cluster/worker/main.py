@@ -42,6 +42,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--zone", default="")
     parser.add_argument("--offers", required=True, help="resources of the host, as JSON")
     parser.add_argument("--address", default="127.0.0.1", help="how other hosts reach this one")
+    parser.add_argument("--token-file", type=Path, help="instead of the variable IRIS_WORKER_TOKEN")
     parser.add_argument("--authority", type=Path, help="certificate that signed the controller's")
     parser.add_argument("--runtime", choices=("process", "docker"), default="process")
     parser.add_argument("--image", help="what tasks run in, with --runtime docker")
@@ -53,7 +54,7 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
 
 async def work(arguments: argparse.Namespace) -> int:
     """Work until SIGTERM or SIGINT; the exit status."""
-    token = os.environ.pop("IRIS_WORKER_TOKEN", "")
+    token = _token(arguments.token_file)
     address = parse_address(arguments.controller)
     channel = AioChannel(address, token=token, authority=arguments.authority)
     registration = pb.RegisterRequest(
@@ -91,6 +92,12 @@ async def work(arguments: argparse.Namespace) -> int:
         await attempts.close()
         await channel.close()
     return ExitStatus.DONE
+
+
+def _token(path: Path | None) -> str:
+    """What the worker shows to its controller; nobody that it starts inherits it."""
+    token = os.environ.pop("IRIS_WORKER_TOKEN", "")
+    return token if path is None else path.read_text(encoding="utf-8")
 
 
 def _runtime(arguments: argparse.Namespace) -> tuple[TaskRuntime, Builder]:
