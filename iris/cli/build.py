@@ -5,6 +5,8 @@ stdout holds the result; steps, what pip and the engine say, and errors go to st
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -33,6 +35,7 @@ class Request:
     regions: tuple[str, ...]
     base: str | None  # None: that of the Dockerfile
     platform: str | None  # None: the engine's own
+    wheels: Path | None  # None: they are not kept
     extras: tuple[str, ...]
     as_json: bool
 
@@ -57,6 +60,11 @@ def _options(command: _F) -> _F:
             multiple=True,
             metavar="NAME",
             help="One more of Iris's extras, such as storage.",
+        ),
+        click.option(
+            "--wheels",
+            type=click.Path(path_type=Path, file_okay=False),
+            help="Take wheels from this folder, and keep there what was lacking.",
         ),
         click.option(
             "--platform", type=click.Choice(_PLATFORMS), help="Instead of the engine's own."
@@ -127,16 +135,17 @@ def _checked(request: Request) -> "tuple[Order, tuple[Place, ...]]":
     if request.regions and not request.push:
         raise click.UsageError("--region says where to push to, and there is no --push")
     for region in request.regions:
-        _told("--region", lambda region=region: checked_region(region))
+        _told("--region", partial(checked_region, region))
     known = known_extras()
     for extra in request.extras:
         if extra not in known:
             message = f"--extra: {shown(extra)} is none of Iris's extras"
             raise BadQuantity(message, one_of(extra, known))
-    name = _told("--tag", lambda: local_name(request.tag, request.regions))
-    goals = _told("--tag", lambda: places(request.tag, request.regions)) if request.push else ()
+    name = _told("--tag", partial(local_name, request.tag, request.regions))
+    goals = _told("--tag", partial(places, request.tag, request.regions)) if request.push else ()
     base = BASE if request.base is None else request.base
-    return Order(request.kind, name, base, request.extras, request.platform), goals
+    order = Order(request.kind, name, base, request.extras, request.platform, request.wheels)
+    return order, goals
 
 
 def _told(option: str, read: Callable[[], _T]) -> _T:

@@ -18,7 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 import iris
 from iris.cluster.engine import engine_errors, words
 from iris.cluster.image_names import ImageName
-from iris.cluster.wheels import Target, needed_wheels, own_wheel
+from iris.cluster.wheels import Shelf, Target, own_wheel
 from iris.exit_status import ExitStatus
 from iris.problems import Failure
 
@@ -51,6 +51,8 @@ class Order:
     extras: tuple[str, ...]
     """Besides those that the image needs."""
     platform: str | None  # None: the engine's own
+    wheels: Path | None
+    """Where wheels are kept from one build to the next; None: nowhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def build(client: "docker.DockerClient", order: Order, say: Callable[[str], None
         own_folder.mkdir()
         folder.mkdir()
         own = own_wheel(own_folder, say)
-        needed_wheels(own, (*EXTRAS[order.kind], *order.extras), target, folder, say)
+        extras = (*EXTRAS[order.kind], *order.extras)
+        Shelf(order.wheels).fetch(own, extras, target, folder, say)
         shutil.copyfile(dockerfile(order.kind), Path(scratch, _DOCKERFILE))
         pack_context(Path(scratch), context)
         say(f"building {order.name} from {order.base}")
@@ -160,21 +163,20 @@ def _target(client: "docker.DockerClient", order: Order) -> Target:
     """The Python that the base has."""
     import docker.errors
 
-    options = {} if order.platform is None else {"platform": order.platform}
     try:
         said = client.containers.run(
             order.base,
             entrypoint=["python3", "-c", _PROBE],
             network_mode="none",
             remove=True,
-            **options,  # type: ignore[arg-type]  # a mapping of one known option
+            platform=order.platform,
         )
-        version, machine, (libc, release) = json.loads(said)
     except docker.errors.ContainerError as error:
-        why = _last_line(error.stderr)
+        why = _last_line(error.stderr or "")
         raise _unusable(order, f"its Python lacks what a build needs: {why}") from error
-    except (*engine_errors(), ValueError) as error:
+    except engine_errors() as error:
         raise _unusable(order, words(error)) from error
+    version, machine, (libc, release) = json.loads(said)
     python = (version[0], version[1])
     if python < OLDEST_PYTHON:
         raise _unusable(order, f"its Python is {python[0]}.{python[1]}")

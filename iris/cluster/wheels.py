@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, distributions
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 import iris
@@ -25,8 +25,14 @@ DISTRIBUTION: Final = "iris-orchestrator"
 _OLDEST_GLIBC: Final = 5
 """The first minor version of glibc 2 that wheels are made for."""
 _LAST_LINES: Final = 12
-_LEFT_OUT: Final = frozenset({"RECORD", "INSTALLER", "REQUESTED", "direct_url.json"})
-"""What an installer wrote, and says nothing of the package."""
+_OF_THE_PACKAGE: Final = ("METADATA", "WHEEL", "entry_points.txt")
+"""What a wheel says of itself; all else in its folder is the installer's."""
+_FOLDERS: Final = {
+    "iris": ("iris", "*"),
+    "sim": ("sim", "*"),
+    "docker": ("iris/docker", "*.Dockerfile"),
+}
+"""Where the folders of a checkout are in a wheel, and what of them; as pyproject.toml has it for the build of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,61 +61,84 @@ class Target:
 
 
 def own_wheel(folder: Path, say: Callable[[str], None]) -> Path:
-    """Iris's own wheel, made in a folder out of the checkout that runs, or out of what is installed.
+    """Iris's own wheel, made in a folder out of what is installed, or checked out and installed as such.
 
     Raises:
-        Failure: the build fails, or there is nothing to pack.
+        Failure: there is nothing to pack, or it was installed before it was changed.
     """
-    checkout = Path(iris.__file__).parents[1]
-    if (checkout / "pyproject.toml").is_file():
-        say(f"packing Iris {iris.__version__} as it is checked out")
-        _pip(["wheel", "--no-deps", f"--wheel-dir={folder}", str(checkout)], say)
-        (wheel,) = folder.glob("*.whl")
-        return wheel
-    say(f"packing Iris {iris.__version__} as it is installed")
-    return packed(_installed(), folder)
-
-
-def packed(found: Distribution, folder: Path) -> Path:
-    """A wheel of an installed package without compiled parts; the same files give the same bytes."""
-    files = {
-        str(file): Path(str(file.locate())).read_bytes()
-        for file in found.files or ()
-        if ".." not in file.parts
-        and "__pycache__" not in file.parts
-        and not (file.parent.suffix == ".dist-info" and file.name in _LEFT_OUT)
-    }
-    (metadata,) = (name for name in files if name.endswith(".dist-info/METADATA"))
-    record = metadata.removesuffix("METADATA") + "RECORD"
-    files[record] = _record(files, record).encode()
-    stem = metadata.partition(".dist-info")[0]
-    wheel = folder / f"{stem}-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name)
-            entry.external_attr = 0o644 << 16
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            archive.writestr(entry, files[name])
+    found = _installed()
+    package = Path(iris.__file__).parent
+    checkout = package.parent if (package.parent / "pyproject.toml").is_file() else None
+    say(
+        f"packing Iris {iris.__version__} as it is {'installed' if checkout is None else 'checked out'}"
+    )
+    if found.version != iris.__version__:
+        message = f"Iris is {iris.__version__} in {package}, and {found.version} is installed"
+        raise Failure(message, ExitStatus.CONFLICT, "install it again")
+    files = _installed_files(found)
+    if checkout is not None:
+        files |= _checked_out_files(checkout)
+    wheel = folder / f"{DISTRIBUTION.replace('-', '_')}-{found.version}-py3-none-any.whl"
+    _write_wheel(wheel, files)
     return wheel
 
 
-def needed_wheels(
-    own: Path, extras: Sequence[str], target: Target, folder: Path, say: Callable[[str], None]
-) -> list[Path]:
-    """The wheels that Iris's own needs with these extras, fetched into a folder.
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Where wheels come from: a folder of them, then the package index that pip is set up for."""
 
-    Raises:
-        Failure: one cannot be had for that Python.
-    """
-    with tempfile.TemporaryDirectory() as scratch:
-        pins = Path(scratch, "pins.txt")
-        pins.write_text("".join(f"{name}=={version}\n" for name, version in _pins().items()))
-        # In this folder pip would take our own wheel for one of those it was to fetch.
-        own_requirement = f"{DISTRIBUTION}[{','.join(extras)}] @ {own.as_uri()}"
-        words = ["download", f"--dest={folder}", f"--constraint={pins}", "--only-binary=:all:"]
-        _pip([*words, *target.options(), own_requirement], say)
-    (folder / own.name).unlink(missing_ok=True)
-    return sorted(folder.glob("*.whl"))
+    folder: Path | None  # None: each time from the index
+
+    def fetch(
+        self,
+        own: Path,
+        extras: Sequence[str],
+        target: Target,
+        into: Path,
+        say: Callable[[str], None],
+    ) -> list[Path]:
+        """What Iris's own wheel needs with these extras, put into a folder, and kept in its own.
+
+        Raises:
+            Failure: one cannot be had for that Python.
+        """
+        with tempfile.TemporaryDirectory() as scratch:
+            pins = Path(scratch, "pins.txt")
+            pins.write_text("".join(f"{name}=={version}\n" for name, version in _pins().items()))
+            words = ["download", f"--dest={into}", f"--constraint={pins}", "--only-binary=:all:"]
+            if self.folder is not None:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                words.append(f"--find-links={self.folder}")
+            words += target.options()
+            words.append(f"{DISTRIBUTION}[{','.join(extras)}] @ {own.as_uri()}")
+            if self.folder is None or not _has_all(words, say):
+                _pip(words, say)
+        (into / own.name).unlink()  # It has a layer of its own.
+        found = sorted(into.glob("*.whl"))
+        if self.folder is not None:
+            for wheel in found:
+                _keep(wheel, self.folder / wheel.name)
+        return found
+
+
+def _has_all(words: Sequence[str], say: Callable[[str], None]) -> bool:
+    """Whether pip found everything without asking an index."""
+    said: list[str] = []
+    try:
+        _pip([*words, "--no-index"], said.append)
+    except Failure:
+        return False
+    say("all wheels are there already")
+    return True
+
+
+def _keep(wheel: Path, place: Path) -> None:
+    """By atomic rename: two builds may keep the same one."""
+    if not place.exists():
+        with tempfile.NamedTemporaryFile(dir=place.parent, suffix=".part", delete=False) as part:
+            part.write(wheel.read_bytes())
+        Path(part.name).chmod(0o644)
+        Path(part.name).replace(place)
 
 
 def known_extras() -> list[str]:
@@ -129,6 +158,44 @@ def _pins() -> dict[str, str]:
     """The versions of everything that is installed here."""
     found = {entry.metadata["Name"]: entry.version for entry in distributions()}
     return {name: found[name] for name in sorted(found) if name and name != DISTRIBUTION}
+
+
+def _installed_files(found: Distribution) -> dict[str, bytes]:
+    """By their paths in a wheel, the files that an installed package came with."""
+    return {
+        file.as_posix(): Path(str(file.locate())).read_bytes()
+        for file in found.files or ()
+        if (file.name in _OF_THE_PACKAGE if file.parent.suffix == ".dist-info" else _is_ours(file))
+    }
+
+
+def _checked_out_files(checkout: Path) -> dict[str, bytes]:
+    """The same of a checkout: its packages and its Dockerfiles, no hidden file and nothing compiled."""
+    return {
+        name: path.read_bytes()
+        for folder, (inside, pattern) in _FOLDERS.items()
+        for path in (checkout / folder).rglob(pattern)
+        if path.is_file() and _is_ours(path.relative_to(checkout))
+        for name in [f"{inside}/{path.relative_to(checkout / folder).as_posix()}"]
+    }
+
+
+def _is_ours(path: PurePath) -> bool:
+    """Whether it is in one of our folders, neither hidden nor compiled."""
+    odd = any(part.startswith(".") or part == "__pycache__" for part in path.parts)
+    return path.parts[0] in _FOLDERS and not odd
+
+
+def _write_wheel(wheel: Path, files: dict[str, bytes]) -> None:
+    """The same files give the same bytes."""
+    (metadata,) = (name for name in files if name.endswith(".dist-info/METADATA"))
+    record = metadata.removesuffix("METADATA") + "RECORD"
+    files = {**files, record: _record(files, record).encode()}
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name)
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, files[name])
 
 
 def _record(files: Mapping[str, bytes], record: str) -> str:
