@@ -4,6 +4,7 @@ A registry that refuses holds up no other. What is there already is not sent aga
 """
 
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -94,7 +95,9 @@ def _credentials(name: ImageName) -> dict[str, Any]:
     from docker import auth
 
     host, _ = auth.resolve_repository_name(name.repository)
-    return auth.load_config().resolve_authconfig(host) or {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # An absent helper is warned of, and then raised.
+        return auth.load_config().resolve_authconfig(host) or {}
 
 
 class _Steps:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import iris
 from iris.cluster.engine import engine_errors, words
@@ -133,7 +133,7 @@ def _base(
     import docker.errors
 
     try:
-        found = client.api.inspect_image(order.base)
+        found = _known(client, order.base)
         if order.platform in (None, _platform(found)):
             return found
     except docker.errors.ImageNotFound:
@@ -145,12 +145,16 @@ def _base(
         for line in client.api.pull(order.base, stream=True, decode=True, platform=order.platform):
             if "error" in line:
                 raise _no_base(order, str(line["error"]))
-        found = client.api.inspect_image(order.base)
+        found = _known(client, order.base)
     except engine_errors() as error:
         raise _no_base(order, words(error)) from error
     if order.platform not in (None, _platform(found)):
         raise _no_base(order, f"it is there for {_platform(found)}")
     return found
+
+
+def _known(client: "docker.DockerClient", name: str) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", client.images.get(name).attrs)  # The engine's own JSON.
 
 
 def _no_base(order: Order, why: str) -> Failure:
@@ -240,9 +244,9 @@ def _described(
     client: "docker.DockerClient", made: str, order: Order, base: Mapping[str, Any]
 ) -> Built:
     try:
-        found = client.api.inspect_image(made)
-        history = client.api.history(made)
-        below = len(client.api.history(base["Id"]))
+        found = _known(client, made)
+        history = client.images.get(made).history()
+        below = len(client.images.get(base["Id"]).history())
     except engine_errors() as error:
         raise _engine_failure(error) from error
     layers = tuple(

@@ -77,7 +77,7 @@ def own_wheel(folder: Path, say: Callable[[str], None]) -> Path:
         raise Failure(message, ExitStatus.CONFLICT, "install it again")
     files = _installed_files(found)
     if checkout is not None:
-        files |= _checked_out_files(checkout)
+        files |= checked_out_files(checkout)
     wheel = folder / f"{DISTRIBUTION.replace('-', '_')}-{found.version}-py3-none-any.whl"
     _write_wheel(wheel, files)
     return wheel
@@ -169,7 +169,7 @@ def _installed_files(found: Distribution) -> dict[str, bytes]:
     }
 
 
-def _checked_out_files(checkout: Path) -> dict[str, bytes]:
+def checked_out_files(checkout: Path) -> dict[str, bytes]:
     """The same of a checkout: its packages and its Dockerfiles, no hidden file and nothing compiled."""
     return {
         name: path.read_bytes()
