@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import iris
-from iris.cluster.engine import engine_errors, words
+from iris.cluster.engine import engine_errors, remove_container, words
 from iris.cluster.image_names import ImageName
 from iris.cluster.wheels import Shelf, Target, own_wheel
 from iris.exit_status import ExitStatus
@@ -165,21 +165,24 @@ def _no_base(order: Order, why: str) -> Failure:
 
 def _target(client: "docker.DockerClient", order: Order) -> Target:
     """The Python that the base has."""
-    import docker.errors
-
     try:
-        said = client.containers.run(
+        container = client.containers.create(
             order.base,
             entrypoint=["python3", "-c", _PROBE],
             network_mode="none",
-            remove=True,
             platform=order.platform,
         )
-    except docker.errors.ContainerError as error:
-        why = _last_line(error.stderr or "")
-        raise _unusable(order, f"its Python lacks what a build needs: {why}") from error
+        try:
+            container.start()
+            status = container.wait()["StatusCode"]
+            said = container.logs(stdout=True, stderr=bool(status)).decode(errors="replace")
+        finally:
+            remove_container(client, str(container.id))
     except engine_errors() as error:
         raise _unusable(order, words(error)) from error
+    if status != 0:
+        why = said.strip().rpartition("\n")[2]
+        raise _unusable(order, f"its Python lacks what a build needs: {why}")
     version, machine, (libc, release) = json.loads(said)
     python = (version[0], version[1])
     if python < OLDEST_PYTHON:
@@ -203,12 +206,6 @@ def _run_build(
     say: Callable[[str], None],
 ) -> str:
     """The id of the image that the engine makes of a context."""
-    labels = {
-        "org.opencontainers.image.title": f"iris-{order.kind}",
-        "org.opencontainers.image.version": iris.__version__,
-        "org.opencontainers.image.base.name": order.base,
-        "org.opencontainers.image.base.digest": str(base["Id"]),
-    }
     made = ""
     try:
         for line in client.api.build(
@@ -217,7 +214,7 @@ def _run_build(
             dockerfile=_DOCKERFILE,
             tag=str(order.name),
             buildargs={"BASE": order.base},
-            labels=labels,
+            labels=_labels(order, base),
             platform=order.platform,
             network_mode="none",
             rm=True,
@@ -238,6 +235,16 @@ def _run_build(
         raise _engine_failure(error) from error
     assert made, "a build that did not fail made an image"
     return str(made)
+
+
+def _labels(order: Order, base: Mapping[str, Any]) -> dict[str, str]:
+    """What an image says of itself, in the names that the Open Container Initiative gave."""
+    return {
+        "org.opencontainers.image.title": f"iris-{order.kind}",
+        "org.opencontainers.image.version": iris.__version__,
+        "org.opencontainers.image.base.name": order.base,
+        "org.opencontainers.image.base.digest": str(base["Id"]),
+    }
 
 
 def _described(
@@ -277,11 +284,6 @@ def _platform(image: Mapping[str, Any]) -> str:
 
 def _lines(text: str) -> Iterable[str]:
     return (line for line in text.splitlines() if line.strip())
-
-
-def _last_line(text: bytes | str) -> str:
-    decoded = text.decode(errors="replace") if isinstance(text, bytes) else text
-    return decoded.strip().rpartition("\n")[2]
 
 
 def _engine_failure(error: Exception) -> Failure:

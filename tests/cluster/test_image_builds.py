@@ -82,6 +82,7 @@ def build(capfd: pytest.CaptureFixture[str], kind: str, *words: str) -> Said:
     return status, *capfd.readouterr()
 
 
+@pytest.mark.timeout(600)  # Two whole images are compressed and sent.
 def test_a_worker_image_reaches_the_regions_that_answer_and_runs_jobs(
     regions: Regions, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -182,3 +183,4 @@ def test_a_base_that_cannot_be_used_is_refused(
         found, _, err = build(capfd, "worker", "-t", "iris-none:v1", "--base", base)
         assert found == status
         assert f"error: the base image {base} {said}" in err
+    assert not docker("ps", "-aq", "--filter", f"ancestor={tiny}")  # What asked it is gone.
