@@ -27,6 +27,7 @@ COMMANDS: Final = {
     "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
+    "build": Lazy("iris.cli.build:build", "Build the images of workers and of the controller."),
     "completion": Lazy(
         "iris.cli.completion:completion",
         "Print the script that completes commands and options in a shell.",

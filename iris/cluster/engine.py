@@ -28,8 +28,8 @@ class EngineError(Exception):
     """There is no engine that could be used; says what is lacking."""
 
 
-def connect() -> "docker.DockerClient":
-    """A connection to the engine that the surroundings name.
+def connect(timeout_s: int = CALL_TIMEOUT_S) -> "docker.DockerClient":
+    """A connection to the engine that the surroundings name, whose every call may take so long.
 
     Raises:
         EngineError: no engine answers, or its library is not installed.
@@ -37,10 +37,12 @@ def connect() -> "docker.DockerClient":
     try:
         import docker
     except ImportError as error:
-        message = "the docker runtime needs a library: pip install 'iris-orchestrator[docker]'"
+        message = (
+            "the Docker engine is reached by a library: pip install 'iris-orchestrator[docker]'"
+        )
         raise EngineError(message) from error
     try:
-        client = docker.from_env(timeout=CALL_TIMEOUT_S, max_pool_size=64)
+        client = docker.from_env(timeout=timeout_s, max_pool_size=64)
         client.ping()
     except engine_errors() as error:
         raise EngineError(f"no Docker engine answers: {words(error)}") from error
