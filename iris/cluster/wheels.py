@@ -108,7 +108,7 @@ class Shelf:
             words = ["download", f"--dest={into}", f"--constraint={pins}", "--only-binary=:all:"]
             if self.folder is not None:
                 self.folder.mkdir(parents=True, exist_ok=True)
-                words.append(f"--find-links={self.folder}")
+                words += ["-f", str(self.folder)]
             words += target.options()
             words.append(f"{DISTRIBUTION}[{','.join(extras)}] @ {own.as_uri()}")
             if self.folder is None or not _has_all(words, say):

@@ -31,6 +31,7 @@ KbdInteractiveAuthentication no
 StrictModes no
 UsePAM no
 MaxStartups 100
+SetEnv HOME={home}
 """
 
 
@@ -109,7 +110,11 @@ class Host:
         config = self.root / "sshd_config"
         config.write_text(
             _CONFIG.format(
-                port=PORT, address=self.address, key=self.key, authorized=self.authorized
+                port=PORT,
+                address=self.address,
+                key=self.key,
+                authorized=self.authorized,
+                home=self.root,  # Else each call runs what the shell of this machine starts with.
             )
         )
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
@@ -251,6 +256,8 @@ class ManualCluster(RunningCluster):
             provider=hosts.provider(),
             auth={"tokens": {"alice": TOKEN}, "admins": ["alice"]} if auth is None else auth,
             autoscaler={**waits, "idle_timeout": "1h"},
+            # A lost host is missed after a third of the one and all of the other.
+            timeouts={"orphan_timeout": "15s", "worker_timeout": "2s", "retry_backoff": "100ms"},
             scale_groups={"cpu": {**vm, **group}},
         )
         self.hosts = hosts

@@ -56,7 +56,7 @@ def regions(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Regions]:
     with registry(folder / "1", found.address(1)), registry(folder / "2", found.address(2)):
         yield found
     for region in (1, 2, 3):
-        for name in ("iris-worker", "iris-controller"):
+        for name in ("iris-worker", "iris-controller", "tiny"):
             image = f"{found.address(region)}/iris/{name}:v1"
             subprocess.run(["docker", "rmi", image], capture_output=True, check=False)
 
@@ -82,35 +82,42 @@ def build(capfd: pytest.CaptureFixture[str], kind: str, *words: str) -> Said:
     return status, *capfd.readouterr()
 
 
-@pytest.mark.timeout(600)  # Two whole images are compressed and sent.
-def test_a_worker_image_reaches_the_regions_that_answer_and_runs_jobs(
+def test_an_image_reaches_the_regions_that_answer(regions: Regions, tiny: str) -> None:
+    client, said = connect(), list[str]()
+    goals = places(regions.image("tiny"), ("1", "2", "3"))
+    first, second, third = found = push(client, tiny, goals, said.append)
+    assert (verdict(found), third.digest) == (ExitStatus.FAILED, "")
+    assert "connection refused" in third.why
+    assert first.digest == second.digest
+    for region in (1, 2):
+        assert digest_of(regions.address(region), "iris/tiny", "v1") == first.digest
+    assert any(line.endswith(": Pushed") for line in said)
+
+    said.clear()
+    assert push(client, tiny, goals[:2], said.append) == (first, second)
+    assert any(line.endswith(": Layer already exists") for line in said)
+    assert not any(line.endswith(": Pushed") for line in said)
+    client.close()
+
+
+@pytest.mark.timeout(300)  # A whole image is compressed and sent.
+def test_a_worker_image_is_built_pushed_pulled_and_runs_jobs(
     regions: Regions, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    words = ["-t", regions.image("iris-worker"), "--push", "--region=1", "--region=2", "--json"]
-    status, out, err = build(capfd, "worker", *words, "--region=3")
+    words = ["-t", regions.image("iris-worker"), "--push", "--region=1", "--region=3", "--json"]
+    status, out, err = build(capfd, "worker", *words)
     assert status == ExitStatus.FAILED
     found = json.loads(out)
-    first, second, third = found["pushes"]
-    assert (third["region"], third["digest"]) == ("3", None)
-    assert "connection refused" in third["error"]
-    assert json.loads(err.splitlines()[-1])["error"]["message"].startswith("1 of 3 pushes failed")
-    for place, region in ((first, 1), (second, 2)):
-        at_registry = digest_of(regions.address(region), "iris/iris-worker", "v1")
-        assert place["digest"] == at_registry
-    assert first["digest"] == second["digest"]
+    near, dead = found["pushes"]
+    assert (dead["region"], dead["digest"]) == ("3", None)
+    assert json.loads(err.splitlines()[-1])["error"]["message"].startswith("1 of 2 pushes failed")
+    assert near["digest"] == digest_of(regions.address(1), "iris/iris-worker", "v1")
     above_base = sum(layer["size_bytes"] for layer in found["layers"])
     assert found["size_bytes"] == found["base"]["size_bytes"] + above_base
     assert above_base < 64e6
 
-    status, out, err = build(capfd, "worker", *words)
-    again = json.loads(out)
-    assert status == ExitStatus.DONE
-    assert (again["id"], again["pushes"]) == (found["id"], [first, second])
-    assert ": Layer already exists" in err
-    assert ": Pushed" not in err
-
-    pulled = f"{second['image'].removesuffix(':v1')}@{second['digest']}"
-    for place in (first, second, third):
+    pulled = f"{near['image'].removesuffix(':v1')}@{near['digest']}"
+    for place in (near, dead):
         docker("rmi", place["image"])
     known = subprocess.run(["docker", "inspect", pulled], capture_output=True, check=False)
     assert known.returncode == 1

@@ -62,8 +62,7 @@ def tell(cloud: Cloud, story: Story) -> None:
             await story(cloud)
         finally:
             cloud.hear()
-            for name in (FIRST, SECOND):
-                await cloud.vms.delete_slice(DeleteSlice(name, GROUP.name, ZONE))
+            await cloud.vms.delete_slice(DELETE)
             await cloud.end()
             await cloud.close()
 
