@@ -13,6 +13,10 @@ from iris.core.instant import Instant
 from iris.core.record import Turn
 
 
+class NoLog(Exception):
+    """A machine's log is not there, or nobody can read it now; says why."""
+
+
 class Clock(Protocol):
     """Tells the time, in milliseconds that never go back."""
 

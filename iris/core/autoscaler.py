@@ -92,8 +92,9 @@ def _operator(state: ClusterState) -> Iterator[de.Decision]:
             yield de.Answer(request.request, Rejected(why, Refusal.CONFLICT))
             continue
         keep_until = after(state.now, request.keep)
-        yield _request(state, pool, "an operator asked for it", keep_until)
-        yield de.Answer(request.request, Accepted())
+        granted = _request(state, pool, "an operator asked for it", keep_until)
+        yield granted
+        yield de.Answer(request.request, Accepted(slice=granted.slice))
 
 
 def _first_open(state: ClusterState, group: GroupSpec) -> Pool | None:

@@ -95,6 +95,7 @@ class Accepted:
     """The answer to a request that was granted."""
 
     job: JobId | None = None  # None: the request was not a submission
+    slice: SliceId | None = None  # None: it did not ask for a slice
 
 
 class Refusal(Enum):

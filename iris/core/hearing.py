@@ -49,6 +49,13 @@ class Hearing:
         line.heard_at = now
         line.told_silent = False
 
+    def heard_at(self, worker: WorkerId, now: Instant) -> Instant | None:
+        """When a worker was last heard, which is now while its poll waits; nothing if it never was."""
+        line = self._lines.get(worker)
+        if line is None:
+            return None
+        return now if line.polls else line.heard_at
+
     def knows(self, worker: WorkerId, incarnation: str) -> bool:
         """Whether this run of its agent is the one that has spoken last."""
         line = self._lines.get(worker)

@@ -10,7 +10,16 @@ from typing import TypeVar
 
 from iris.core import gates
 from iris.core.autoscaler import standing
-from iris.core.ids import GroupName, JobId, SliceId, TaskId, UserName, WorkerId, Zone
+from iris.core.ids import (
+    GroupName,
+    JobId,
+    SliceId,
+    TaskId,
+    UserName,
+    WorkerId,
+    Zone,
+    worker_id,
+)
 from iris.core.instant import Instant
 from iris.core.lifecycle import AttemptState, JobState, SliceState, TaskState, WorkerState
 from iris.core.records import Attempt, Job, Slice, Task, Worker
@@ -108,6 +117,24 @@ class WorkerView:
     held_for: tuple[JobId, ...]
     """For whom room is kept on it."""
     launch_failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class VmView:
+    """A machine: one host of a slice, whether its agent has spoken or is awaited."""
+
+    id: WorkerId
+    """What its agent is called, or will be."""
+    slice: SliceId
+    host: int
+    group: GroupName
+    zone: Zone
+    slice_state: SliceState
+    worker: WorkerView | None  # None: it is awaited
+    attempts: tuple[AttemptView, ...]
+    """Those of the worker's tasks that have not ended, in the same order."""
+    why: str
+    """What was last said of its slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +239,17 @@ def worker_views(state: ClusterState, slice_: SliceId | None = None) -> tuple[Wo
     return tuple(_worker(row) for row in rows if slice_ is None or row.slice == slice_)
 
 
+def vm_views(state: ClusterState, slice_: SliceId | None = None) -> tuple[VmView, ...]:
+    """The machines of a slice (or of all that may exist), oldest first, each slice's by their hosts."""
+    rows = sorted(state.slices.values(), key=lambda row: row.number)
+    return tuple(
+        _vm(state, row, host)
+        for row in rows
+        if row.state is not SliceState.GONE and slice_ in (None, row.id)
+        for host in range(len(row.workers))
+    )
+
+
 def group_views(state: ClusterState) -> tuple[GroupView, ...]:
     """Every configured group, in the order of the configuration."""
     return tuple(_group(state, group) for group in state.spec.groups)
@@ -314,6 +352,23 @@ def _worker(row: Worker) -> WorkerView:
         tasks=tuple(sorted(row.attempts)),
         held_for=tuple(job for job, _ in row.holds),
         launch_failures=row.launch_failures,
+    )
+
+
+def _vm(state: ClusterState, row: Slice, host: int) -> VmView:
+    name = row.workers[host]
+    worker = None if name is None else state.workers[name]
+    held = [] if worker is None else sorted(worker.attempts.items())
+    return VmView(
+        id=worker_id(row.id, host),
+        slice=row.id,
+        host=host,
+        group=row.group,
+        zone=row.zone,
+        slice_state=row.state,
+        worker=None if worker is None else _worker(worker),
+        attempts=tuple(_attempt(state.tasks[task].attempts[number]) for task, number in held),
+        why=row.why,
     )
 
 

@@ -233,11 +233,12 @@ def job_to_wire(view: JobView) -> pb.Job:
 
 
 def _task(view: TaskView) -> pb.Task:
-    attempts = [_attempt(attempt) for attempt in view.attempts]
+    attempts = [attempt_to_wire(attempt) for attempt in view.attempts]
     return pb.Task(id=view.id, state=view.state.value, attempts=attempts, why=view.why)
 
 
-def _attempt(view: AttemptView) -> pb.Attempt:
+def attempt_to_wire(view: AttemptView) -> pb.Attempt:
+    """One try at a task."""
     return pb.Attempt(
         number=view.number,
         state=view.state.value,

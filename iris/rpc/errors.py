@@ -22,7 +22,9 @@ _MEANING: Final = {
     grpc.StatusCode.FAILED_PRECONDITION: _Meaning(
         ExitStatus.NEVER_PLACEABLE, "ask for what a scale group offers: `iris cluster status`"
     ),
-    grpc.StatusCode.ABORTED: _Meaning(ExitStatus.CONFLICT, "look at its state first"),
+    grpc.StatusCode.ABORTED: _Meaning(
+        ExitStatus.CONFLICT, "look at its state first: `iris cluster status`"
+    ),
     grpc.StatusCode.UNAUTHENTICATED: _Meaning(
         ExitStatus.NOT_PERMITTED, "set IRIS_TOKEN to a token that the controller knows"
     ),
@@ -43,6 +45,7 @@ _LISTS: Final = {
     "task": "see `iris task list JOB`",
     "attempt": "see `iris job status JOB`",
     "slice": "see `iris cluster slice list`",
+    "vm": "see `iris cluster vm status`",
     "worker": "see `iris worker list`",
     "group": "see `iris cluster status`",
 }

@@ -343,6 +343,52 @@ class DrainWorkerResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class Vm(_message.Message):
+    __slots__ = ("id", "slice", "host", "group", "zone", "slice_state", "worker", "attempts", "heard_at_ms", "why")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    SLICE_STATE_FIELD_NUMBER: _ClassVar[int]
+    WORKER_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    HEARD_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    slice: str
+    host: int
+    group: str
+    zone: str
+    slice_state: str
+    worker: Worker
+    attempts: _containers.RepeatedCompositeFieldContainer[Attempt]
+    heard_at_ms: int
+    why: str
+    def __init__(self, id: _Optional[str] = ..., slice: _Optional[str] = ..., host: _Optional[int] = ..., group: _Optional[str] = ..., zone: _Optional[str] = ..., slice_state: _Optional[str] = ..., worker: _Optional[_Union[Worker, _Mapping]] = ..., attempts: _Optional[_Iterable[_Union[Attempt, _Mapping]]] = ..., heard_at_ms: _Optional[int] = ..., why: _Optional[str] = ...) -> None: ...
+
+class ListVmsRequest(_message.Message):
+    __slots__ = ("slice",)
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    slice: str
+    def __init__(self, slice: _Optional[str] = ...) -> None: ...
+
+class ListVmsResponse(_message.Message):
+    __slots__ = ("vms", "now_ms")
+    VMS_FIELD_NUMBER: _ClassVar[int]
+    NOW_MS_FIELD_NUMBER: _ClassVar[int]
+    vms: _containers.RepeatedCompositeFieldContainer[Vm]
+    now_ms: int
+    def __init__(self, vms: _Optional[_Iterable[_Union[Vm, _Mapping]]] = ..., now_ms: _Optional[int] = ...) -> None: ...
+
+class ReadVmLogRequest(_message.Message):
+    __slots__ = ("vm", "most_bytes")
+    VM_FIELD_NUMBER: _ClassVar[int]
+    MOST_BYTES_FIELD_NUMBER: _ClassVar[int]
+    vm: str
+    most_bytes: int
+    def __init__(self, vm: _Optional[str] = ..., most_bytes: _Optional[int] = ...) -> None: ...
+
 class ListSlicesRequest(_message.Message):
     __slots__ = ("group",)
     GROUP_FIELD_NUMBER: _ClassVar[int]
@@ -378,8 +424,10 @@ class CreateSliceRequest(_message.Message):
     def __init__(self, request_id: _Optional[str] = ..., group: _Optional[str] = ..., keep_ms: _Optional[int] = ...) -> None: ...
 
 class CreateSliceResponse(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("slice",)
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    slice: str
+    def __init__(self, slice: _Optional[str] = ...) -> None: ...
 
 class GetStatusRequest(_message.Message):
     __slots__ = ()

@@ -75,6 +75,7 @@ _C: Final = "ControllerService"
 _W: Final = "WorkerService"
 _L: Final = "LogService"
 _E: Final = "ExecService"
+_V: Final = "VmService"
 _POLL_S: Final = CALL_DEADLINE / 1_000
 _EXEC_S: Final = 86_400.0
 """A shell in a task may stay open for a day."""
@@ -112,6 +113,12 @@ PUT_BLOB: Final = Method(
 )
 GET_BLOB: Final = Method(
     _C, "GetBlob", pb.GetBlobRequest, pb.Chunk, _ALL, 300, stream=Stream.ANSWER
+)
+
+LIST_VMS: Final = Method(_V, "ListVms", pb.ListVmsRequest, pb.ListVmsResponse, _PEOPLE)
+# What a machine says of itself names the jobs of everybody.
+READ_VM_LOG: Final = Method(
+    _V, "ReadVmLog", pb.ReadVmLogRequest, pb.Chunk, _ADMINS, 60, stream=Stream.ANSWER
 )
 
 REGISTER: Final = Method(_W, "Register", pb.RegisterRequest, pb.RegisterResponse, _WORKERS)

@@ -20,9 +20,11 @@ from iris.cluster.controller.service import ControllerService, Options
 from iris.config import load_cluster
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import ConfigLoaded, Event
+from iris.core.ids import SliceId
 from iris.core.record import Turn
 from iris.core.snapshot import Snapshot, snapshot
 from iris.garbage import rare_collections
+from iris.ports import NoLog
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.addresses import parse_address
 from iris.rpc.channel import Channel
@@ -124,6 +126,10 @@ class Mute:
     async def watch(self) -> None:
         """Nothing is ever lost."""
         await asyncio.Event().wait()
+
+    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+        """Nobody says anything."""
+        raise NoLog(f"{slice_}, host {host}: {most_bytes} bytes of nothing")
 
     async def end_all(self) -> None:
         """Nothing is there."""

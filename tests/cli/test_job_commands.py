@@ -106,6 +106,8 @@ def test_lists_are_filtered_by_the_controller(iris: Run) -> None:
         (["cluster", "status"], "Cluster", {"controller", "version", "groups"}),
         (["cluster", "slice", "list"], "SliceList", {"items", "total"}),
         (["cluster", "slice", "get", "iris-cpu-1"], "Slice", {"id", "group", "state"}),
+        (["cluster", "vm", "status"], "VmList", {"items", "total"}),
+        (["cluster", "vm", "get", "iris-cpu-1-w0"], "Vm", {"id", "slice", "attempts"}),
     ],
 )
 def test_every_reading_command_speaks_json_on_stdout_and_nothing_else(

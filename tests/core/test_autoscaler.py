@@ -196,7 +196,7 @@ def create(script: Script, group: str, keep: int = HOUR) -> Script:
 def test_an_operator_gets_a_slice_beyond_the_demand_and_it_is_kept_for_as_long_as_asked() -> None:
     script = cluster(cpu_group())
     create(script, "cpu")
-    assert script.the(ef.Reply).answer == ef.Accepted()
+    assert script.the(ef.Reply).answer == ef.Accepted(slice=SliceId("iris-cpu-1"))
     request = script.the(de.SliceRequest)
     assert (request.keep_until, request.why) == (script.now + HOUR, "an operator asked for it")
     script.ready("cpu")

@@ -298,8 +298,12 @@ class Handlers:
         asked = RequestId(f"create/{request.request_id}")
         keep = codec.keep_from_wire(request.keep_ms)
         event = ev.SliceCreateRequested(asked, GroupName(request.group), keep)
-        _granted(await self._loop.ask(asked, event))
-        return pb.CreateSliceResponse()
+        answer = await self._loop.ask(asked, event)
+        if isinstance(answer, ef.Rejected) and answer.refusal is ef.Refusal.CONFLICT:
+            reasons = sentences(why_not_scaling(self.state, event.group))
+            why = " ".join(reasons).rstrip(".")
+            raise Refused(grpc.StatusCode.ABORTED, f"{answer.why}: {why}")
+        return pb.CreateSliceResponse(slice=_granted(answer).slice or "")
 
     async def get_status(self, _: pb.GetStatusRequest, _caller: Caller) -> pb.GetStatusResponse:
         """The controller and its groups, in numbers."""

@@ -7,6 +7,7 @@ from iris.core.cadence import DEAF_AFTER, LOOK_EVERY, SILENT_AFTER
 from iris.core.events import Event
 from iris.core.hearing import Hearing
 from iris.core.ids import WorkerId
+from iris.core.instant import Instant
 from iris.core.records import Worker
 from iris.ports import Clock
 
@@ -24,6 +25,10 @@ class Links:
     def heard(self, worker: WorkerId, incarnation: str) -> None:
         """A run of a worker's agent has spoken."""
         self._hearing.heard(worker, incarnation, self._clock.now())
+
+    def heard_at(self, worker: WorkerId) -> Instant | None:
+        """When a worker was last heard; nothing if it was not since the controller began."""
+        return self._hearing.heard_at(worker, self._clock.now())
 
     def wake(self, worker: WorkerId) -> None:
         """What this worker shall have has changed: answer its poll."""

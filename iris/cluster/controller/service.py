@@ -22,11 +22,12 @@ from iris.cluster.controller.recovery import begin, open_folder
 from iris.cluster.controller.server import Server
 from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
+from iris.cluster.controller.vm_handlers import VmHandlers
 from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers, attempt_is_over
 from iris.config import ClusterConfig, Storage
 from iris.core import events as ev
 from iris.core.events import Event
-from iris.core.ids import GroupName, RequestId, WorkerId
+from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
 from iris.core.lifecycle import SliceState
 from iris.core.spec import GroupSpec
 from iris.ports import Clock, VmManager
@@ -51,6 +52,14 @@ class Provider(VmManager, Protocol):
 
     async def end_all(self) -> None:
         """Give back everything."""
+
+    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+        """The end of what a machine's worker, and what starts it, have said.
+
+        Raises:
+            NoLog: it is not there, or cannot be read now.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +152,7 @@ class ControllerService:
         self.port = await server.listen(host, self._options.port, self._config.controller.tls)
         provider = self._provide(self._surroundings())
         hands.attach(provider)
+        self._vms.attach(provider.log)
         for effect in effects:
             hands.perform(effect)
         ready(self)
@@ -221,9 +231,11 @@ class ControllerService:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
         handlers = Handlers(loop, store, self._mirror, recovery)
+        self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
         execs = Execs(links.wake)
         services = {
             "ControllerService": handlers,
+            "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
             "ExecService": ExecHandlers(handlers, execs),
             "LogService": LogHandlers(handlers, store, self._mirror, Followers(loop)),

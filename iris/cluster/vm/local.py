@@ -141,6 +141,14 @@ class LocalVmManager:
             elif found is not None:
                 raise found
 
+    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+        """The end of a worker's log.
+
+        Raises:
+            NoLog: there is none.
+        """
+        return self._workers.log(slice_, host, most_bytes)
+
     async def watch(self) -> None:
         """Tell of slices whose processes have ended by themselves, for ever."""
         while True:

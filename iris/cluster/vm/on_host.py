@@ -21,6 +21,7 @@ from iris import __version__
 from iris.cluster.engine import EngineError, connect
 from iris.cluster.vm.workers import Described, Launch, WorkerProcesses, write
 from iris.core.ids import GroupName, SliceId, Zone
+from iris.ports import NoLog
 from iris.rpc.addresses import parse_address
 
 _REACH_S: Final = 5.0
@@ -133,7 +134,21 @@ def attend(root: Path, request: Mapping[str, Any]) -> dict[str, object]:
     return {"runs": False}
 
 
-VERBS: Final = {"look": look, "start": start, "end": end, "attend": attend}
+def log(root: Path, request: Mapping[str, Any]) -> dict[str, object]:
+    """The end of what a worker has said.
+
+    Raises:
+        Unfit: there is nothing here of it.
+    """
+    workers, name = _workers(root, request), SliceId(request["slice"])
+    try:
+        found = workers.log(name, int(request["host"]), int(request["most_bytes"]))
+    except NoLog as error:
+        raise Unfit(str(error)) from error
+    return {"log": found.decode(errors="replace")}
+
+
+VERBS: Final = {"look": look, "start": start, "end": end, "attend": attend, "log": log}
 _ALTERING: Final = ("start", "end")
 
 

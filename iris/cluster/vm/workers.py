@@ -21,10 +21,12 @@ from typing import Final
 from iris.cluster.engine import EngineError, connect, engine_errors, remove_containers, words
 from iris.cluster.processes import end_group, is_running, kill_marked
 from iris.core.ids import GroupName, SliceId, Zone
+from iris.ports import NoLog
 
 STOP_GRACE_S: Final = 10.0
 """From SIGTERM to SIGKILL of a worker."""
 _DESCRIPTION: Final = "slice.json"
+_LOG: Final = "worker.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ class WorkerProcesses:
             command += ["--runtime", "docker", "--image", launch.image]
         if launch.authority is not None:
             command += ["--authority", str(launch.authority)]
-        with (folder / "worker.log").open("ab") as log:
+        with (folder / _LOG).open("ab") as log:
             process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -134,6 +136,22 @@ class WorkerProcesses:
     def is_whole(self, name: SliceId) -> bool:
         """Whether each host of a slice that is here has its worker."""
         return all(self.pid(name, host) is not None for host in self.described(name).hosts)
+
+    def log(self, name: SliceId, host: int, most_bytes: int) -> bytes:
+        """The end of what the worker of a host has said, in whole lines where it was cut.
+
+        Raises:
+            NoLog: there is none here.
+        """
+        path = self._root / name / str(host) / _LOG
+        try:
+            with path.open("rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                file.seek(max(0, size - most_bytes))
+                found = file.read(most_bytes)
+        except OSError as error:
+            raise NoLog(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        return found if size <= most_bytes else found.partition(b"\n")[2]
 
     async def end(self, name: SliceId) -> None:
         """End the processes of a slice: SIGTERM, a grace, SIGKILL, and what their tasks left.

@@ -1,0 +1,73 @@
+"""What operators ask about machines: which there are, who has been heard, and what a machine says of itself."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final, TypeAlias
+
+import grpc
+
+from iris.cluster.controller.auth import Caller
+from iris.cluster.controller.handlers import Refused, unknown
+from iris.cluster.controller.links import Links
+from iris.core.ids import SliceId
+from iris.core.state import ClusterState
+from iris.core.views import VmView, vm_views
+from iris.ports import Clock, NoLog
+from iris.rpc import codec
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.methods import CHUNK_BYTES
+
+Logs: TypeAlias = Callable[[SliceId, int, int], Awaitable[bytes]]
+"""Reads the end of the log of a slice's host, in bytes; raises `NoLog`."""
+
+MOST_BYTES: Final = 4 << 20
+"""Of one machine's log, in one answer."""
+
+
+class VmHandlers:
+    """The calls of `VmService`."""
+
+    _logs: Logs
+
+    def __init__(self, state: ClusterState, links: Links, clock: Clock) -> None:
+        """Handlers without a provider, which `attach` gives them before anything is served."""
+        self._state = state
+        self._links = links
+        self._clock = clock
+
+    def attach(self, logs: Logs) -> None:
+        """Read logs by this."""
+        self._logs = logs
+
+    async def list_vms(self, request: pb.ListVmsRequest, _: Caller) -> pb.ListVmsResponse:
+        """The machines of a slice, or all that may exist."""
+        slice_ = SliceId(request.slice) if request.slice else None
+        found = [self._told(view) for view in vm_views(self._state, slice_)]
+        return pb.ListVmsResponse(vms=found, now_ms=self._clock.now())
+
+    def _told(self, view: VmView) -> pb.Vm:
+        return pb.Vm(
+            id=view.id,
+            slice=view.slice,
+            host=view.host,
+            group=view.group,
+            zone=view.zone,
+            slice_state=view.slice_state.value,
+            worker=None if view.worker is None else codec.worker_to_wire(view.worker),
+            attempts=[codec.attempt_to_wire(attempt) for attempt in view.attempts],
+            heard_at_ms=self._links.heard_at(view.id),
+            why=view.why,
+        )
+
+    async def read_vm_log(self, request: pb.ReadVmLogRequest, _: Caller) -> AsyncIterator[pb.Chunk]:
+        """The end of what a machine has said."""
+        view = next((view for view in vm_views(self._state) if view.id == request.vm), None)
+        if view is None:
+            unknown(f"vm {request.vm or 'without a name'}")
+        most = min(codec.offset_from_wire(request.most_bytes) or MOST_BYTES, MOST_BYTES)
+        try:
+            content = await self._logs(view.slice, view.host, most)
+        except NoLog as error:
+            code = grpc.StatusCode.NOT_FOUND
+            raise Refused(code, f"vm {request.vm} has no log that can be read: {error}") from error
+        for start in range(0, len(content), CHUNK_BYTES):
+            yield pb.Chunk(content=content[start : start + CHUNK_BYTES])
