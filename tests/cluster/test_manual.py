@@ -11,9 +11,12 @@ from iris.cluster.controller.main import provider_of
 from iris.cluster.controller.service import CannotServe
 from iris.cluster.types import Entrypoint, ResourceSpec
 from iris.cluster.vm.ssh import SshHosts, Unreachable
+from iris.cluster.vm.workers import WorkerProcesses
 from iris.config import Ssh, load_cluster
+from iris.core.ids import SliceId
+from iris.ports import NoLog
 from iris.rpc import iris_pb2 as pb
-from iris.rpc.methods import TERMINATE_SLICE
+from iris.rpc.methods import READ_VM_LOG, TERMINATE_SLICE
 from tests.cluster import sshds
 from tests.cluster.running import until
 from tests.cluster.sshds import PORT, TOKEN, Host, Hosts, ManualCluster, make_key
@@ -62,6 +65,9 @@ def test_jobs_outlive_a_host_and_the_controller_and_hosts_are_given_back(
         (victim,) = [host for host in two.all if host.address == address]
         (other,) = [host for host in two.all if host is not victim]
         assert oct((victim.folder / first / "0" / "token").stat().st_mode)[-3:] == "600"
+        asked = pb.ReadVmLogRequest(vm=f"{first}-w0")
+        said = b"".join(chunk.content for chunk in client.channel.stream(READ_VM_LOG, asked))
+        assert said.endswith(f"registered as {first}-w0\n".encode())
 
         victim.kill()
         until(lambda: len(job.status().details[0].attempts) == 2, PATIENCE_S)
@@ -187,3 +193,13 @@ def test_hosts_are_reached_by_way_of_another_whose_key_is_checked_too(
         ssh, far.address, python="/usr/bin/python3"
     )
     far.block(on=False)
+
+
+def test_a_workers_log_is_told_from_its_end_and_in_whole_lines(tmp_path: Path) -> None:
+    workers, name = WorkerProcesses(tmp_path, containers=False), SliceId("iris-cpu-1")
+    (tmp_path / name / "1").mkdir(parents=True)
+    (tmp_path / name / "1" / "worker.log").write_bytes(b"one\ntwo\nthree\n")
+    assert workers.log(name, 1, 14) == b"one\ntwo\nthree\n"
+    assert workers.log(name, 1, 9) == b"three\n"
+    with pytest.raises(NoLog, match="worker.log: no such file"):
+        workers.log(name, 0, 9)
