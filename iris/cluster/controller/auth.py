@@ -16,7 +16,7 @@ import jwt
 
 from iris.config import Auth, Secret, SecretSource
 from iris.config_deployment import SHORTEST_TOKEN
-from iris.core.ids import JobId, UserName, WorkerId
+from iris.core.ids import JobId, SliceId, UserName, WorkerId, slice_of
 from iris.rpc.methods import Kind
 
 _ALGORITHM: Final = "HS256"
@@ -38,6 +38,7 @@ class Caller:
     user: UserName | None = None  # None: a worker, or anybody on the own machine
     tree: JobId | None = None  # None: not limited to one tree of jobs
     worker: WorkerId | None = None  # None: not bound to one worker's name
+    slice: SliceId | None = None  # None: not bound to the workers of one slice
 
     def may_see(self, job: JobId) -> bool:
         """Whether a job is within what the caller is limited to."""
@@ -51,6 +52,8 @@ class Caller:
         """
         if self.worker is not None and self.worker != worker:
             raise NotPermitted(f"this token is that of {self.worker}, and not of {worker}")
+        if self.slice is not None and self.slice != slice_of(worker):
+            raise NotPermitted(f"this token is for workers of {self.slice}, and not for {worker}")
 
 
 class Doorkeeper:
@@ -105,6 +108,10 @@ class Doorkeeper:
         """A token for one worker and no other."""
         return jwt.encode({"worker": worker}, self._key, algorithm=_ALGORITHM)
 
+    def slice_token(self, slice_: SliceId) -> str:
+        """A token for the workers of one slice, whose machines are all told the same."""
+        return jwt.encode({"slice": slice_}, self._key, algorithm=_ALGORITHM)
+
     def _signed(self, token: str) -> Caller | None:
         try:
             claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM])
@@ -112,6 +119,8 @@ class Doorkeeper:
             return None
         if "worker" in claims:
             return Caller(Kind.WORKER, worker=WorkerId(str(claims["worker"])))
+        if "slice" in claims:
+            return Caller(Kind.WORKER, slice=SliceId(str(claims["slice"])))
         tree = JobId(str(claims["tree"]))
         return Caller(Kind.TASK, UserName(tree.split("/")[1]), tree)
 

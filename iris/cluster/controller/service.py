@@ -26,7 +26,7 @@ from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers,
 from iris.config import ClusterConfig, Storage
 from iris.core import events as ev
 from iris.core.events import Event
-from iris.core.ids import GroupName, RequestId, WorkerId
+from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
 from iris.core.lifecycle import SliceState
 from iris.core.spec import GroupSpec
 from iris.ports import Clock, VmManager
@@ -63,6 +63,7 @@ class Surroundings:
     """Whether the operator has said that this is what workers call."""
     groups: Callable[[], Mapping[GroupName, GroupSpec]]
     worker_token: Callable[[WorkerId], str]
+    slice_token: Callable[[SliceId], str]
     clock: Clock
     deliver: Callable[[Event], None]
 
@@ -210,6 +211,7 @@ class ControllerService:
             self._options.advertise is not None,
             lambda: state.groups,
             self.door.worker_token,
+            self.door.slice_token,
             self._clock,
             self._loop.deliver,
         )
