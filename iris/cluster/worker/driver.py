@@ -215,6 +215,7 @@ class Driver:
         with suppress(OSError):  # On a full disk the next run goes by the default.
             self._bound.write_text(str(answer.orphan_timeout_ms))
         self._known = 0
+        self._wake.set()  # The agent may be orphaned sooner than it thought.
         _log.info("registered as %s", answer.worker)
 
     async def _exchange(self) -> bool:
