@@ -86,11 +86,13 @@ class GcpSection(Section):
 
     type: Literal["gcp"]
     project_id: Text
+    cluster: Text = "iris"
     region: Text | None = None
     zone: ZoneName | None = None
     network: Text | None = None
     subnetwork: Text | None = None
     service_account: Text | None = None
+    external_ips: bool = True
 
 
 class ManualSection(Section):
