@@ -485,6 +485,16 @@ class Report(_message.Message):
     detail: str
     def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[str] = ..., cause: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
+class ShutdownRequest(_message.Message):
+    __slots__ = ("give_back",)
+    GIVE_BACK_FIELD_NUMBER: _ClassVar[int]
+    give_back: bool
+    def __init__(self, give_back: bool = ...) -> None: ...
+
+class ShutdownResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ReconcileRequest(_message.Message):
     __slots__ = ("worker", "incarnation", "reports", "acted_on", "known", "notice")
     WORKER_FIELD_NUMBER: _ClassVar[int]

@@ -21,7 +21,11 @@ def install(folder: Path, home: Path) -> str:
     """A folder with the command, to be first of `PATH`."""
     folder.mkdir(parents=True, exist_ok=True)
     command = folder / "docker"
-    lines = ("#!/bin/sh", f"export DOCKER_HOME='{home}'", f"exec '{sys.executable}' '{__file__}' \"$@\"")
+    lines = (
+        "#!/bin/sh",
+        f"export DOCKER_HOME='{home}'",
+        f"exec '{sys.executable}' '{__file__}' \"$@\"",
+    )
     command.write_text("\n".join((*lines, "")))
     command.chmod(0o755)
     return str(folder)
@@ -83,12 +87,19 @@ def run(*words: str) -> int:
     rest[at : at + 4] = ["--runtime", "process"]
     (HOME / name).mkdir(parents=True)
     mark = options["--label"][0].partition("=")[2]
-    what = {"mark": mark, "words": rest, "restart": options["--restart"], "variables": options["-e"]}
+    what = {
+        "mark": mark,
+        "words": rest,
+        "restart": options["--restart"],
+        "variables": options["-e"],
+    }
     (HOME / name / "what.json").write_text(json.dumps(what))
     _set_status(name, "running")
     with (HOME / name / "log").open("ab") as log:
         null = subprocess.DEVNULL
-        subprocess.Popen([sys.executable, __file__, "keep", name], stdin=null, stdout=log, stderr=log)
+        subprocess.Popen(
+            [sys.executable, __file__, "keep", name], stdin=null, stdout=log, stderr=log
+        )
     return 0
 
 

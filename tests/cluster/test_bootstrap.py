@@ -35,10 +35,14 @@ def test_a_machine_fetches_what_it_needs_and_starts_its_worker_once_however_ofte
         (found.docker / "refusals").write_text("2")
         found.boot()
         until(lambda: works(cluster))
-        assert found.metadata.told[1:3] == [
-            "trouble: the image iris-worker:test cannot be had: "
-            "Error response from daemon: connection refused"
-        ] * 2
+        assert (
+            found.metadata.told[1:3]
+            == [
+                "trouble: the image iris-worker:test cannot be had: "
+                "Error response from daemon: connection refused"
+            ]
+            * 2
+        )
         assert told(found, f"started: worker of {cluster.url}")
         pids = found.container_pids()
         found.boot()

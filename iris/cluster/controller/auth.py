@@ -1,9 +1,11 @@
 """Who calls: tokens of users, of workers and of tasks, and what each of them may ask for.
 
 Without configured tokens the controller serves its own machine only, and everybody there is an
-administrator under the name that they give. Secrets are compared in constant time and never told.
+administrator under the name that they give. Secrets are compared by what proves them, in constant time,
+and never told.
 """
 
+import hashlib
 import hmac
 import os
 import secrets
@@ -66,11 +68,13 @@ class Doorkeeper:
             ValueError: a token's source, a variable or a file, is missing, or holds a short one.
         """
         self._users: Mapping[UserName, str] = {
-            user: _read(word, f"auth.tokens.{user}") for user, word in auth.tokens
+            user: digest_of(word, f"auth.tokens.{user}") for user, word in auth.tokens
         }
         self._admins = frozenset(auth.admins)
         self._worker = (
-            _read(auth.worker_token, "auth.worker_token") if auth.worker_token is not None else ""
+            digest_of(auth.worker_token, "auth.worker_token")
+            if auth.worker_token is not None
+            else ""
         )
         self._key = key
 
@@ -89,10 +93,11 @@ class Doorkeeper:
             found = self._signed(token)
             if found is not None:
                 return found
-        if self._worker and hmac.compare_digest(token.encode(), self._worker.encode()):
+        shown = _digest(token)
+        if self._worker and hmac.compare_digest(shown, self._worker):
             return Caller(Kind.WORKER)
         for user, word in self._users.items():
-            if hmac.compare_digest(token.encode(), word.encode()):
+            if hmac.compare_digest(shown, word):
                 return Caller(Kind.ADMIN if user in self._admins else Kind.USER, user)
         if self.is_open:
             return Caller(Kind.ADMIN)
@@ -125,10 +130,24 @@ class Doorkeeper:
         return Caller(Kind.TASK, UserName(tree.split("/")[1]), tree)
 
 
+def digest_of(secret: Secret, key: str) -> str:
+    """What proves a configured secret: the SHA-256 of it, in hex.
+
+    Raises:
+        ValueError: its source, which `key` names, is missing, or holds a short one.
+    """
+    found = _read(secret, key)
+    return found if secret.source is SecretSource.DIGEST else _digest(found)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
 def _read(secret: Secret, key: str) -> str:
     found = secret.word
     match secret.source:
-        case SecretSource.VALUE:
+        case SecretSource.VALUE | SecretSource.DIGEST:
             return found
         case SecretSource.ENVIRONMENT:
             if not os.environ.get(secret.word):

@@ -108,6 +108,7 @@ class ControllerService:
         self._clock = self._recovered.clock
         self._loop = TurnLoop(self._recovered.controller, self._recovered.journal, self._clock)
         self.port = options.port
+        self._gives_back = options.end_workers
         self._closing = asyncio.Event()
 
     @property
@@ -121,8 +122,9 @@ class ControllerService:
         """How many turns were replayed at the start."""
         return self._recovered.turns
 
-    def close(self) -> None:
-        """End in order."""
+    def close(self, *, give_back: bool = False) -> None:
+        """End in order; with machines given back also where the options keep them."""
+        self._gives_back = self._gives_back or give_back
         self._closing.set()
 
     async def serve(self, ready: Callable[["ControllerService"], None]) -> None:
@@ -161,7 +163,7 @@ class ControllerService:
                 task.result()
         finally:
             hands.leave()
-            if self._options.end_workers:
+            if self._gives_back:
                 # While they can still report: then nobody need wait for anybody.
                 await self._give_up_slices()
                 await provider.end_all()
@@ -222,7 +224,9 @@ class ControllerService:
     def _server(self, links: Links, hands: Hands) -> Server:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
-        handlers = Handlers(loop, store, self._mirror, recovery)
+        handlers = Handlers(
+            loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
+        )
         execs = Execs(links.wake)
         services = {
             "ControllerService": handlers,

@@ -1,67 +1,9 @@
-#!/bin/sh
-# What a machine of Iris does on every boot: learn who it is, fetch what it needs, start the worker's
-# container and see to it. It may be run twice. What it says goes to the serial console; its last word is
-# the guest attribute iris/state as well. A machine whose worker cannot work for `iris-patience` ends itself.
-set -u
-umask 077
+# ---- a machine of a slice: it runs a worker, and ends itself when that cannot work for `iris-patience` --------
 
-metadata="http://${GCE_METADATA_HOST:-metadata.google.internal}/computeMetadata/v1"
-home="${IRIS_HOME:-/var/lib/iris}"
 name="${IRIS_CONTAINER:-iris-worker}"
-second="${IRIS_SECOND:-1}" # how long a second lasts
 slice="" host="" hosts="" kind="" node="" address=""
-controller="" image="" offers="" token="" authority="" group="" zone="" project=""
-tpu_api="" compute_api="" patience=600
-
-say() { echo "iris: $(date -u +%H:%M:%S) ${slice:+$slice }${host:+host $host: }$*"; }
-
-tell() {
-    say "$1: $2"
-    curl -s -m 5 -o /dev/null -X PUT -H "Metadata-Flavor: Google" --data "$1: $2" \
-        "$metadata/instance/guest-attributes/iris/state"
-}
-
-now() { cut -d. -f1 /proc/uptime; }
-
-pause() { sleep "$(awk "BEGIN { print $1 * $second }")"; }
-
-# Whether the machine's patience is still not at its end.
-patient() { [ "$(($(now) - begun))" -lt "$(awk "BEGIN { print int($patience * $second) }")" ]; }
-
-# Prints what the metadata server has at a path, nothing if it has nothing; fails if it gave no answer.
-ask() {
-    answer=$(curl -s -m 5 -H "Metadata-Flavor: Google" -w '\n%{http_code}' "$metadata/$1") || return 1
-    case "$answer" in
-    *"
-200") printf '%s' "${answer%
-200}" ;;
-    *"
-404") ;;
-    *) return 1 ;;
-    esac
-}
-
-# Sets a variable to what the metadata server says; what must be there may come late.
-learn() {
-    tries=0
-    while :; do
-        if value=$(ask "$2"); then
-            if [ -n "$value" ] || [ "$3" = optional ]; then
-                eval "$1=\$value"
-                return
-            fi
-            why="the metadata server has no $2"
-        else
-            why="the metadata server at $metadata gives no answer"
-        fi
-        tries=$((tries + 1))
-        if [ "$tries" -ge 60 ]; then
-            tell failed "$why: without it this machine is nobody, and starts no worker"
-            exit 1
-        fi
-        pause 2
-    done
-}
+controller="" offers="" token="" authority="" group="" zone="" project=""
+tpu_api="" compute_api=""
 
 number() {
     case "$2" in
@@ -88,6 +30,7 @@ who_am_i() {
         tell failed "this is host $host of a slice that has $hosts: it is nobody, and starts no worker"
         exit 1
     fi
+    called="$slice host $host"
     [ -n "$node" ] || learn node instance/name required
     learn address instance/network-interfaces/0/ip required
     learn controller instance/attributes/iris-controller required
@@ -102,10 +45,6 @@ who_am_i() {
     learn authority instance/attributes/iris-authority optional
     learn tpu_api instance/attributes/iris-tpu-api optional
     learn compute_api instance/attributes/iris-compute-api optional
-}
-
-account_token() {
-    ask instance/service-accounts/default/token | sed -n 's/.*"access_token" *: *"\([^"]*\)".*/\1/p'
 }
 
 place() {
@@ -134,41 +73,6 @@ end() {
     say "switching off"
     [ -n "${GCE_METADATA_HOST:-}" ] || poweroff # Only a real cloud's machine is ours to switch off.
     exit 1
-}
-
-# Does something until it works, with longer and longer pauses, while there is patience.
-insist() {
-    what=$1
-    shift
-    wait_s=1
-    until trouble=$("$@" 2>&1); do
-        trouble="$what: $(printf '%s' "$trouble" | tail -n 1)"
-        tell trouble "$trouble"
-        patient || end "$trouble, for $patience s"
-        pause "$wait_s"
-        wait_s=$((wait_s * 2))
-        [ "$wait_s" -le 60 ] || wait_s=60
-    done
-}
-
-engine() {
-    if ! command -v docker >/dev/null; then
-        say "there is no container engine: installing docker.io"
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq docker.io || return 1
-    fi
-    docker info >/dev/null 2>&1 && return
-    systemctl start docker
-    docker info >/dev/null
-}
-
-pull() {
-    docker image inspect "$image" >/dev/null 2>&1 && return
-    case "${image%%/*}" in
-    gcr.io | *.gcr.io | *-docker.pkg.dev)
-        account_token | docker login -u oauth2accesstoken --password-stdin "https://${image%%/*}" || return 1
-        ;;
-    esac
-    timeout 900 docker pull -q "$image"
 }
 
 # Waits until the cloud has the slice whole, for five minutes at most, where it says so: after that the
@@ -225,7 +129,6 @@ attend() {
     done
 }
 
-begun=$(now)
 who_am_i
 tell booting "host $host of $hosts"
 insist "no container engine" engine
