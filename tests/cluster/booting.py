@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from iris.cluster.processes import kill_marked
 from iris.cluster.vm.bootstrap import STARTUP_SCRIPT, Bootstrap, metadata_of
@@ -70,10 +71,8 @@ class Machine:
     def off(self) -> None:
         """Power off: nothing of it runs any more."""
         for process in self._booted:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
         for attempt in (self.folder / "iris" / "worker" / "attempts").glob("*"):
             kill_marked(str(attempt))
@@ -81,9 +80,13 @@ class Machine:
 
 @contextmanager
 def machine(
-    folder: Path, controller_url: str, *, patience_s: int = 600, **values: str
+    folder: Path,
+    controller_url: str,
+    values: Mapping[str, str] = MappingProxyType({}),
+    *,
+    patience_s: int = 600,
 ) -> Iterator[Machine]:
-    """A machine that is off, and whatever else its metadata shall say, by path; "" takes something out."""
+    """A machine that is off, and what else its metadata shall say, by path; "" takes something out."""
     bootstrap = Bootstrap(
         "test", "a-project", controller_url, "iris-worker:test",
         groups=lambda: {CPU.name: CPU}, token=lambda name: f"token-of-{name}",

@@ -55,7 +55,7 @@ def pull(*words: str) -> int:
     left = int(refusals.read_text()) if refusals.exists() else 0
     if left:
         refusals.write_text(str(left - 1))
-        print("Error response from daemon: connection refused", file=sys.stderr)
+        sys.stderr.write("Error response from daemon: connection refused\n")
         return 1
     known = HOME / "images" / words[-1].replace("/", "_")
     known.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,8 @@ def inspect(*words: str) -> int:
     if not _status(name):
         return 1
     if words[0] == "-f":
-        print(_status(name), json.loads((HOME / name / "what.json").read_text())["mark"])
+        mark = json.loads((HOME / name / "what.json").read_text())["mark"]
+        sys.stdout.write(f"{_status(name)} {mark}\n")
     return 0
 
 
