@@ -121,6 +121,8 @@ class SecretSource(Enum):
     """Where a secret is read from."""
 
     VALUE = "value"
+    DIGEST = "sha256"
+    """The secret itself is not known, only what proves it."""
     ENVIRONMENT = "env"
     FILE = "file"
 
@@ -302,6 +304,8 @@ def _auth(section: AuthSection, folder: Path) -> Auth:
 def _secret(section: SecretSection, folder: Path) -> Secret:
     if section.env is not None:
         return Secret(SecretSource.ENVIRONMENT, section.env)
+    if section.sha256 is not None:
+        return Secret(SecretSource.DIGEST, section.sha256)
     if section.file is not None:
         return Secret(SecretSource.FILE, str(folder / section.file))
     assert section.value is not None, "the model demands exactly one source"

@@ -314,7 +314,10 @@ HEAD = "scale_groups:\n  g: {accelerator_type: v6e-8, max_slices: 2, "
             ["reservations.r"],
         ),
         ("reservations: {r: {chips: 8}}\n" + ONE, ["reservations.r"]),
-        ("provider: {type: gcp, project_id: p, zone: us-east5-a}\n" + ONE, ["auth.tokens", "docker"]),
+        (
+            "provider: {type: gcp, project_id: p, zone: us-east5-a}\n" + ONE,
+            ["auth.tokens", "docker"],
+        ),
         (
             "provider: {type: gcp, project_id: p, zone: us-east5-a}\ndocker: {image: i}\n"
             "auth: {tokens: {a: {env: X}}}\n" + ONE,

@@ -6,7 +6,9 @@ from iris.config import Gcp, Machine, read_cluster
 from iris.config_gcp import CPU_IMAGE
 from iris.yaml_source import parse_mapping
 
-HEAD = "provider: {type: gcp, project_id: p, zone: us-central1-a}\nscale_groups: {g: {max_slices: 1, "
+HEAD = (
+    "provider: {type: gcp, project_id: p, zone: us-central1-a}\nscale_groups: {g: {max_slices: 1, "
+)
 
 
 @pytest.mark.parametrize(
@@ -17,7 +19,10 @@ HEAD = "provider: {type: gcp, project_id: p, zone: us-central1-a}\nscale_groups:
             "accelerator_type: cpu, vm: {cpu: 16, memory: 64GB}",
             Machine("n2-standard-16", CPU_IMAGE),
         ),
-        ("accelerator_type: cpu, vm: {cpu: 15, memory: 16GiB}", Machine("n2-highcpu-16", CPU_IMAGE)),
+        (
+            "accelerator_type: cpu, vm: {cpu: 15, memory: 16GiB}",
+            Machine("n2-highcpu-16", CPU_IMAGE),
+        ),
         ("accelerator_type: cpu, vm: {cpu: 2, memory: 65GiB}", Machine("n2-highmem-16", CPU_IMAGE)),
         (
             "accelerator_type: cpu, vm: {machine_type: c3-highmem-8, image: i}",

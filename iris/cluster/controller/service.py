@@ -26,7 +26,7 @@ from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers,
 from iris.config import ClusterConfig, Storage
 from iris.core import events as ev
 from iris.core.events import Event
-from iris.core.ids import GroupName, RequestId, WorkerId
+from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
 from iris.core.lifecycle import SliceState
 from iris.core.spec import GroupSpec
 from iris.ports import Clock, VmManager
@@ -63,6 +63,7 @@ class Surroundings:
     """Whether the operator has said that this is what workers call."""
     groups: Callable[[], Mapping[GroupName, GroupSpec]]
     worker_token: Callable[[WorkerId], str]
+    slice_token: Callable[[SliceId], str]
     clock: Clock
     deliver: Callable[[Event], None]
 
@@ -107,6 +108,7 @@ class ControllerService:
         self._clock = self._recovered.clock
         self._loop = TurnLoop(self._recovered.controller, self._recovered.journal, self._clock)
         self.port = options.port
+        self._gives_back = options.end_workers
         self._closing = asyncio.Event()
 
     @property
@@ -120,8 +122,9 @@ class ControllerService:
         """How many turns were replayed at the start."""
         return self._recovered.turns
 
-    def close(self) -> None:
-        """End in order."""
+    def close(self, *, give_back: bool = False) -> None:
+        """End in order; with machines given back also where the options keep them."""
+        self._gives_back = self._gives_back or give_back
         self._closing.set()
 
     async def serve(self, ready: Callable[["ControllerService"], None]) -> None:
@@ -160,7 +163,7 @@ class ControllerService:
                 task.result()
         finally:
             hands.leave()
-            if self._options.end_workers:
+            if self._gives_back:
                 # While they can still report: then nobody need wait for anybody.
                 await self._give_up_slices()
                 await provider.end_all()
@@ -210,6 +213,7 @@ class ControllerService:
             self._options.advertise is not None,
             lambda: state.groups,
             self.door.worker_token,
+            self.door.slice_token,
             self._clock,
             self._loop.deliver,
         )
@@ -220,7 +224,9 @@ class ControllerService:
     def _server(self, links: Links, hands: Hands) -> Server:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
-        handlers = Handlers(loop, store, self._mirror, recovery)
+        handlers = Handlers(
+            loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
+        )
         execs = Execs(links.wake)
         services = {
             "ControllerService": handlers,

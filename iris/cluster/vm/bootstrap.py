@@ -20,7 +20,9 @@ from iris.core.instant import MINUTE, Millis
 from iris.core.spec import GroupSpec
 
 STARTUP_SCRIPT: Final = "startup-script"
-_SCRIPT_FILE: Final = "startup.sh"
+_COMMON: Final = "boot.sh"
+_WORKER: Final = "boot_worker.sh"
+_CONTROLLER: Final = "boot_controller.sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +87,15 @@ def metadata_of(config: Bootstrap, request: CreateSlice, host: int | None = None
 
 def startup_script() -> str:
     """What a machine of a slice runs on every boot."""
-    return resources.files(__package__).joinpath(_SCRIPT_FILE).read_text(encoding="utf-8")
+    return _script(_WORKER)
+
+
+def controller_script() -> str:
+    """What the controller's machine runs on every boot."""
+    return _script(_CONTROLLER)
+
+
+def _script(own: str) -> str:
+    folder = resources.files(__package__)
+    parts = (folder.joinpath(name).read_text(encoding="utf-8") for name in (_COMMON, own))
+    return "\n".join(parts)
