@@ -30,24 +30,30 @@ class Limits:
     changes: int = 8
     """Creates, and likewise deletes, under way at once: bursts are answered with internal errors."""
     reads: int = 8
+    """Likewise of calls that change nothing, and of looks at operations."""
     first_poll_s: float = 2.0
     """From the answer of a call to the first look at its operation; each look waits longer."""
     longest_poll_s: float = 30.0
     polls_per_second: float = 4.0
     """Of all operations together."""
-    operation_s: float = 1_800.0
-    """An operation that takes longer is not waited for."""
+    create_s: float = 1_800.0
+    """The operation of a create that takes longer is read no more."""
+    delete_s: float = 600.0
+    """Likewise of a delete, which is then asked for again."""
+    listing_gap_s: float = 2.0
+    """From the beginning of one listing to that of the next."""
 
 
 class Calls:
     """The calls that one controller makes."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self.limits = limits
         self._kinds: dict[str, asyncio.Semaphore] = {
             "create": asyncio.Semaphore(limits.changes),
             "delete": asyncio.Semaphore(limits.changes),
             "read": asyncio.Semaphore(limits.reads),
+            "poll": asyncio.Semaphore(limits.reads),
         }
 
     async def create(self, ask: Ask[T]) -> T:
@@ -65,6 +71,14 @@ class Calls:
             CloudError: it failed.
         """
         return await self._once("delete", ask)
+
+    async def poll(self, ask: Ask[T]) -> T:
+        """Make a call that asks how something stands, once: it is asked again anyway.
+
+        Raises:
+            CloudError: it failed.
+        """
+        return await self._once("poll", ask)
 
     async def read(self, ask: Ask[T]) -> T:
         """Make a call that changes nothing, again if it was in vain.
@@ -84,7 +98,7 @@ class Calls:
         return await self._once("read", ask)
 
     async def _once(self, kind: str, ask: Ask[T]) -> T:
-        patience_s = self._limits.patience_s
+        patience_s = self.limits.patience_s
         async with self._kinds[kind]:
             try:
                 async with asyncio.timeout(patience_s + _MARGIN_S):

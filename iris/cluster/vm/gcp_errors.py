@@ -7,7 +7,6 @@ RESOURCE_EXHAUSTED.
 """
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
@@ -35,14 +34,20 @@ class Code(Enum):
     UNAUTHENTICATED = "UNAUTHENTICATED"
 
 
-@dataclass(frozen=True, slots=True)
 class CloudError(Exception):
-    """A call, or the operation that it began, failed."""
+    """A call, or the operation that it began, failed.
 
-    code: Code
-    message: str
-    details: tuple[str, ...] = ()
-    """Texts of its rich details: violations of quotas, and reasons as `SERVICE_DISABLED`."""
+    Attributes:
+        code: its status.
+        message: its text.
+        details: texts of its rich details: violations of quotas, and reasons as `SERVICE_DISABLED`.
+    """
+
+    def __init__(self, code: Code, message: str, details: tuple[str, ...] = ()) -> None:
+        super().__init__(code, message, details)
+        self.code = code
+        self.message = message
+        self.details = details
 
     def __str__(self) -> str:
         """Status and text; the text alone is often not telling."""

@@ -17,6 +17,8 @@ GROUP: Final = "iris-group"
 SLICE: Final = "iris-slice"
 TOKEN: Final = "iris-token"
 HOSTS: Final = "iris-hosts"
+TAG: Final = "iris"
+"""The network tag of every machine, for firewall rules."""
 _TRUE: Final = "true"
 _STEM: Final = "iris-"
 """With which every name begins that the core mints."""
@@ -30,7 +32,7 @@ class Marks:
     """A name that the configuration has let through."""
 
     def name(self, slice_: SliceId) -> str:
-        """What Google knows a slice as: of the default cluster, its own name."""
+        """What Google knows a slice as; of the cluster `iris` that is its own name."""
         return f"{self.cluster}-{slice_.removeprefix(_STEM)}"
 
     def labels(self, slice_: SliceId, group: GroupName, secret: str, hosts: int) -> dict[str, str]:

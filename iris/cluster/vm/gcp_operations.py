@@ -7,6 +7,7 @@ import asyncio
 import heapq
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
@@ -52,8 +53,8 @@ class Operations:
         self._number = 0
         self._news = asyncio.Event()
 
-    async def outcome(self, look: Look) -> Outcome:
-        """Wait for an operation to end; whoever is cancelled has it followed no more.
+    async def outcome(self, look: Look, limit_s: float) -> Outcome:
+        """Wait for an operation to end; if the waiter is cancelled, it is followed no more.
 
         Raises:
             StillGoing: it takes too long.
@@ -62,32 +63,29 @@ class Operations:
         first_s = self._limits.first_poll_s
         self._number += 1
         end: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
-        followed = _Followed(
-            now + first_s, self._number, first_s, now + self._limits.operation_s, look, end
-        )
+        followed = _Followed(now + first_s, self._number, first_s, now + limit_s, look, end)
         heapq.heappush(self._heap, followed)
         self._news.set()
         return await end
 
     async def poll(self) -> None:
-        """Look at one operation after the other, for ever."""
+        """Look at the operations as each falls due, for ever."""
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                followed = await self._next()
+                if not followed.end.done():
+                    looks.create_task(self._look(followed))
+                    await asyncio.sleep(1 / self._limits.polls_per_second)
+
+    async def _next(self) -> _Followed:
         loop = asyncio.get_running_loop()
-        while True:
+        while not self._heap or self._heap[0].due > loop.time():
             self._news.clear()
             wait_s = self._heap[0].due - loop.time() if self._heap else None
-            if wait_s is None or wait_s > 0:
-                try:
-                    async with asyncio.timeout(wait_s):
-                        await self._news.wait()
-                except TimeoutError:
-                    pass
-                continue
-            followed = heapq.heappop(self._heap)
-            if not followed.end.done():
-                began = loop.time()
-                await self._look(followed)
-                spare_s = began + 1 / self._limits.polls_per_second - loop.time()
-                await asyncio.sleep(max(0.0, spare_s))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._news.wait()
+        return heapq.heappop(self._heap)
 
     async def _look(self, followed: _Followed) -> None:
         try:
@@ -104,9 +102,9 @@ class Operations:
         if outcome is not None:
             followed.end.set_result(outcome)
         elif now >= followed.until:
-            words = f"it has not ended in {self._limits.operation_s:g} s"
-            followed.end.set_exception(StillGoing(words))
+            followed.end.set_exception(StillGoing("its operation goes on"))
         else:
             followed.pause_s = min(followed.pause_s * _GROWTH, self._limits.longest_poll_s)
             followed.due = now + followed.pause_s
             heapq.heappush(self._heap, followed)
+            self._news.set()
