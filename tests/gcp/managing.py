@@ -11,10 +11,10 @@ from iris.cluster.controller.clock import WallClock
 from iris.cluster.vm.bootstrap import Bootstrap
 from iris.cluster.vm.gcp import GcpSettings, GcpVmManager
 from iris.cluster.vm.gcp_calls import Limits
-from iris.cluster.vm.gcp_tpu_client import Endpoints
+from iris.cluster.vm.gcp_endpoints import Endpoints
 from iris.config import ClusterConfig, Gcp, read_cluster
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
-from iris.core.events import Event, SlicesObserved, SliceSighting
+from iris.core.events import Event, SliceSighting, SlicesObserved
 from iris.core.ids import GroupName, SliceId, Zone
 from iris.core.spec import GroupSpec
 from iris.yaml_source import parse_mapping
@@ -31,7 +31,11 @@ scale_groups:
   cpu: {accelerator_type: cpu, max_slices: 9, preemptible: true, vm: {cpu: 4, memory: 16GiB, count: 2}}
 """
 QUICK: Final = Limits(
-    patience_s=5.0, first_poll_s=0.02, longest_poll_s=0.05, polls_per_second=200.0, listing_gap_s=0.0
+    patience_s=5.0,
+    first_poll_s=0.02,
+    longest_poll_s=0.05,
+    polls_per_second=200.0,
+    listing_gap_s=0.0,
 )
 """As one waits for a fake whose clock is moved by hand."""
 
@@ -57,7 +61,9 @@ class Managed:
         self.google = google
         self.told: list[Event] = []
         """What it said unasked."""
-        self.groups: dict[GroupName, GroupSpec] = {group.name: group for group in cluster.spec.groups}
+        self.groups: dict[GroupName, GroupSpec] = {
+            group.name: group for group in cluster.spec.groups
+        }
         bootstrap = Bootstrap(
             cluster.provider.cluster,
             google.project,
