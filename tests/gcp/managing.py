@@ -14,7 +14,7 @@ from iris.cluster.vm.gcp_calls import Limits
 from iris.cluster.vm.gcp_tpu_client import Endpoints
 from iris.config import ClusterConfig, Gcp, read_cluster
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
-from iris.core.events import Event, SlicesObserved, SliceSighting
+from iris.core.events import Event, SliceSighting, SlicesObserved
 from iris.core.ids import GroupName, SliceId, Zone
 from iris.core.spec import GroupSpec
 from iris.yaml_source import parse_mapping
@@ -31,7 +31,11 @@ scale_groups:
   cpu: {accelerator_type: cpu, max_slices: 9, preemptible: true, vm: {cpu: 4, memory: 16GiB, count: 2}}
 """
 QUICK: Final = Limits(
-    patience_s=5.0, first_poll_s=0.02, longest_poll_s=0.05, polls_per_second=200.0, listing_gap_s=0.0
+    patience_s=5.0,
+    first_poll_s=0.02,
+    longest_poll_s=0.05,
+    polls_per_second=200.0,
+    listing_gap_s=0.0,
 )
 """As one waits for a fake whose clock is moved by hand."""
 
@@ -57,7 +61,9 @@ class Managed:
         self.google = google
         self.told: list[Event] = []
         """What it said unasked."""
-        self.groups: dict[GroupName, GroupSpec] = {group.name: group for group in cluster.spec.groups}
+        self.groups: dict[GroupName, GroupSpec] = {
+            group.name: group for group in cluster.spec.groups
+        }
         bootstrap = Bootstrap(
             cluster.provider.cluster,
             google.project,
@@ -66,7 +72,7 @@ class Managed:
             lambda: self.groups,
             lambda name: f"{key}/{name}",
         )
-        endpoints = Endpoints(google.grpc_address, google.compute_url, plain)
+        endpoints = Endpoints(google.grpc_address, getattr(google, "compute_url", "http://127.0.0.1:9"), plain)
         settings = GcpSettings(cluster.provider, dict(cluster.runtime_versions), endpoints, limits)
         self.vms = GcpVmManager(settings, bootstrap, WallClock(), self.told.append)
         self._watch = asyncio.create_task(self.vms.watch())

@@ -108,10 +108,14 @@ def _manual(
 
 def _gcp(config: ClusterConfig, gcp: Gcp) -> Callable[[Surroundings], Provider]:
     if not config.auth.tokens:
-        message = "machines of a cloud call from outside, and without tokens this machine alone is served"
+        message = (
+            "machines of a cloud call from outside, and without tokens this machine alone is served"
+        )
         raise CannotServe(f"auth.tokens: {message}: add `auth: {{tokens: ...}}`")
     if config.docker is None:
-        raise CannotServe("docker.image: the machines of a cloud need the image that workers run in")
+        raise CannotServe(
+            "docker.image: the machines of a cloud need the image that workers run in"
+        )
     image, tls = config.docker.image, config.controller.tls
     try:
         # Here, where nobody waits for a turn yet: it takes its time.
@@ -147,7 +151,9 @@ def _as_seen_by_others(url: str) -> str:
     address = parse_address(url)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
-            probe.connect(_ELSEWHERE)  # Nothing is sent: it is only looked up which way it would go.
+            probe.connect(
+                _ELSEWHERE
+            )  # Nothing is sent: it is only looked up which way it would go.
         except OSError as error:
             message = "this machine has no address that others could call: say --advertise URL"
             raise CannotServe(f"provider: {message}") from error
