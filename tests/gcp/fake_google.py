@@ -25,11 +25,15 @@ from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcTransport
 from iris.core.instant import Millis
 from sim.model import CloudModel
 from tests.gcp.fake_calls import Call, Gate
+from tests.gcp.fake_care import Care
 from tests.gcp.fake_catalog import ZONES
 from tests.gcp.fake_errors import ApiError, Json
 from tests.gcp.fake_grpc import UNLIMITED, GrpcFront
 from tests.gcp.fake_knobs import Knobs
+from tests.gcp.fake_offers import Offers
 from tests.gcp.fake_provider import Provider
+from tests.gcp.fake_queued import Queue
+from tests.gcp.fake_rest import RestFront
 from tests.gcp.fake_time import Clock, HandClock, ScaledClock, World
 from tests.gcp.fake_tpu import TpuService
 from tests.gcp.fake_vms import Hook
@@ -63,10 +67,20 @@ class FakeGoogle:
         self.tpu.provider = self.slices
         with self.world.turn():
             self.slices.start()
-        self._methods = self.tpu.methods()
+        self.queue = Queue(self.tpu)
+        """Queued resources."""
+        self._methods = {
+            **self.tpu.methods(),
+            **Care(self.tpu).methods(),
+            **Offers(self.tpu).methods(),
+            **self.queue.methods(),
+        }
         self._grpc = GrpcFront(self.handle, tls)
         self.grpc_address = self._grpc.address
-        """Of the TPU service: `host:port`."""
+        """Of the TPU service over gRPC: `host:port`."""
+        self._rest = RestFront(self.handle)
+        self.rest_address = self._rest.address
+        """Of its REST twin: `host:port`, in plain HTTP."""
 
     def handle(self, call: Call) -> Json:
         """Answer a call of the TPU API, whatever wire it came over.
@@ -85,6 +99,7 @@ class FakeGoogle:
         """Everything ends, the VMs too."""
         self.world.close()
         self._grpc.close()
+        self._rest.close()
         self.slices.close()
 
     # ---- how to reach it -------------------------------------------------------------------

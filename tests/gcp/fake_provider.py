@@ -54,6 +54,11 @@ class Holding:
         history = self.machine.history if self.machine is not None else []
         return next((at for at, state in history if state in states), None)
 
+    def last(self, state: CloudState) -> Instant | None:
+        """When it was last in a state, or came into it."""
+        history = self.machine.history if self.machine is not None else []
+        return next((at for at, then in reversed(history) if then is state), None)
+
     @property
     def ended(self) -> Instant | None:
         """When it ceased to exist."""
@@ -200,6 +205,10 @@ class Provider(FakeCloud):
         stop = self._stops.pop((host.slice, host.index), None)
         if stop is not None:
             stop()
+
+    def enter(self, machine: Machine, state: CloudState) -> None:
+        """Somebody moves a slice into a state by hand."""
+        self._set(machine, state)
 
     def close(self) -> None:
         """End whatever runs in the machines that are left."""
