@@ -42,7 +42,7 @@ class TpuService:
         self.knobs = knobs
         self.operations = Operations(world, knobs)
         self.nodes: dict[str, Node] = {}
-        self.net = "10.130"
+        self.net = "127.130"
         """How the addresses of its VMs begin."""
         self.provider: Provider
         self.limits = Limits(project, world, knobs)
