@@ -47,7 +47,7 @@ MACHINE_TYPES: Final[Mapping[str, tuple[int, int]]] = {
 } | {"a2-highgpu-1g": (12, 85), "a3-highgpu-8g": (208, 1872), "e2-micro": (2, 1)}
 """vCPUs and GiB of each."""
 
-_CONFIG_TYPE: Final = {
+CONFIG_TYPES: Final = {
     "v2": "V2",
     "v3": "V3",
     "v4": "V4",
@@ -101,9 +101,9 @@ def both_ways(node: Json) -> tuple[str, Json]:
         found = topology.tpu_type(named)
         if found is None:
             return named, {}
-        return named, {"type": _CONFIG_TYPE[found.family], "topology": topology_of(named)}
+        return named, {"type": CONFIG_TYPES[found.family], "topology": topology_of(named)}
     assert config is not None
-    family = next((f for f, kind in _CONFIG_TYPE.items() if kind == config.get("type")), None)
+    family = next((f for f, kind in CONFIG_TYPES.items() if kind == config.get("type")), None)
     if family is None or not re.fullmatch(r"\d+(x\d+){1,2}", config.get("topology", "")):
         raise invalid(f"accelerator_config {config} names no TPU")
     chips = 1

@@ -24,12 +24,20 @@ from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcTransport
 
 from iris.core.instant import Millis
 from sim.model import CloudModel
+from tests.gcp.fake_boots import ProcessVms
 from tests.gcp.fake_calls import Call, Gate
+from tests.gcp.fake_care import Care
 from tests.gcp.fake_catalog import ZONES
+from tests.gcp.fake_compute import ComputeService
+from tests.gcp.fake_compute_rest import ComputeFront
 from tests.gcp.fake_errors import ApiError, Json
+from tests.gcp.fake_fate import Fate
 from tests.gcp.fake_grpc import UNLIMITED, GrpcFront
 from tests.gcp.fake_knobs import Knobs
+from tests.gcp.fake_offers import Offers
 from tests.gcp.fake_provider import Provider
+from tests.gcp.fake_queued import Queue
+from tests.gcp.fake_rest import RestFront
 from tests.gcp.fake_time import Clock, HandClock, ScaledClock, World
 from tests.gcp.fake_tpu import TpuService
 from tests.gcp.fake_vms import Hook
@@ -45,6 +53,7 @@ class FakeGoogle:
         *,
         project: str = PROJECT,
         model: CloudModel | None = None,
+        compute_model: CloudModel | None = None,
         clock: Clock | None = None,
         seed: int = 1,
         zones: Mapping[str, Sequence[str]] = ZONES,
@@ -61,12 +70,43 @@ class FakeGoogle:
         """The simulator's cloud behind the TPU service."""
         self.slices.hook = hook
         self.tpu.provider = self.slices
-        with self.world.turn():
-            self.slices.start()
-        self._methods = self.tpu.methods()
+        self.compute = ComputeService(project, [*zones], self.world, self.knobs)
+        self.machines = Provider(
+            compute_model or CloudModel(), self.world, seed + 1, self.compute.make_vm
+        )
+        """The simulator's cloud behind Compute Engine."""
+        self.machines.hook = hook
+        self.compute.provider = self.machines
+        self.queue = Queue(self.tpu)
+        """Queued resources."""
+        self.fate = Fate(self.tpu)
+        """What may befall its nodes by hand."""
+        self._methods = {
+            **self.tpu.methods(),
+            **Care(self.tpu).methods(),
+            **Offers(self.tpu).methods(),
+            **self.queue.methods(),
+        }
         self._grpc = GrpcFront(self.handle, tls)
         self.grpc_address = self._grpc.address
-        """Of the TPU service: `host:port`."""
+        """Of the TPU service over gRPC: `host:port`."""
+        self._rest = RestFront(self.handle)
+        self.rest_address = self._rest.address
+        """Of its REST twin: `host:port`, in plain HTTP."""
+        self._compute_front = ComputeFront(self.compute, self.gate)
+        self.compute_address = self._compute_front.address
+        """Of Compute Engine: `host:port`, in plain HTTP; paths begin with /compute/v1."""
+        self.endpoints = {
+            "FAKE_TPU_ENDPOINT": f"http://{self.rest_address}",
+            "FAKE_TPU_GRPC": self.grpc_address,
+            "FAKE_COMPUTE_ENDPOINT": f"http://{self.compute_address}",
+        }
+        """Where the APIs are, as its VMs are told."""
+        if isinstance(hook, ProcessVms):
+            hook.joins(self.world, self.endpoints)
+        with self.world.turn():
+            self.slices.start()
+            self.machines.start()
 
     def handle(self, call: Call) -> Json:
         """Answer a call of the TPU API, whatever wire it came over.
@@ -85,7 +125,10 @@ class FakeGoogle:
         """Everything ends, the VMs too."""
         self.world.close()
         self._grpc.close()
+        self._rest.close()
+        self._compute_front.close()
         self.slices.close()
+        self.machines.close()
 
     # ---- how to reach it -------------------------------------------------------------------
 
@@ -125,6 +168,7 @@ def serve(  # noqa: PLR0913
     *,
     project: str = PROJECT,
     model: CloudModel | None = None,
+    compute_model: CloudModel | None = None,
     clock: Clock | None = None,
     seed: int = 1,
     zones: Mapping[str, Sequence[str]] = ZONES,
@@ -133,7 +177,14 @@ def serve(  # noqa: PLR0913
 ) -> Iterator[FakeGoogle]:
     """Run a fake Google Cloud. See the module for how to use it."""
     google = FakeGoogle(
-        project=project, model=model, clock=clock, seed=seed, zones=zones, hook=hook, tls=tls
+        project=project,
+        model=model,
+        compute_model=compute_model,
+        clock=clock,
+        seed=seed,
+        zones=zones,
+        hook=hook,
+        tls=tls,
     )
     try:
         yield google

@@ -88,6 +88,8 @@ class Node:
         holding = self.holding
         if holding.machine is not None:
             return holding.ended is None
+        if self.queued:
+            return False
         return knobs.failed_creates_stay if holding.refused else holding.answered
 
     def state(self, now: Instant, knobs: Knobs) -> str | int:

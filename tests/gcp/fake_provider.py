@@ -54,6 +54,11 @@ class Holding:
         history = self.machine.history if self.machine is not None else []
         return next((at for at, state in history if state in states), None)
 
+    def last(self, state: CloudState) -> Instant | None:
+        """When it was last in a state, or came into it."""
+        history = self.machine.history if self.machine is not None else []
+        return next((at for at, then in reversed(history) if then is state), None)
+
     @property
     def ended(self) -> Instant | None:
         """When it ceased to exist."""
@@ -192,14 +197,29 @@ class Provider(FakeCloud):
         holding = self.holdings[host.slice]
         vm = self._make_vm(holding, host)
         holding.vms[host.index] = vm
+        self._start(vm, host.slice)
+
+    def _start(self, vm: Vm, name: SliceId) -> None:
         if self.hook is not None:
-            self._stops[host.slice, host.index] = self.hook(vm)
+            self._stops[name, vm.index] = self.hook(vm)
+
+    def _stop(self, name: SliceId, index: int) -> None:
+        stop = self._stops.pop((name, index), None)
+        if stop is not None:
+            stop()
 
     def died(self, host: Host) -> None:
         """One machine of a slice runs no more."""
-        stop = self._stops.pop((host.slice, host.index), None)
-        if stop is not None:
-            stop()
+        self._stop(host.slice, host.index)
+
+    def reboot(self, holding: Holding, index: int) -> None:
+        """One machine starts anew, as from a power cut."""
+        self._stop(holding.slice, index)
+        self._start(holding.vms[index], holding.slice)
+
+    def enter(self, machine: Machine, state: CloudState) -> None:
+        """Somebody moves a slice into a state by hand."""
+        self._set(machine, state)
 
     def close(self) -> None:
         """End whatever runs in the machines that are left."""

@@ -5,10 +5,10 @@ and told in the operation. Everything in the books is computed when somebody ask
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 import grpc
 
+from iris.core import topology
 from iris.core.events import CloudState
 from iris.core.ids import Zone
 from sim.fleet import Host
@@ -24,10 +24,6 @@ from tests.gcp.fake_operations import EMPTY, Operations, Settled
 from tests.gcp.fake_provider import Holding, Provider
 from tests.gcp.fake_time import World
 from tests.gcp.fake_vms import Vm, digits_of
-
-_UPDATABLE: Final = frozenset(
-    {"description", "tags", "labels", "metadata", "dataDisks", "networkConfig"}
-)
 
 
 class TpuService:
@@ -46,7 +42,7 @@ class TpuService:
         self.knobs = knobs
         self.operations = Operations(world, knobs)
         self.nodes: dict[str, Node] = {}
-        self.net = "10.130"
+        self.net = "127.130"
         """How the addresses of its VMs begin."""
         self.provider: Provider
         self.limits = Limits(project, world, knobs)
@@ -135,10 +131,8 @@ class TpuService:
             preemptible=bool(scheduling.get("preemptible") or scheduling.get("spot")),
             reservation="default" if scheduling.get("reserved") else None,
         )
-        if not self.zones[zone]:
-            raise no.zone_unsupported(zone, self.limits.eid())
-        if shape is None or shape.family not in self.zones[zone]:
-            raise no.not_offered(kind, zone, self.limits.eid())
+        self.refuse_unknown(name, body)
+        assert shape is not None, kind
         self.limits.refuse_quota(
             self.nodes.values(), zone, shape.chips, preemptible=shape.preemptible
         )
@@ -153,6 +147,19 @@ class TpuService:
         else:
             node.holding = self.provider.ask(holding.slice, shape, holding.zone)
         return node
+
+    def refuse_unknown(self, name: str, body: Json) -> None:
+        """Not every zone has every type.
+
+        Raises:
+            ApiError: INVALID_ARGUMENT.
+        """
+        zone, (kind, _) = name.split("/")[3], both_ways(body)
+        if not self.zones[zone]:
+            raise no.zone_unsupported(zone, self.limits.eid())
+        found = topology.tpu_type(kind)
+        if found is None or found.family not in self.zones[zone]:
+            raise no.not_offered(kind, zone, self.limits.eid())
 
     def _await_answer(self, node: Node, call: Call) -> None:
         holding = node.holding

@@ -72,7 +72,7 @@ class Managed:
             lambda: self.groups,
             lambda name: f"{key}/{name}",
         )
-        endpoints = Endpoints(google.grpc_address, google.compute_url, plain)
+        endpoints = Endpoints(google.grpc_address, getattr(google, "compute_url", "http://127.0.0.1:9"), plain)
         settings = GcpSettings(cluster.provider, dict(cluster.runtime_versions), endpoints, limits)
         self.vms = GcpVmManager(settings, bootstrap, WallClock(), self.told.append)
         self._watch = asyncio.create_task(self.vms.watch())
