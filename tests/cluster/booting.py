@@ -45,6 +45,8 @@ class Machine:
             "GCE_METADATA_HOST": self.metadata.address,
             "IRIS_HOME": str(self.folder / "iris"),
             "IRIS_SECOND": "0.01",
+            "IRIS_TPU_API": f"http://{self.metadata.address}",
+            "IRIS_COMPUTE_API": f"http://{self.metadata.address}",
             "PATH": f"{commands}:{os.environ['PATH']}",
         }
         with (self.folder / "serial").open("ab") as serial:
@@ -102,8 +104,6 @@ def machine(
     told["instance/maintenance-event"] = "NONE"
     told.update(values)
     with metadata_server({key: value for key, value in told.items() if value}) as metadata:
-        for api in ("tpu", "compute"):
-            metadata.values[f"instance/attributes/iris-{api}-api"] = f"http://{metadata.address}"
         found = Machine(folder, metadata)
         try:
             yield found

@@ -7,7 +7,7 @@ machine's metadata and a reset, so that its address, which all workers know, sta
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -46,7 +46,7 @@ class VmSettings:
     port: int
     zone: Zone
     """Where a new one is made."""
-    config: str
+    config: Callable[[], str]
     """The text of its cluster.yaml, without secrets."""
     look_every_s: float = 2.0
 
@@ -231,7 +231,7 @@ class GcpHost:
             "enable-guest-attributes": "TRUE",
             "iris-image": self._settings.vm.image,
             "iris-port": str(self._settings.port),
-            "iris-config": self._settings.config,
+            "iris-config": self._settings.config(),
             _GENERATION: secrets.token_hex(8),
         }
 
