@@ -18,6 +18,7 @@ from iris.config_deployment import (
     ManualSection,
     SecretSection,
 )
+from iris.config_gcp import Gcp, Machine, gcp_of
 from iris.config_manual import Manual, ManualHost, Runtime, Ssh, manual_of
 from iris.config_models import ClusterModel, GroupSection, SchedulerSection, VmSection
 from iris.core.ids import GroupName, UserName, Zone
@@ -48,6 +49,8 @@ LOCAL_WAITS: Final[Mapping[str, Millis]] = {
 __all__ = [
     "ClusterConfig",
     "ClusterModel",
+    "Gcp",
+    "Machine",
     "Manual",
     "ManualHost",
     "Runtime",
@@ -68,18 +71,6 @@ _RUNTIME_BY_FAMILY: Final = {
     "v5e": "v2-alpha-tpuv5-lite",
     "v6e": "v2-alpha-tpuv6e",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Gcp:
-    """Machines come from Google Cloud."""
-
-    project_id: str
-    region: str | None = None  # None: as the zones say
-    zone: Zone | None = None  # None: every group names its zones
-    network: str | None = None  # None: the project's default
-    subnetwork: str | None = None  # None: likewise
-    service_account: str | None = None  # None: likewise
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +121,8 @@ class SecretSource(Enum):
     """Where a secret is read from."""
 
     VALUE = "value"
+    DIGEST = "sha256"
+    """The secret itself is not known, only what proves it."""
     ENVIRONMENT = "env"
     FILE = "file"
 
@@ -289,14 +282,7 @@ def _provider(model: ClusterModel, folder: Path) -> Provider | None:
         case ManualSection() as manual:
             return manual_of(manual, GroupName(next(iter(model.scale_groups))), folder)
         case GcpSection() as gcp:
-            return Gcp(
-                gcp.project_id,
-                gcp.region,
-                None if gcp.zone is None else Zone(gcp.zone),
-                gcp.network,
-                gcp.subnetwork,
-                gcp.service_account,
-            )
+            return gcp_of(gcp, model.scale_groups)
 
 
 def _controller(section: ControllerSection, folder: Path) -> ControllerSettings:
@@ -318,6 +304,8 @@ def _auth(section: AuthSection, folder: Path) -> Auth:
 def _secret(section: SecretSection, folder: Path) -> Secret:
     if section.env is not None:
         return Secret(SecretSource.ENVIRONMENT, section.env)
+    if section.sha256 is not None:
+        return Secret(SecretSource.DIGEST, section.sha256)
     if section.file is not None:
         return Secret(SecretSource.FILE, str(folder / section.file))
     assert section.value is not None, "the model demands exactly one source"

@@ -64,6 +64,13 @@ def _absolute(value: str) -> str:
     return value
 
 
+def _digest(value: str | None) -> str | None:
+    if value is not None and re.fullmatch(r"[0-9a-f]{64}", value) is None:
+        remedy = "write what `printf %s TOKEN | sha256sum` prints"
+        raise BadQuantity(f"{shown(value)} is no SHA-256 of a token", remedy)
+    return value
+
+
 class SshSection(Section):
     """How the hosts of a manual cluster are reached."""
 
@@ -86,11 +93,13 @@ class GcpSection(Section):
 
     type: Literal["gcp"]
     project_id: Text
+    cluster: Text = "iris"
     region: Text | None = None
     zone: ZoneName | None = None
     network: Text | None = None
     subnetwork: Text | None = None
     service_account: Text | None = None
+    external_ips: bool = True
 
 
 class ManualSection(Section):
@@ -170,15 +179,17 @@ class ControllerSection(Section):
 
 
 class SecretSection(Section):
-    """A secret, or where it is read from; a bare text is the secret itself."""
+    """A secret, what proves it, or where it is read from; a bare text is the secret itself."""
 
     value: Annotated[str | None, Field(repr=False)] = None
+    sha256: Annotated[str | None, AfterValidator(_digest)] = None
     env: Text | None = None
     file: Text | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SecretSection":
-        given = [word for word in (self.value, self.env, self.file) if word is not None]
+        sources = (self.value, self.sha256, self.env, self.file)
+        given = [word for word in sources if word is not None]
         if len(given) != 1:
             raise BadQuantity("not exactly one source of a secret", "write `env: X` or `file: X`")
         if self.value is not None and len(self.value) < SHORTEST_TOKEN:

@@ -23,6 +23,7 @@ from iris.config_deployment import (
     ZoneName,
     refuse_bad_users,
 )
+from iris.config_gcp import gcp_findings
 from iris.core.ids import GroupName, is_name, slice_id
 from iris.core.instant import Millis
 from iris.core.spec import (
@@ -48,7 +49,6 @@ RESERVED_ATTRIBUTES: Final = ("accelerator", "group", "preemptible", "region", "
 """What constraints see of every group by itself; a group's own attributes are others."""
 
 _GROUP_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}")
-_GCP_ZONE: Final = re.compile(r"[a-z]+-[a-z]+[0-9]+-[a-z]")
 _AUTOSCALER: Final = AutoscalerPolicy()
 _TIMEOUTS: Final = TimeoutPolicy()
 _SCHEDULER: Final = SchedulerPolicy()
@@ -72,6 +72,8 @@ class VmSection(Section):
     disk: Size | None = None
     ports: Annotated[int, Field(ge=0, le=60_000)] = PORTS
     count: PositiveCount | None = None
+    machine_type: Text | None = None
+    image: Text | None = None
 
 
 class GroupSection(Section):
@@ -287,21 +289,10 @@ class ClusterModel(Section):
                 if not self.reservations:
                     remedy = f"add `reservations: {{{group.reservation}: {{chips: ...}}}}`"
                 yield Finding((*at, "reservation"), message, remedy)
-            if isinstance(self.provider, GcpSection):
-                for index, zone in enumerate(group.zones or []):
-                    if not _GCP_ZONE.fullmatch(zone):
-                        message = f"{shown(zone)} is no zone of Google Cloud"
-                        yield Finding((*at, "zones", index), message, "write it as us-central1-a")
 
     def _provider_findings(self) -> Iterator[Finding]:
         if isinstance(self.provider, GcpSection):
-            zone, region = self.provider.zone, self.provider.region
-            if zone is not None and not _GCP_ZONE.fullmatch(zone):
-                message = f"{shown(zone)} is no zone of Google Cloud"
-                yield Finding(("provider", "zone"), message, "write it as us-central1-a")
-            elif zone is not None and region is not None and zone.rpartition("-")[0] != region:
-                message = f"{shown(zone)} does not lie in region {shown(region)}"
-                yield Finding(("provider", "zone"), message, "correct one of them")
+            yield from gcp_findings(self.provider, self.scale_groups)
         if isinstance(self.provider, ManualSection):
             for index, host in enumerate(self.provider.hosts):
                 if host.group is None and len(self.scale_groups) > 1:

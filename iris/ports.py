@@ -5,12 +5,24 @@ errors are facts, too: a create that was refused is a `SliceCreateFailed`, never
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import Event
+from iris.core.ids import GroupName, SliceId, Zone
 from iris.core.instant import Instant
 from iris.core.record import Turn
+
+
+@dataclass(frozen=True, slots=True)
+class VmPlace:
+    """Which machine: a host of a slice, and where that is."""
+
+    slice: SliceId
+    host: int
+    group: GroupName
+    zone: Zone
 
 
 class NoLog(Exception):

@@ -111,7 +111,7 @@ def test_the_contracts_example_is_accepted_as_written(tmp_path: Path) -> None:
         zones=(Zone("us-central1-a"), Zone("us-central1-b")),
     )
     assert (found.host.chips, found.host.ports) == (4, PORTS)
-    assert cluster.provider == Gcp("my-project", "us-central1", Zone("us-central1-a"))
+    assert cluster.provider == Gcp("my-project", "iris", "us-central1", Zone("us-central1-a"))
     assert cluster.docker == Docker(
         "us-central1-docker.pkg.dev/my-project/marin/iris-worker:latest", 10_001
     )
@@ -314,9 +314,12 @@ HEAD = "scale_groups:\n  g: {accelerator_type: v6e-8, max_slices: 2, "
             ["reservations.r"],
         ),
         ("reservations: {r: {chips: 8}}\n" + ONE, ["reservations.r"]),
-        ("provider: {type: gcp, project_id: p}\n" + ONE, ["auth.tokens", "docker"]),
         (
-            "provider: {type: gcp, project_id: p}\ndocker: {image: i}\n"
+            "provider: {type: gcp, project_id: p, zone: us-east5-a}\n" + ONE,
+            ["auth.tokens", "docker"],
+        ),
+        (
+            "provider: {type: gcp, project_id: p, zone: us-east5-a}\ndocker: {image: i}\n"
             "auth: {tokens: {a: {env: X}}}\n" + ONE,
             [],
         ),

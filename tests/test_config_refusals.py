@@ -24,6 +24,7 @@ def refused(text: str) -> list[tuple[int, int, str, str]]:
     return [(p.line, p.column, p.path, p.message) for p in refusal.value.problems]
 
 
+GCP = "provider: {type: gcp, project_id: p, zone: us-east5-a}\n"
 HEAD = "scale_groups:\n  g: {accelerator_type: v6e-8, max_slices: 2, "
 
 
@@ -133,6 +134,41 @@ def test_a_group_that_cannot_be_is_refused_at_the_key(
             "provider: {type: gcp, project_id: p}\n" + HEAD + "zones: [x]}",
             (3, 55, "scale_groups.g.zones.0"),
             "'x' is no zone of Google Cloud",
+        ),
+        (
+            ONE + "provider: {type: gcp, project_id: My Project, zone: us-east5-a}",
+            (2, 35, "provider.project_id"),
+            "'My Project' is no id of a project",
+        ),
+        (
+            ONE + "provider: {type: gcp, project_id: p, zone: us-east5-a, cluster: Lab_1}",
+            (2, 65, "provider.cluster"),
+            "'Lab_1' cannot begin the names of machines",
+        ),
+        (
+            ONE + "provider: {type: gcp, project_id: p, zone: us-east5-a, service_account: me}",
+            (2, 73, "provider.service_account"),
+            "'me' is no e-mail address of a service account",
+        ),
+        (
+            ONE + "provider: {type: gcp, project_id: p}",
+            (1, 16, "scale_groups.g"),
+            "group g has no zone to come from",
+        ),
+        (
+            GCP + HEAD + "vm: {machine_type: n2-standard-4}}",
+            (3, 66, "scale_groups.g.vm.machine_type"),
+            "the machines of v6e-8 are what they are",
+        ),
+        (
+            GCP + "scale_groups: {g: {accelerator_type: cpu, max_slices: 2, vm: {cpu: 200}}}",
+            (2, 38, "scale_groups.g.accelerator_type"),
+            "no machine type of Google Cloud is known that has 200 cpu and what else is asked",
+        ),
+        (
+            GCP + "scale_groups: {g: {accelerator_type: H100:8, max_slices: 2}}",
+            (2, 16, "scale_groups.g.vm"),
+            "machines with GPUs need an image that has their driver",
         ),
         (
             ONE + "provider: {type: manual, hosts: []}",

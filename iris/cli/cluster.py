@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from iris.cli import lifecycle
 from iris.cli.lazy import Lazy, LazyGroup
 from iris.cli.place import Place, url_option
 from iris.cli.tables import age, print_object, print_table, timestamp, wide_option
@@ -53,6 +54,14 @@ def status(place: Place, as_json: bool, wide: bool) -> None:
 @cluster.group()
 def controller() -> None:
     """The controller itself."""
+
+
+cluster.add_command(lifecycle.start)
+cluster.add_command(lifecycle.stop)
+cluster.add_command(lifecycle.restart)
+controller.add_command(lifecycle.start)
+controller.add_command(lifecycle.stop_controller, "stop")
+controller.add_command(lifecycle.restart)
 
 
 @controller.command("status", epilog="\b\nExamples:\n  iris cluster controller status\n")

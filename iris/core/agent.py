@@ -70,6 +70,8 @@ class ShutdownNoticed:
 
 LAST_GRACE: Final = Millis(3_000)
 """From SIGTERM to SIGKILL for what runs when the worker itself must end, or is refused."""
+NOTICE_GRACE: Final = Millis(25_000)
+"""Likewise when the cloud has announced that it takes the machine, which it does after some 30 seconds."""
 
 Fact: TypeAlias = Told | Found | Started | Ended | ShutdownNoticed
 
@@ -183,6 +185,10 @@ class Agent:
     def live(self) -> int:
         """How many attempts have not ended."""
         return sum(held.phase is not Phase.ENDED for held in self.held.values())
+
+    def is_forsaken(self) -> bool:
+        """Whether nobody has spoken for `orphan_timeout` and nothing runs any more: a machine of a cloud ends."""
+        return self.orphaned and not self.live()
 
     # ---- facts ---------------------------------------------------------------------------------
 

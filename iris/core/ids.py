@@ -61,3 +61,8 @@ def slice_id(group: GroupName, number: int) -> SliceId:
 def worker_id(slice_: SliceId, host: int) -> WorkerId:
     """The identity of the agent on a slice's host number `host`."""
     return WorkerId(f"{slice_}-w{host}")
+
+
+def slice_of(worker: WorkerId) -> SliceId:
+    """The slice that a worker's identity names."""
+    return SliceId(worker.rpartition("-w")[0])

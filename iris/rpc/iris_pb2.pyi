@@ -533,19 +533,31 @@ class Report(_message.Message):
     detail: str
     def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., state: _Optional[str] = ..., cause: _Optional[str] = ..., detail: _Optional[str] = ...) -> None: ...
 
+class ShutdownRequest(_message.Message):
+    __slots__ = ("give_back",)
+    GIVE_BACK_FIELD_NUMBER: _ClassVar[int]
+    give_back: bool
+    def __init__(self, give_back: bool = ...) -> None: ...
+
+class ShutdownResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
 class ReconcileRequest(_message.Message):
-    __slots__ = ("worker", "incarnation", "reports", "acted_on", "known")
+    __slots__ = ("worker", "incarnation", "reports", "acted_on", "known", "notice")
     WORKER_FIELD_NUMBER: _ClassVar[int]
     INCARNATION_FIELD_NUMBER: _ClassVar[int]
     REPORTS_FIELD_NUMBER: _ClassVar[int]
     ACTED_ON_FIELD_NUMBER: _ClassVar[int]
     KNOWN_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_FIELD_NUMBER: _ClassVar[int]
     worker: str
     incarnation: str
     reports: _containers.RepeatedCompositeFieldContainer[Report]
     acted_on: int
     known: int
-    def __init__(self, worker: _Optional[str] = ..., incarnation: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ..., acted_on: _Optional[int] = ..., known: _Optional[int] = ...) -> None: ...
+    notice: str
+    def __init__(self, worker: _Optional[str] = ..., incarnation: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[Report, _Mapping]]] = ..., acted_on: _Optional[int] = ..., known: _Optional[int] = ..., notice: _Optional[str] = ...) -> None: ...
 
 class Wanted(_message.Message):
     __slots__ = ("task", "attempt", "rank", "stop", "grace_ms", "spec", "launch", "token", "coordinator", "hosts", "seen")

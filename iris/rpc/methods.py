@@ -107,6 +107,7 @@ CREATE_SLICE: Final = Method(
     _C, "CreateSlice", pb.CreateSliceRequest, pb.CreateSliceResponse, _ADMINS
 )
 GET_STATUS: Final = Method(_C, "GetStatus", pb.GetStatusRequest, pb.GetStatusResponse, _ALL)
+SHUTDOWN: Final = Method(_C, "Shutdown", pb.ShutdownRequest, pb.ShutdownResponse, _ADMINS)
 HAS_BLOB: Final = Method(_C, "HasBlob", pb.HasBlobRequest, pb.HasBlobResponse, _PEOPLE)
 PUT_BLOB: Final = Method(
     _C, "PutBlob", pb.PutBlobRequest, pb.PutBlobResponse, _PEOPLE, 300, stream=Stream.REQUEST

@@ -35,7 +35,7 @@ from iris.core.events import (
 )
 from iris.core.ids import SliceId
 from iris.garbage import rare_collections
-from iris.ports import NoLog
+from iris.ports import NoLog, VmPlace
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import GET_STATUS, RECONCILE, SUBMIT_JOB, Method
 from tests.benchmarks.crowds import CORES, Crowd
@@ -72,9 +72,9 @@ class Standing:
         """Nothing is ever lost."""
         await asyncio.Event().wait()
 
-    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+    async def log(self, vm: VmPlace, most_bytes: int) -> bytes:
         """Nobody says anything."""
-        raise NoLog(f"{slice_}, host {host}: {most_bytes} bytes of nothing")
+        raise NoLog(f"{vm}: {most_bytes} bytes of nothing")
 
     async def end_all(self) -> None:
         """They stay."""

@@ -20,11 +20,10 @@ from iris.cluster.controller.service import ControllerService, Options
 from iris.config import load_cluster
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import ConfigLoaded, Event
-from iris.core.ids import SliceId
 from iris.core.record import Turn
 from iris.core.snapshot import Snapshot, snapshot
 from iris.garbage import rare_collections
-from iris.ports import NoLog
+from iris.ports import NoLog, VmPlace
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.addresses import parse_address
 from iris.rpc.channel import Channel
@@ -127,9 +126,9 @@ class Mute:
         """Nothing is ever lost."""
         await asyncio.Event().wait()
 
-    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+    async def log(self, vm: VmPlace, most_bytes: int) -> bytes:
         """Nobody says anything."""
-        raise NoLog(f"{slice_}, host {host}: {most_bytes} bytes of nothing")
+        raise NoLog(f"{vm}: {most_bytes} bytes of nothing")
 
     async def end_all(self) -> None:
         """Nothing is there."""

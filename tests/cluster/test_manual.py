@@ -67,7 +67,7 @@ def test_jobs_outlive_a_host_and_the_controller_and_hosts_are_given_back(
         assert oct((victim.folder / first / "0" / "token").stat().st_mode)[-3:] == "600"
         asked = pb.ReadVmLogRequest(vm=f"{first}-w0")
         said = b"".join(chunk.content for chunk in client.channel.stream(READ_VM_LOG, asked))
-        assert said.endswith(f"registered as {first}-w0\n".encode())
+        assert f"registered as {first}-w0\n".encode() in said
 
         victim.kill()
         until(lambda: len(job.status().details[0].attempts) == 2, PATIENCE_S)
@@ -201,5 +201,5 @@ def test_a_workers_log_is_told_from_its_end_and_in_whole_lines(tmp_path: Path) -
     (tmp_path / name / "1" / "worker.log").write_bytes(b"one\ntwo\nthree\n")
     assert workers.log(name, 1, 14) == b"one\ntwo\nthree\n"
     assert workers.log(name, 1, 9) == b"three\n"
-    with pytest.raises(NoLog, match="worker.log: no such file"):
+    with pytest.raises(NoLog, match=r"worker\.log: no such file"):
         workers.log(name, 0, 9)

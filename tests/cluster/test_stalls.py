@@ -17,11 +17,10 @@ from iris.config import load_cluster
 from iris.core.controller import Controller
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import ControllerRestarted, ControllerStalled, Event, SlicesObserved
-from iris.core.ids import SliceId
 from iris.core.instant import Instant
 from iris.core.record import turn_from_json
 from iris.core.replay import recover
-from iris.ports import NoLog
+from iris.ports import NoLog, VmPlace
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import GET_STATUS, LIST_SLICES
 from tests.cluster.running import until
@@ -52,8 +51,8 @@ class Mute:
     async def watch(self) -> None:
         await asyncio.Event().wait()
 
-    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
-        raise NoLog(f"{slice_}, host {host}: {most_bytes} bytes of nothing")
+    async def log(self, vm: VmPlace, most_bytes: int) -> bytes:
+        raise NoLog(f"{vm}: {most_bytes} bytes of nothing")
 
     async def end_all(self) -> None:
         pass

@@ -1,9 +1,11 @@
 """Who calls: tokens of users, of workers and of tasks, and what each of them may ask for.
 
 Without configured tokens the controller serves its own machine only, and everybody there is an
-administrator under the name that they give. Secrets are compared in constant time and never told.
+administrator under the name that they give. Secrets are compared by what proves them, in constant time,
+and never told.
 """
 
+import hashlib
 import hmac
 import os
 import secrets
@@ -16,7 +18,7 @@ import jwt
 
 from iris.config import Auth, Secret, SecretSource
 from iris.config_deployment import SHORTEST_TOKEN
-from iris.core.ids import JobId, UserName, WorkerId
+from iris.core.ids import JobId, SliceId, UserName, WorkerId, slice_of
 from iris.rpc.methods import Kind
 
 _ALGORITHM: Final = "HS256"
@@ -38,6 +40,7 @@ class Caller:
     user: UserName | None = None  # None: a worker, or anybody on the own machine
     tree: JobId | None = None  # None: not limited to one tree of jobs
     worker: WorkerId | None = None  # None: not bound to one worker's name
+    slice: SliceId | None = None  # None: not bound to the workers of one slice
 
     def may_see(self, job: JobId) -> bool:
         """Whether a job is within what the caller is limited to."""
@@ -51,6 +54,8 @@ class Caller:
         """
         if self.worker is not None and self.worker != worker:
             raise NotPermitted(f"this token is that of {self.worker}, and not of {worker}")
+        if self.slice is not None and self.slice != slice_of(worker):
+            raise NotPermitted(f"this token is for workers of {self.slice}, and not for {worker}")
 
 
 class Doorkeeper:
@@ -63,11 +68,13 @@ class Doorkeeper:
             ValueError: a token's source, a variable or a file, is missing, or holds a short one.
         """
         self._users: Mapping[UserName, str] = {
-            user: _read(word, f"auth.tokens.{user}") for user, word in auth.tokens
+            user: digest_of(word, f"auth.tokens.{user}") for user, word in auth.tokens
         }
         self._admins = frozenset(auth.admins)
         self._worker = (
-            _read(auth.worker_token, "auth.worker_token") if auth.worker_token is not None else ""
+            digest_of(auth.worker_token, "auth.worker_token")
+            if auth.worker_token is not None
+            else ""
         )
         self._key = key
 
@@ -86,10 +93,11 @@ class Doorkeeper:
             found = self._signed(token)
             if found is not None:
                 return found
-        if self._worker and hmac.compare_digest(token.encode(), self._worker.encode()):
+        shown = _digest(token)
+        if self._worker and hmac.compare_digest(shown, self._worker):
             return Caller(Kind.WORKER)
         for user, word in self._users.items():
-            if hmac.compare_digest(token.encode(), word.encode()):
+            if hmac.compare_digest(shown, word):
                 return Caller(Kind.ADMIN if user in self._admins else Kind.USER, user)
         if self.is_open:
             return Caller(Kind.ADMIN)
@@ -105,6 +113,10 @@ class Doorkeeper:
         """A token for one worker and no other."""
         return jwt.encode({"worker": worker}, self._key, algorithm=_ALGORITHM)
 
+    def slice_token(self, slice_: SliceId) -> str:
+        """A token for the workers of one slice, whose machines are all told the same."""
+        return jwt.encode({"slice": slice_}, self._key, algorithm=_ALGORITHM)
+
     def _signed(self, token: str) -> Caller | None:
         try:
             claims = jwt.decode(token, self._key, algorithms=[_ALGORITHM])
@@ -112,14 +124,30 @@ class Doorkeeper:
             return None
         if "worker" in claims:
             return Caller(Kind.WORKER, worker=WorkerId(str(claims["worker"])))
+        if "slice" in claims:
+            return Caller(Kind.WORKER, slice=SliceId(str(claims["slice"])))
         tree = JobId(str(claims["tree"]))
         return Caller(Kind.TASK, UserName(tree.split("/")[1]), tree)
+
+
+def digest_of(secret: Secret, key: str) -> str:
+    """What proves a configured secret: the SHA-256 of it, in hex.
+
+    Raises:
+        ValueError: its source, which `key` names, is missing, or holds a short one.
+    """
+    found = _read(secret, key)
+    return found if secret.source is SecretSource.DIGEST else _digest(found)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _read(secret: Secret, key: str) -> str:
     found = secret.word
     match secret.source:
-        case SecretSource.VALUE:
+        case SecretSource.VALUE | SecretSource.DIGEST:
             return found
         case SecretSource.ENVIRONMENT:
             if not os.environ.get(secret.word):

@@ -1,7 +1,7 @@
 """What users and operators ask of the controller: requests become facts, answers come from views."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NoReturn
@@ -55,7 +55,12 @@ class Handlers:
     """The calls of `ControllerService`."""
 
     def __init__(
-        self, loop: TurnLoop, store: Store, mirror: Mirror, recovery: tuple[int, int]
+        self,
+        loop: TurnLoop,
+        store: Store,
+        mirror: Mirror,
+        recovery: tuple[int, int],
+        end: Callable[[bool], None],
     ) -> None:
         """Handlers of one controller.
 
@@ -64,11 +69,13 @@ class Handlers:
             store: where blobs and results are.
             mirror: where they are, too.
             recovery: turns that were replayed at the start, and the milliseconds that it took.
+            end: ends the controller, and gives back all slices or none.
         """
         self._loop = loop
         self._store = store
         self._mirror = mirror
         self._recovery = recovery
+        self._end = end
         self._started_at = loop.clock.now()
 
     @property
@@ -304,6 +311,11 @@ class Handlers:
             why = " ".join(reasons).rstrip(".")
             raise Refused(grpc.StatusCode.ABORTED, f"{answer.why}: {why}")
         return pb.CreateSliceResponse(slice=_granted(answer).slice or "")
+
+    async def shutdown(self, request: pb.ShutdownRequest, _: Caller) -> pb.ShutdownResponse:
+        """End this controller in order; calls are answered until all slices are given back."""
+        self._end(request.give_back)
+        return pb.ShutdownResponse()
 
     async def get_status(self, _: pb.GetStatusRequest, _caller: Caller) -> pb.GetStatusResponse:
         """The controller and its groups, in numbers."""

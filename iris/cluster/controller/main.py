@@ -8,10 +8,12 @@ import argparse
 import asyncio
 import logging
 import signal
+import socket
 import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from iris.cluster.controller.journal import JournalError
 from iris.cluster.controller.objects import NoSuchStore
@@ -23,10 +25,14 @@ from iris.cluster.controller.service import (
     Provider,
     Surroundings,
 )
-from iris.config import ClusterConfig, Local, Manual, Runtime, load_cluster
+from iris.config import ClusterConfig, Gcp, Local, Manual, Runtime, load_cluster
 from iris.exit_status import ExitStatus
 from iris.garbage import rare_collections
 from iris.problems import BadInput
+from iris.rpc.addresses import Address, parse_address
+
+_ELSEWHERE: Final = ("192.0.2.1", 9)
+"""An address that nobody has, beyond all networks of ours."""
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +48,10 @@ def provider_of(config: ClusterConfig) -> Callable[[Surroundings], Provider]:
             return _local(config, _image(config, runtime))
         case Manual() as pool:
             return _manual(config, pool, _image(config, pool.runtime))
-        case _:
-            raise CannotServe("provider: this version serves the types `local` and `manual` only")
+        case Gcp() as gcp:
+            return _gcp(config, gcp)
+        case None:
+            raise CannotServe("provider: without one there is nobody to ask for machines")
 
 
 def _image(config: ClusterConfig, runtime: Runtime) -> str | None:
@@ -96,6 +104,60 @@ def _manual(
             raise CannotServe(f"provider: {error.filename}: {error.strerror}") from error
 
     return provide
+
+
+def _gcp(config: ClusterConfig, gcp: Gcp) -> Callable[[Surroundings], Provider]:
+    if not config.auth.tokens:
+        message = (
+            "machines of a cloud call from outside, and without tokens this machine alone is served"
+        )
+        raise CannotServe(f"auth.tokens: {message}: add `auth: {{tokens: ...}}`")
+    if config.docker is None:
+        raise CannotServe(
+            "docker.image: the machines of a cloud need the image that workers run in"
+        )
+    image, tls = config.docker.image, config.controller.tls
+    try:
+        # Here, where nobody waits for a turn yet: it takes its time.
+        from iris.cluster.vm.bootstrap import Bootstrap
+        from iris.cluster.vm.gcp import GcpSettings, GcpVmManager
+    except ModuleNotFoundError as error:
+        message = f"{error.name} is not installed: pip install 'iris-orchestrator[gcp]'"
+        raise CannotServe(f"provider: {message}") from error
+
+    def provide(around: Surroundings) -> Provider:
+        bootstrap = Bootstrap(
+            gcp.cluster,
+            gcp.project_id,
+            around.url if around.advertised else _as_seen_by_others(around.url),
+            image,
+            around.groups,
+            around.slice_token,
+            None if tls is None else tls.cert.read_text(encoding="utf-8"),
+            config.spec.timeouts.orphan_timeout,
+        )
+        settings = GcpSettings(gcp, dict(config.runtime_versions))
+        return GcpVmManager(settings, bootstrap, around.clock, around.deliver)
+
+    return provide
+
+
+def _as_seen_by_others(url: str) -> str:
+    """A URL of this machine's loopback, by the address that this machine has in its network.
+
+    Raises:
+        CannotServe: it has none.
+    """
+    address = parse_address(url)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(
+                _ELSEWHERE
+            )  # Nothing is sent: it is only looked up which way it would go.
+        except OSError as error:
+            message = "this machine has no address that others could call: say --advertise URL"
+            raise CannotServe(f"provider: {message}") from error
+        return Address(probe.getsockname()[0], address.port, address.tls).url
 
 
 def run(config: ClusterConfig, options: Options, ready: Callable[[ControllerService], None]) -> int:

@@ -30,7 +30,7 @@ from iris.core.events import Event
 from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
 from iris.core.lifecycle import SliceState
 from iris.core.spec import GroupSpec
-from iris.ports import Clock, VmManager
+from iris.ports import Clock, VmManager, VmPlace
 
 LOOPBACK: Final = "127.0.0.1"
 _STOP_GRACE_S: Final = 1.0
@@ -53,7 +53,7 @@ class Provider(VmManager, Protocol):
     async def end_all(self) -> None:
         """Give back everything."""
 
-    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+    async def log(self, vm: VmPlace, most_bytes: int) -> bytes:
         """The end of what a machine's worker, and what starts it, have said.
 
         Raises:
@@ -72,6 +72,7 @@ class Surroundings:
     """Whether the operator has said that this is what workers call."""
     groups: Callable[[], Mapping[GroupName, GroupSpec]]
     worker_token: Callable[[WorkerId], str]
+    slice_token: Callable[[SliceId], str]
     clock: Clock
     deliver: Callable[[Event], None]
 
@@ -116,6 +117,7 @@ class ControllerService:
         self._clock = self._recovered.clock
         self._loop = TurnLoop(self._recovered.controller, self._recovered.journal, self._clock)
         self.port = options.port
+        self._gives_back = options.end_workers
         self._closing = asyncio.Event()
 
     @property
@@ -129,8 +131,9 @@ class ControllerService:
         """How many turns were replayed at the start."""
         return self._recovered.turns
 
-    def close(self) -> None:
-        """End in order."""
+    def close(self, *, give_back: bool = False) -> None:
+        """End in order; with machines given back also where the options keep them."""
+        self._gives_back = self._gives_back or give_back
         self._closing.set()
 
     async def serve(self, ready: Callable[["ControllerService"], None]) -> None:
@@ -170,7 +173,7 @@ class ControllerService:
                 task.result()
         finally:
             hands.leave()
-            if self._options.end_workers:
+            if self._gives_back:
                 # While they can still report: then nobody need wait for anybody.
                 await self._give_up_slices()
                 await provider.end_all()
@@ -220,6 +223,7 @@ class ControllerService:
             self._options.advertise is not None,
             lambda: state.groups,
             self.door.worker_token,
+            self.door.slice_token,
             self._clock,
             self._loop.deliver,
         )
@@ -230,7 +234,9 @@ class ControllerService:
     def _server(self, links: Links, hands: Hands) -> Server:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
-        handlers = Handlers(loop, store, self._mirror, recovery)
+        handlers = Handlers(
+            loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
+        )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
         execs = Execs(links.wake)
         services = {

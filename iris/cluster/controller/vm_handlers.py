@@ -11,13 +11,13 @@ from iris.cluster.controller.links import Links
 from iris.core.ids import SliceId
 from iris.core.state import ClusterState
 from iris.core.views import VmView, vm_views
-from iris.ports import Clock, NoLog
+from iris.ports import Clock, NoLog, VmPlace
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import CHUNK_BYTES
 
-Logs: TypeAlias = Callable[[SliceId, int, int], Awaitable[bytes]]
-"""Reads the end of the log of a slice's host, in bytes; raises `NoLog`."""
+Logs: TypeAlias = Callable[[VmPlace, int], Awaitable[bytes]]
+"""Reads the last so many bytes of a machine's log; raises `NoLog`."""
 
 MOST_BYTES: Final = 4 << 20
 """Of one machine's log, in one answer."""
@@ -65,7 +65,7 @@ class VmHandlers:
             unknown(f"vm {request.vm or 'without a name'}")
         most = min(codec.offset_from_wire(request.most_bytes) or MOST_BYTES, MOST_BYTES)
         try:
-            content = await self._logs(view.slice, view.host, most)
+            content = await self._logs(VmPlace(view.slice, view.host, view.group, view.zone), most)
         except NoLog as error:
             code = grpc.StatusCode.NOT_FOUND
             raise Refused(code, f"vm {request.vm} has no log that can be read: {error}") from error

@@ -18,8 +18,9 @@ from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.store import Store, TooLarge, read_pieces, tail_of
 from iris.cluster.controller.turns import TurnLoop
 from iris.core.desired import DesiredSet, WantedAttempt, desired_set, is_known, is_news
-from iris.core.events import WorkerReported
+from iris.core.events import PreemptionNoticed, WorkerReported
 from iris.core.ids import JobId, TaskId, WorkerId, worker_id
+from iris.core.instant import Instant, since
 from iris.core.lifecycle import ENDED_TASK
 from iris.core.records import Job, Worker
 from iris.core.state import ClusterState
@@ -53,6 +54,7 @@ class WorkerHandlers:
         self._door = door
         self._execs = execs
         self._parts: dict[int, tuple[pb.JobSpec, bytes, str]] = {}
+        self._noticed: dict[tuple[WorkerId, str], Instant] = {}
 
     @property
     def _state(self) -> ClusterState:
@@ -87,6 +89,8 @@ class WorkerHandlers:
         self._links.heard(name, incarnation)
         reports = tuple(codec.report_from_wire(report) for report in request.reports)
         row = self._state.workers[name]
+        if request.notice:
+            self._notice(row, incarnation)
         if is_news(self._state, row, reports, request.acted_on):
             event = WorkerReported(
                 name, incarnation, reports, complete=True, acted_on=request.acted_on
@@ -99,6 +103,17 @@ class WorkerHandlers:
             await self._links.wait(name, incarnation, span / 1_000)
             answer = self._answer(name, incarnation)
         return answer
+
+    def _notice(self, row: Worker, incarnation: str) -> None:
+        """Tell of what the cloud has announced to a machine, again while it stands, for work is kept off for a time."""
+        noticed_at = self._noticed.get((row.id, incarnation))
+        every = self._state.spec.timeouts.notice_timeout // 2
+        now = self._loop.clock.now()
+        if noticed_at is None or since(noticed_at, now) >= every:
+            known = self._state.workers
+            self._noticed = {key: at for key, at in self._noticed.items() if key[0] in known}
+            self._noticed[row.id, incarnation] = now
+            self._loop.deliver(PreemptionNoticed(row.slice))
 
     async def _turned(self, event: WorkerReported) -> None:
         changed = self._loop.watch()

@@ -26,7 +26,7 @@ from iris.core.events import (
 from iris.core.ids import GroupName, SliceId, WorkerId, worker_id
 from iris.core.instant import Instant
 from iris.core.spec import GroupSpec
-from iris.ports import Clock
+from iris.ports import Clock, VmPlace
 
 _LOOK_EVERY_S: Final = 0.2
 
@@ -141,13 +141,13 @@ class LocalVmManager:
             elif found is not None:
                 raise found
 
-    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+    async def log(self, vm: VmPlace, most_bytes: int) -> bytes:
         """The end of a worker's log.
 
         Raises:
             NoLog: there is none.
         """
-        return self._workers.log(slice_, host, most_bytes)
+        return self._workers.log(vm.slice, vm.host, most_bytes)
 
     async def watch(self) -> None:
         """Tell of slices whose processes have ended by themselves, for ever."""

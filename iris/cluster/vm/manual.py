@@ -32,7 +32,7 @@ from iris.core.events import (
 )
 from iris.core.ids import GroupName, SliceId, WorkerId, Zone, worker_id
 from iris.core.spec import GroupSpec
-from iris.ports import Clock, NoLog
+from iris.ports import Clock, NoLog, VmPlace
 from iris.rpc.addresses import Address, parse_address
 
 _LOOPBACK: Final = "127.0.0.1"
@@ -166,17 +166,17 @@ class ManualVmManager:
         )
         return (SlicesObserved(listing, asked_at, complete=not unknown),)
 
-    async def log(self, slice_: SliceId, host: int, most_bytes: int) -> bytes:
+    async def log(self, vm: VmPlace, most_bytes: int) -> bytes:
         """The end of a worker's log, as its host has it.
 
         Raises:
             NoLog: it has none, or does not answer.
         """
-        placed = self._book.slices.get(slice_)
-        if placed is None or host >= len(placed.addresses):
-            raise NoLog(f"host {host} of {slice_} is on no host yet")
-        at = placed.addresses[host]
-        asked = {"verb": "log", "slice": slice_, "host": host, "most_bytes": most_bytes}
+        placed = self._book.slices.get(vm.slice)
+        if placed is None or vm.host >= len(placed.addresses):
+            raise NoLog(f"{vm.slice} is on no hosts yet")
+        at = placed.addresses[vm.host]
+        asked = {"verb": "log", "slice": vm.slice, "host": vm.host, "most_bytes": most_bytes}
         try:
             said = await self._hosts.call(
                 at, {**self._common(), **asked}, self._settings.patience_s

@@ -79,14 +79,12 @@ class DockerRuntime:
         (root / "environments").mkdir(parents=True, exist_ok=True)
         copy: Path | None = None
         if authority is not None:
-            copy = root / "authority.pem"
-            copy.write_bytes(authority.read_bytes())
-            copy.chmod(0o644)  # It is no secret, and tasks have another user.
+            copy = _copied(authority, root / "authority.pem")
         self.ground = Ground(
             image=image,
             root=root,
             user=f"{owner[0]}:{owner[1]}",
-            script=Path(process_layout(root).script),
+            script=_copied(Path(process_layout(root).script), root / "call.py"),
             devices=(*sorted(glob.glob("/dev/accel*")), *sorted(glob.glob("/dev/vfio/*"))),
             gpus=gpus,
             authority=copy,
@@ -336,3 +334,10 @@ def _write(path: Path, text: str) -> None:
 def _say(log: Path, line: str) -> None:
     with log.open("ab") as file:
         file.write(f"iris: {line}\n".encode())
+
+
+def _copied(path: Path, to: Path) -> Path:
+    """A file for all tasks below the worker's folder, which the engine sees also where the worker is a container."""
+    to.write_bytes(path.read_bytes())
+    to.chmod(0o644)  # It is no secret, and tasks have another user.
+    return to

@@ -12,6 +12,7 @@ from iris.cluster.worker.execs import Execs
 from iris.cluster.worker.plan import Host
 from iris.core.agent import (
     LAST_GRACE,
+    NOTICE_GRACE,
     Agent,
     Discard,
     Fact,
@@ -44,17 +45,33 @@ class NotWelcome(Exception):
     """The controller will not have this worker."""
 
 
+class Forsaken(Exception):
+    """No controller has wanted this worker for the cluster's `orphan_timeout`; says how that showed."""
+
+
 class Driver:
     """One worker, from its registration to its end."""
 
-    def __init__(self, registration: pb.RegisterRequest, channel: AioChannel, folder: Path) -> None:
+    def __init__(
+        self,
+        registration: pb.RegisterRequest,
+        channel: AioChannel,
+        folder: Path,
+        *,
+        outstays: bool = False,
+    ) -> None:
         """A worker that has said nothing yet; `attach` gives it its attempts.
 
         Args:
             registration: what it says of itself.
             channel: to the controller.
             folder: where it keeps what a restart must not forget.
+            outstays: whether it asks again after a refusal, and ends when it is forsaken: so does one
+                whose machine ends with it.
         """
+        self._outstays = outstays
+        self._trouble = "the controller has not spoken"
+        self._notice = ""
         self._registration = registration
         self._channel = channel
         self._bound = folder / _BOUND_FILE
@@ -85,11 +102,19 @@ class Driver:
         self._inbox.append(fact)
         self._wake.set()
 
+    def warn(self, notice: str) -> None:
+        """The machine will be taken: stop what runs, in time, and let the controller know."""
+        _log.warning("the cloud announces: %s", notice)
+        self._notice = notice
+        self.deliver(ShutdownNoticed(NOTICE_GRACE))
+        self._news.set()
+
     async def run(self, closing: asyncio.Event) -> None:
         """Work until told to end, then stop what runs and report it.
 
         Raises:
             NotWelcome: the controller refuses this worker.
+            Forsaken: it has done so, or been silent, for too long for one that outstays refusals.
         """
         tasks = [asyncio.create_task(self._turn()), asyncio.create_task(self._converse())]
         ending = asyncio.create_task(closing.wait())
@@ -136,6 +161,8 @@ class Driver:
                 pass
             self._wake.clear()
             self._step()
+            if self._outstays and self._agent.is_forsaken():
+                raise Forsaken(self._trouble)
 
     def _step(self) -> None:
         facts, self._inbox = self._inbox, []
@@ -171,7 +198,10 @@ class Driver:
                     registered = True
                 registered = await self._exchange()
                 pause = FIRST_PAUSE
-            except RemoteError as error:
+            except (RemoteError, NotWelcome) as error:
+                if isinstance(error, NotWelcome) and not self._outstays:
+                    raise
+                self._trouble = str(error)
                 _log.warning("%s", error)
                 await asyncio.sleep(spread(pause / 1_000))
                 pause = Millis(min(2 * pause, LONGEST_PAUSE))
@@ -185,6 +215,7 @@ class Driver:
         with suppress(OSError):  # On a full disk the next run goes by the default.
             self._bound.write_text(str(answer.orphan_timeout_ms))
         self._known = 0
+        self._wake.set()  # The agent may be orphaned sooner than it thought.
         _log.info("registered as %s", answer.worker)
 
     async def _exchange(self) -> bool:
@@ -196,6 +227,7 @@ class Driver:
             reports=[codec.report_to_wire(report) for report in self._agent.reports()],
             acted_on=self._agent.version,
             known=self._known,
+            notice=self._notice,
         )
         call = asyncio.ensure_future(self._channel.call(RECONCILE, request))
         news = asyncio.ensure_future(self._news.wait())

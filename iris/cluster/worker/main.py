@@ -14,9 +14,10 @@ from typing import Final
 
 from iris.cluster.engine import EngineError
 from iris.cluster.worker.attempts import Attempts
-from iris.cluster.worker.driver import Driver, NotWelcome
+from iris.cluster.worker.driver import Driver, Forsaken, NotWelcome
 from iris.cluster.worker.environments import Builder, Environments, HostBuilder
 from iris.cluster.worker.execs import Execs
+from iris.cluster.worker.notices import MetadataServer
 from iris.cluster.worker.runtime import LaunchError, ProcessRuntime, TaskRuntime
 from iris.core.resources import Resources
 from iris.exit_status import ExitStatus
@@ -46,6 +47,11 @@ def _arguments(words: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--authority", type=Path, help="certificate that signed the controller's")
     parser.add_argument("--runtime", choices=("process", "docker"), default="process")
     parser.add_argument("--image", help="what tasks run in, with --runtime docker")
+    parser.add_argument(
+        "--farewell",
+        type=Path,
+        help="on a cloud's machine: where to say why it shall end, once nobody has wanted it for long",
+    )
     arguments = parser.parse_args(words)
     if arguments.runtime == "docker" and arguments.image is None:
         parser.error("--runtime docker needs --image")
@@ -69,7 +75,8 @@ async def work(arguments: argparse.Namespace) -> int:
     closing = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, closing.set)
-    driver = Driver(registration, channel, arguments.root)
+    cloud = None if arguments.farewell is None else MetadataServer()
+    driver = Driver(registration, channel, arguments.root, outstays=cloud is not None)
     runtime, builder = _runtime(arguments)
     environments = Environments(arguments.root, builder)
     attempts = Attempts(
@@ -81,17 +88,44 @@ async def work(arguments: argparse.Namespace) -> int:
         min_free_disk=parse_size(os.environ.get("IRIS_MIN_FREE_DISK", MIN_FREE_DISK)),
     )
     execs = Execs(channel, runtime, attempts.folder)
+    heeding = _Heeding(driver, closing)
+    watching = None if cloud is None else asyncio.create_task(cloud.watch(heeding.told))
     try:
         await driver.attach(attempts, execs)
         await driver.run(closing)
     except NotWelcome as error:
         _log.error("this worker is refused: %s", error)
         return ExitStatus.CONFLICT
+    except Forsaken as error:
+        _log.error("this machine shall end: %s", error)
+        arguments.farewell.write_text(str(error), encoding="utf-8")
+        return ExitStatus.DONE
     finally:
+        if watching is not None:
+            watching.cancel()
         await execs.close()
         await attempts.close()
         await channel.close()
-    return ExitStatus.DONE
+    return ExitStatus.FAILED if heeding.begins_anew else ExitStatus.DONE
+
+
+class _Heeding:
+    """What the cloud announces to the machine, and what the worker does about it."""
+
+    def __init__(self, driver: Driver, closing: asyncio.Event) -> None:
+        self._driver = driver
+        self._closing = closing
+        self._warned = False
+        self.begins_anew = False
+
+    def told(self, notice: str) -> None:
+        """Get ready to be taken; if that is taken back, end, for whoever starts the worker again."""
+        if notice:
+            self._warned = True
+            self._driver.warn(notice)
+        elif self._warned:
+            self.begins_anew = True
+            self._closing.set()
 
 
 def _token(path: Path | None) -> str:

@@ -1,0 +1,53 @@
+# ---- the machine of a cluster's controller: it is made and ended by `iris cluster`, and by nobody else --------
+
+name="${IRIS_CONTAINER:-iris-controller}"
+bad_input=2
+address="" config="" port="" generation="" mark="" found=""
+
+end() {
+    tell failed "$1"
+    exit 1
+}
+
+who_am_i() {
+    learn called instance/name required
+    learn address instance/network-interfaces/0/ip required
+    learn image instance/attributes/iris-image required
+    learn port instance/attributes/iris-port required
+    learn config instance/attributes/iris-config required
+    learn generation instance/attributes/iris-generation required
+    stamp="$generation "
+}
+
+# Starts the controller, unless it runs as it should. Its folder is on the disk, and outlives the container.
+launch() {
+    mark="$generation"
+    found=$(docker inspect -f '{{.State.Status}} {{index .Config.Labels "iris.launch"}}' "$name" 2>/dev/null)
+    [ "$found" = "running $mark" ] && return
+    docker stop -t 30 "$name" >/dev/null 2>&1
+    docker rm -f "$name" >/dev/null 2>&1
+    mkdir -p "$home/controller" || return 1
+    printf '%s\n' "$config" >"$home/controller/cluster.yaml" || return 1
+    chown -R 10000:10000 "$home/controller" 2>/dev/null || say "the controller's folder keeps its owner"
+    docker run -d --name "$name" --label "iris.launch=$mark" --restart on-failure --network host \
+        -v "$home/controller:$home/controller" \
+        -e "GCE_METADATA_HOST=${GCE_METADATA_HOST:-metadata.google.internal}" "$image" \
+        serve --config "$home/controller/cluster.yaml" --root "$home/controller" \
+        --advertise "http://$address:$port"
+}
+
+# Waits until the controller serves, and says why when it does not.
+serves() {
+    docker logs "$name" 2>&1 | grep -q "serving at" && return
+    docker logs "$name" 2>&1 | tail -n 1
+    [ "$(docker inspect -f '{{.State.ExitCode}}' "$name" 2>/dev/null)" != "$bad_input" ] || return "$hopeless"
+    return 1
+}
+
+who_am_i
+tell booting "to have a controller on port $port"
+insist "no container engine" engine
+insist "the image $image cannot be had" pull
+insist "the controller does not start" launch
+insist "the controller does not serve" serves
+tell serving "at http://$address:$port"

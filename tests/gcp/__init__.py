@@ -1,0 +1,1 @@
+"""A fake Google Cloud, and tests that the genuine clients do not notice the difference."""

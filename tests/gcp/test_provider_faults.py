@@ -1,0 +1,379 @@
+"""Each fault of Google's that the reference names (gcp.md, 7), and what the provider tells of it.
+
+The genuine client over the wire; what the core makes of what is told, its own tests say.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+import pytest
+
+from iris.core.events import (
+    CloudState,
+    CreateFailure,
+    SliceAccepted,
+    SliceCreateFailed,
+    SliceDeleted,
+    SliceDeleteFailed,
+)
+from iris.core.ids import SliceId, Zone
+from tests.gcp import fake_errors as no
+from tests.gcp.fake_google import FakeGoogle
+from tests.gcp.managing import CONFIG, ZONE, Managed, config, patient, tell
+
+Story: TypeAlias = Callable[[Managed], Awaitable[None]]
+
+A, B = "iris-tpu-1", "iris-tpu-2"
+ACCEPTED, DELETED = [SliceAccepted(SliceId(A))], [SliceDeleted(SliceId(A))]
+ELSEWHERE = Zone("us-central1-b")
+
+
+async def reason_of_create(m: Managed, name: str = A, zone: Zone = ZONE) -> CreateFailure:
+    (refused,) = await m.create(name, zone=zone)
+    assert isinstance(refused, SliceCreateFailed)
+    assert refused.slice == name
+    assert refused.detail
+    return refused.reason
+
+
+async def reason_of_operation(m: Managed, name: str = A, zone: Zone = ZONE) -> CreateFailure:
+    assert await m.create(name, zone=zone) == [SliceAccepted(SliceId(name))]
+    m.google.advance(300)
+    refused = await m.hears(SliceCreateFailed)
+    assert isinstance(refused, SliceCreateFailed)
+    m.told.clear()
+    return refused.reason
+
+
+def put(google: FakeGoogle, state: str | int, name: str = A) -> None:
+    """The node is said to be in a state."""
+    google.tpu.nodes[f"{google.parent(ZONE)}/nodes/{name}"].shown = state
+
+
+# ---- creates -----------------------------------------------------------------------------------
+
+
+def test_a_zone_without_capacity_says_so_in_the_operation_and_the_node_is_gone(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.stockout_zones = frozenset({ZONE})
+        assert await reason_of_operation(m) is CreateFailure.STOCKOUT
+        assert await m.delete(A) == DELETED  # There is nothing to delete, and that is success.
+        assert fake_google.gate.calls("DeleteNode") == []
+        assert await m.create(B, zone=ELSEWHERE) == [SliceAccepted(SliceId(B))]
+        fake_google.advance(300)
+        assert (await m.observe()).listing[0].state is CloudState.READY
+        assert m.told == []
+
+    tell(fake_google, story)
+
+
+@pytest.mark.parametrize(
+    ("quota", "reason"),
+    [("quota_zone", CreateFailure.QUOTA_ZONE), ("quota_region", CreateFailure.QUOTA_REGION)],
+)
+def test_a_quota_says_in_the_call_whether_it_is_of_the_zone_or_of_the_region(
+    fake_google: FakeGoogle, quota: str, reason: CreateFailure
+) -> None:
+    async def story(m: Managed) -> None:
+        place = ZONE if quota == "quota_zone" else "us-central1"
+        setattr(fake_google.knobs, quota, {place: 16})
+        assert await m.create(A) == ACCEPTED
+        assert await reason_of_create(m, B) is reason
+
+    tell(fake_google, story)
+
+
+def test_too_many_creates_a_minute_are_the_whole_projects_affair(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.creates_per_minute = 1
+        assert await m.create(A) == ACCEPTED
+        assert await reason_of_create(m, B) is CreateFailure.RATE
+
+    tell(fake_google, story)
+
+
+def test_a_create_that_broke_inside_of_google_says_so_in_the_operation(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.internal_creates = 1
+        assert await reason_of_operation(m) is CreateFailure.INTERNAL
+
+    tell(fake_google, story)
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (no.permission("tpu.nodes.create", "projects/iris-test"), CreateFailure.PERMISSION),
+        (no.location_denied("iris-test", ZONE), CreateFailure.PERMISSION),
+        (no.not_offered("v5litepod-16", ZONE, "0x1"), CreateFailure.BAD_REQUEST),
+        (no.zone_unsupported(ZONE, "0x1"), CreateFailure.BAD_REQUEST),
+        (no.catch_all("0x1"), CreateFailure.UNKNOWN),
+        (no.busy(), CreateFailure.INTERNAL),
+        (no.unavailable(), CreateFailure.INTERNAL),
+        (no.exists("projects/iris-test/locations/z/nodes/n"), CreateFailure.UNKNOWN),
+        (no.unauthenticated("expired"), CreateFailure.UNKNOWN),
+    ],
+)
+def test_every_refusal_of_a_call_has_its_meaning_and_leaves_nothing(
+    fake_google: FakeGoogle, error: no.ApiError, reason: CreateFailure
+) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.create_errors.append(error)
+        assert await reason_of_create(m) is reason
+        assert len(fake_google.gate.calls("CreateNode")) == 1, "a create is never tried again by us"
+        assert (await m.observe()).listing == ()
+
+    tell(fake_google, story)
+
+
+def test_a_create_whose_answer_was_lost_is_found_and_is_one(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.reset_after_create = 1
+        assert await m.create(A) == ACCEPTED
+        assert len(fake_google.tpu.nodes) == 1
+        assert len(fake_google.gate.calls("CreateNode")) == 1
+
+    tell(fake_google, story)
+
+
+def test_a_create_that_hangs_while_nothing_else_answers_is_told_as_nothing_at_all(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.hanging_methods = frozenset({"CreateNode", "GetNode"})
+        assert await m.create(A) == []
+        fake_google.knobs.hanging_methods = frozenset()
+        assert await m.create(A) == ACCEPTED
+
+    tell(fake_google, story, limits=patient(0.2))
+
+
+def test_a_name_that_another_cluster_has_is_refused_and_never_deleted(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        other = Managed(
+            fake_google, config(CONFIG.replace("zone: us", "cluster: iris-2, zone: us"))
+        )
+        earlier = Managed(fake_google, key="another journal's")
+        try:
+            fake_google.tpu.nodes.clear()
+            other.vms._marks = m.vms._marks  # It has the name that ours would have.
+            assert await earlier.create(A) == ACCEPTED
+            assert await reason_of_create(m, A) is CreateFailure.UNKNOWN
+        finally:
+            await other.end()
+            await earlier.end()
+
+    tell(fake_google, story)
+
+
+def test_a_create_is_believed_by_nobody_whatever_its_operation_does(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.lro_never_done = True
+        fake_google.knobs.ready_lag_s = 30.0
+        fake_google.knobs.empty_endpoints = frozenset({1})
+        assert await m.create(A) == ACCEPTED
+        fake_google.advance(80)
+        assert (await m.sighting(A)).state is CloudState.CREATING  # type: ignore[union-attr]
+        fake_google.advance(4_000)
+        assert (await m.sighting(A)).state is CloudState.READY  # type: ignore[union-attr]
+        assert m.told == []
+        assert fake_google.gate.calls("DeleteNode") == []
+
+    tell(fake_google, story)
+
+
+def test_an_operation_that_fails_after_its_node_was_ready_is_told_and_the_node_is_still_seen(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.lro_error_after_ready = no.internal()
+        assert await reason_of_operation(m) is CreateFailure.INTERNAL
+        assert (await m.sighting(A)).state is CloudState.READY  # type: ignore[union-attr]
+
+    tell(fake_google, story)
+
+
+def test_questions_for_an_operation_that_fail_are_asked_again(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.get_operation_errors = [no.unavailable(), no.internal(), no.busy()]
+        fake_google.knobs.stockout = True
+        assert await reason_of_operation(m) is CreateFailure.STOCKOUT
+
+    tell(fake_google, story)
+
+
+# ---- listings ----------------------------------------------------------------------------------
+
+
+def test_reads_that_fail_are_tried_again(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.knobs.unavailable_reads = 2
+        found = await m.observe()
+        assert (len(found.listing), found.complete, found.error) == (1, True, "")
+
+    tell(fake_google, story)
+
+
+@pytest.mark.parametrize(
+    ("knob", "value"),
+    [
+        ("unreachable", frozenset({ZONE})),
+        ("hanging_methods", frozenset({"ListNodes"})),
+        ("unavailable_reads", 1_000),
+        ("denied", frozenset({"ListNodes"})),
+    ],
+)
+def test_what_did_not_answer_is_never_told_as_absent(
+    fake_google: FakeGoogle, knob: str, value: object
+) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        setattr(fake_google.knobs, knob, value)
+        found = await m.observe()
+        assert not found.complete
+        some = await m.observe(A)
+        assert (some.complete, some.missing) == (False, ())
+
+    tell(fake_google, story, limits=patient(0.2))
+
+
+def test_a_listing_of_many_pages_is_whole_or_says_that_it_is_not(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.page_size = 1
+        await m.create(A)
+        await m.create(B)
+        found = await m.observe()
+        assert ([it.slice for it in found.listing], found.complete) == ([A, B], True)
+        fake_google.knobs.expired_page_tokens = True
+        cut = await m.observe()
+        assert ([it.slice for it in cut.listing], cut.complete) == ([A], False)
+
+    tell(fake_google, story)
+
+
+@pytest.mark.parametrize(
+    ("shown", "state"),
+    [
+        ("PREEMPTED", CloudState.PREEMPTED),
+        ("TERMINATED", CloudState.PREEMPTED),  # It is a spot node.
+        ("STOPPED", CloudState.STOPPED),
+        ("STOPPING", CloudState.STOPPED),
+        ("REPAIRING", CloudState.REPAIRING),
+        ("RESTARTING", CloudState.REPAIRING),
+        ("DELETING", CloudState.DELETING),
+        ("HIDDEN", CloudState.OTHER),
+        ("UNKNOWN", CloudState.OTHER),
+        (99, CloudState.OTHER),
+    ],
+)
+def test_every_state_of_a_node_is_told_as_what_it_means(
+    fake_google: FakeGoogle, shown: str | int, state: CloudState
+) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.advance(200)
+        put(fake_google, shown)
+        seen = await m.sighting(A)
+        assert seen is not None
+        assert (seen.state, seen.group, seen.zone) == (state, "tpu", ZONE)
+
+    tell(fake_google, story)
+
+
+def test_a_node_that_vanished_or_that_one_list_left_out_is_told_as_missing_only(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.advance(200)
+        fake_google.knobs.stale_lists = 1
+        found = await m.observe(A)
+        assert (found.listing, found.missing, found.complete) == ((), (A,), False)
+        assert (await m.sighting(A)) is not None
+
+    tell(fake_google, story)
+
+
+# ---- deletes -----------------------------------------------------------------------------------
+
+
+def test_a_delete_that_fails_in_its_operation_is_no_deletion(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.knobs.delete_failures = 1
+        (refused,) = await m.delete(A)
+        assert isinstance(refused, SliceDeleteFailed)
+        assert "internal error" in refused.detail
+        assert await m.delete(A) == DELETED
+
+    tell(fake_google, story)
+
+
+def test_a_node_that_is_still_being_created_is_deleted_as_soon_as_google_lets_us(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.knobs.delete_while_creating = False
+        (refused,) = await m.delete(A)
+        assert isinstance(refused, SliceDeleteFailed)
+        assert "unable to queue" in refused.detail
+        fake_google.knobs.delete_while_creating = True
+        assert await m.delete(A) == DELETED
+        assert m.told == []
+
+    tell(fake_google, story)
+
+
+def test_a_delete_waits_for_the_create_that_is_under_way(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.slow_calls_s = 0.1
+        both = await asyncio.gather(m.create(A), m.delete(A))
+        assert both == [ACCEPTED, DELETED]
+        assert (await m.observe()).listing == ()
+
+    tell(fake_google, story)
+
+
+# ---- reserved capacity -------------------------------------------------------------------------
+
+
+def test_reserved_capacity_is_waited_for_in_the_queue(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.quota_zone = {ZONE: 8}
+        assert await m.create(A, "held") == ACCEPTED
+        assert fake_google.gate.calls("CreateNode") == []
+        assert (await m.sighting(A)).state is CloudState.CREATING  # type: ignore[union-attr]
+        fake_google.knobs.quota_zone = {}
+        fake_google.advance(300)
+        assert (await m.sighting(A)).state is CloudState.READY  # type: ignore[union-attr]
+        assert await m.delete(A, "held") == DELETED
+        assert (await m.observe()).listing == ()
+
+    tell(fake_google, story)
+
+
+def test_what_was_fulfilled_after_it_was_given_up_is_seen_again(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.fulfil_after_delete = True
+        fake_google.knobs.quota_zone = {ZONE: 8}
+        await m.create(A, "held")
+        assert await m.delete(A, "held") == DELETED
+        fake_google.knobs.quota_zone = {}
+        fake_google.advance(300)
+        seen = await m.sighting(A)
+        assert seen is not None
+        assert await m.delete(A, "held") == DELETED
+        assert (await m.observe()).listing == ()
+
+    tell(fake_google, story)
