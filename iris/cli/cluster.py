@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from iris.cli import lifecycle
 from iris.cli.connect import channel
 from iris.cli.tables import age, print_list, print_object, print_table, timestamp
 from iris.cli.watch import watchable
@@ -66,6 +67,14 @@ def status(place: Place, as_json: bool) -> None:
 @cluster.group()
 def controller() -> None:
     """The controller itself."""
+
+
+cluster.add_command(lifecycle.start)
+cluster.add_command(lifecycle.stop)
+cluster.add_command(lifecycle.restart)
+controller.add_command(lifecycle.start)
+controller.add_command(lifecycle.stop_controller, "stop")
+controller.add_command(lifecycle.restart)
 
 
 @controller.command("status", epilog="\b\nExamples:\n  iris cluster controller status\n")

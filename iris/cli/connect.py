@@ -55,13 +55,14 @@ def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
             ExitStatus.BAD_INPUT,
             "give --controller-url or --config, or set IRIS_CONTROLLER_URL or IRIS_CONFIG",
         )
-    from iris.config import Local, load_cluster
+    from iris.config import Gcp, load_cluster
 
     cluster = load_cluster(named)
-    if not isinstance(cluster.provider, Local):
-        message = f"{named}: where the controller of this provider is, nobody can tell from here"
-        raise Failure(message, ExitStatus.BAD_INPUT, "give --controller-url")
     tls, port = cluster.controller.tls, cluster.controller.port
+    if isinstance(cluster.provider, Gcp) and cluster.controller.vm is not None:
+        from iris.cli.hosts import url_of_machine
+
+        return url_of_machine(cluster, named), authority
     if tls is None:
         return f"http://127.0.0.1:{port}", authority
     return f"https://127.0.0.1:{port}", authority or tls.cert

@@ -3,9 +3,10 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 from iris.cluster.processes import kill_marked
 from iris.cluster.vm.bootstrap import STARTUP_SCRIPT, Bootstrap, metadata_of
@@ -44,6 +45,8 @@ class Machine:
             "GCE_METADATA_HOST": self.metadata.address,
             "IRIS_HOME": str(self.folder / "iris"),
             "IRIS_SECOND": "0.01",
+            "IRIS_TPU_API": f"http://{self.metadata.address}",
+            "IRIS_COMPUTE_API": f"http://{self.metadata.address}",
             "PATH": f"{commands}:{os.environ['PATH']}",
         }
         with (self.folder / "serial").open("ab") as serial:
@@ -70,10 +73,8 @@ class Machine:
     def off(self) -> None:
         """Power off: nothing of it runs any more."""
         for process in self._booted:
-            try:
+            with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
             process.wait()
         for attempt in (self.folder / "iris" / "worker" / "attempts").glob("*"):
             kill_marked(str(attempt))
@@ -81,9 +82,13 @@ class Machine:
 
 @contextmanager
 def machine(
-    folder: Path, controller_url: str, *, patience_s: int = 600, **values: str
+    folder: Path,
+    controller_url: str,
+    values: Mapping[str, str] = MappingProxyType({}),
+    *,
+    patience_s: int = 600,
 ) -> Iterator[Machine]:
-    """A machine that is off, and whatever else its metadata shall say, by path; "" takes something out."""
+    """A machine that is off, and what else its metadata shall say, by path; "" takes something out."""
     bootstrap = Bootstrap(
         "test", "a-project", controller_url, "iris-worker:test",
         groups=lambda: {CPU.name: CPU}, token=lambda name: f"token-of-{name}",
@@ -99,8 +104,6 @@ def machine(
     told["instance/maintenance-event"] = "NONE"
     told.update(values)
     with metadata_server({key: value for key, value in told.items() if value}) as metadata:
-        for api in ("tpu", "compute"):
-            metadata.values[f"instance/attributes/iris-{api}-api"] = f"http://{metadata.address}"
         found = Machine(folder, metadata)
         try:
             yield found

@@ -23,7 +23,7 @@ def install(folder: Path, home: Path) -> str:
     command = folder / "docker"
     lines = (
         "#!/bin/sh",
-        f"export DOCKER_HOME='{home}'",
+        f"export DOCKER_HOME=${{DOCKER_HOME:-'{home}'}}",
         f"exec '{sys.executable}' '{__file__}' \"$@\"",
     )
     command.write_text("\n".join((*lines, "")))
@@ -55,7 +55,7 @@ def pull(*words: str) -> int:
     left = int(refusals.read_text()) if refusals.exists() else 0
     if left:
         refusals.write_text(str(left - 1))
-        print("Error response from daemon: connection refused", file=sys.stderr)
+        sys.stderr.write("Error response from daemon: connection refused\n")
         return 1
     known = HOME / "images" / words[-1].replace("/", "_")
     known.parent.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,8 @@ def inspect(*words: str) -> int:
     if not _status(name):
         return 1
     if words[0] == "-f":
-        print(_status(name), json.loads((HOME / name / "what.json").read_text())["mark"])
+        mark = json.loads((HOME / name / "what.json").read_text())["mark"]
+        sys.stdout.write(f"{_status(name)} {mark}\n")
     return 0
 
 
@@ -83,13 +84,16 @@ def run(*words: str) -> int:
     (name,) = options["--name"]
     if image(rest.pop(0)):
         return 125
-    at = rest.index("--runtime")
-    rest[at : at + 4] = ["--runtime", "process"]
+    module = "iris.cluster.controller.main"
+    if rest[0] != "serve":
+        module = "iris.cluster.worker.main"
+        at = rest.index("--runtime")
+        rest[at : at + 4] = ["--runtime", "process"]
     (HOME / name).mkdir(parents=True)
     mark = options["--label"][0].partition("=")[2]
     what = {
         "mark": mark,
-        "words": rest,
+        "words": [module, *rest],
         "restart": options["--restart"],
         "variables": options["-e"],
     }
@@ -107,7 +111,7 @@ def keep(name: str) -> int:
     """What the engine's daemon would do: run it, and again when it has failed."""
     what = json.loads((HOME / name / "what.json").read_text())
     variables = dict(word.split("=", 1) for word in what["variables"])
-    command = [sys.executable, "-m", "iris.cluster.worker.main", *what["words"]]
+    command = [sys.executable, "-m", *what["words"]]
     while True:
         worker = subprocess.Popen(command, env={**os.environ, **variables})
         (HOME / name / "pids").write_text(f"{os.getpid()} {worker.pid}")
@@ -131,6 +135,29 @@ def rm(*words: str) -> int:
     return 0
 
 
+def stop(*words: str) -> int:
+    """`stop -t SECONDS NAME`: asks it to end."""
+    name = words[-1]
+    if _status(name) != "running":
+        return 0 if _status(name) else 1
+    keeper, *workers = (int(pid) for pid in (HOME / name / "pids").read_text().split())
+    os.kill(keeper, signal.SIGKILL)
+    for pid in workers:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+            while True:
+                os.kill(pid, 0)
+                time.sleep(0.05)
+    _set_status(name, "exited")
+    return 0
+
+
+def logs(name: str) -> int:
+    """`logs NAME`: what it has said."""
+    sys.stdout.write((HOME / name / "log").read_text(errors="replace"))
+    return 0
+
+
 def wait(name: str) -> int:
     """`wait NAME`: until it has ended for good."""
     while _status(name) == "running":
@@ -143,7 +170,7 @@ def info() -> int:
     return 0
 
 
-VERBS = {f.__name__: f for f in (image, pull, inspect, run, keep, rm, wait, info)}
+VERBS = {f.__name__: f for f in (image, pull, inspect, run, keep, rm, stop, logs, wait, info)}
 
 if __name__ == "__main__":
     sys.exit(VERBS[sys.argv[1]](*sys.argv[2:]))

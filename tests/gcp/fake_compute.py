@@ -242,6 +242,35 @@ class ComputeService:
             now = self.world.now
             return self.operations.begin("reset", instance, lambda: (now, None))
 
+    def stop(self, zone: str, name: str) -> Json:
+        """instances.stop: what runs in it ends, its disk and its address stay."""
+        with self.world.turn():
+            instance = self.find(zone, name)
+            if instance.status() == "RUNNING":
+                self.provider.halt(instance.holding, 0)
+            now = self.world.now
+            return self.operations.begin("stop", instance, lambda: (now, None))
+
+    def start(self, zone: str, name: str) -> Json:
+        """instances.start: it boots again."""
+        with self.world.turn():
+            instance = self.find(zone, name)
+            if instance.status() == "TERMINATED":
+                self.provider.resume(instance.holding, 0)
+            now = self.world.now
+            return self.operations.begin("start", instance, lambda: (now, None))
+
+    def guest_attributes(self, zone: str, name: str, path: str) -> Json:
+        """instances.getGuestAttributes of one key; 404 if the machine has not written it."""
+        with self.world.turn():
+            vm = self.find(zone, name).holding.vms.get(0)
+            if vm is None or path not in vm.guest_attributes:
+                raise no.not_found(f"projects/{self.project}/zones/{zone}/instances/{name}")
+            space, _, key = path.partition("/")
+            item = {"namespace": space, "key": key, "value": vm.guest_attributes[path]}
+        shown: Json = {"kind": "compute#guestAttributes", "queryPath": path}
+        return shown | {"queryValue": {"items": [item]}}
+
     def serial(self, zone: str, name: str, start: int) -> Json:
         """instances.getSerialPortOutput, from a byte on."""
         with self.world.turn():

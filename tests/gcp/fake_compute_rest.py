@@ -26,6 +26,9 @@ _ROUTES: Final = (
     ("POST", r"projects/{p}/zones/{z}/instances/{n}/setMetadata", "instances.setMetadata"),
     ("POST", r"projects/{p}/zones/{z}/instances/{n}/setLabels", "instances.setLabels"),
     ("POST", r"projects/{p}/zones/{z}/instances/{n}/reset", "instances.reset"),
+    ("POST", r"projects/{p}/zones/{z}/instances/{n}/stop", "instances.stop"),
+    ("POST", r"projects/{p}/zones/{z}/instances/{n}/start", "instances.start"),
+    ("GET", r"projects/{p}/zones/{z}/instances/{n}/getGuestAttributes", "instances.getGuestAttributes"),
     ("GET", r"projects/{p}/zones/{z}/instances/{n}/serialPort", "instances.getSerialPortOutput"),
     ("GET", r"projects/{p}/zones/{z}/operations/{n}", "zoneOperations.get"),
     ("POST", r"projects/{p}/zones/{z}/operations/{n}/wait", "zoneOperations.wait"),
@@ -100,6 +103,11 @@ class ComputeFront:
             "instances.setMetadata": lambda: compute.set_metadata(zone, name, body),
             "instances.setLabels": lambda: compute.set_labels(zone, name, body),
             "instances.reset": lambda: compute.reset(zone, name),
+            "instances.stop": lambda: compute.stop(zone, name),
+            "instances.start": lambda: compute.start(zone, name),
+            "instances.getGuestAttributes": lambda: compute.guest_attributes(
+                zone, name, request.query.get("queryPath", "")
+            ),
             "instances.getSerialPortOutput": lambda: compute.serial(zone, name, start),
             "zoneOperations.get": lambda: compute.operations.get(zone, name),
             "zoneOperations.wait": lambda: compute.operations.wait(zone, name, alive),

@@ -217,6 +217,18 @@ class Provider(FakeCloud):
         self._stop(holding.slice, index)
         self._start(holding.vms[index], holding.slice)
 
+    def halt(self, holding: Holding, index: int) -> None:
+        """One machine is switched off, and stays what it was."""
+        assert holding.machine is not None, holding
+        self._stop(holding.slice, index)
+        self._set(holding.machine, CloudState.STOPPED)
+
+    def resume(self, holding: Holding, index: int) -> None:
+        """One machine that was switched off boots again."""
+        assert holding.machine is not None, holding
+        self._set(holding.machine, CloudState.READY)
+        self._start(holding.vms[index], holding.slice)
+
     def enter(self, machine: Machine, state: CloudState) -> None:
         """Somebody moves a slice into a state by hand."""
         self._set(machine, state)

@@ -11,7 +11,7 @@ from iris.cluster.controller.clock import WallClock
 from iris.cluster.vm.bootstrap import Bootstrap
 from iris.cluster.vm.gcp import GcpSettings, GcpVmManager
 from iris.cluster.vm.gcp_calls import Limits
-from iris.cluster.vm.gcp_tpu_client import Endpoints
+from iris.cluster.vm.gcp_endpoints import Endpoints
 from iris.config import ClusterConfig, Gcp, read_cluster
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import Event, SliceSighting, SlicesObserved

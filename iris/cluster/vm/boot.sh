@@ -8,13 +8,13 @@ umask 077
 metadata="http://${GCE_METADATA_HOST:-metadata.google.internal}/computeMetadata/v1"
 home="${IRIS_HOME:-/var/lib/iris}"
 second="${IRIS_SECOND:-1}" # how long a second lasts
-called="" image="" patience=600
+called="" stamp="" image="" patience=600
 
 say() { echo "iris: $(date -u +%H:%M:%S) ${called:+$called: }$*"; }
 
 tell() {
     say "$1: $2"
-    curl -s -m 5 -o /dev/null -X PUT -H "Metadata-Flavor: Google" --data "$1: $2" \
+    curl -s -m 5 -o /dev/null -X PUT -H "Metadata-Flavor: Google" --data "$stamp$1: $2" \
         "$metadata/instance/guest-attributes/iris/state"
 }
 

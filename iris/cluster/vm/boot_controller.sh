@@ -1,7 +1,7 @@
 # ---- the machine of a cluster's controller: it is made and ended by `iris cluster`, and by nobody else --------
 
 name="${IRIS_CONTAINER:-iris-controller}"
-address="" config="" port="" generation=""
+address="" config="" port="" generation="" mark="" found=""
 
 end() {
     tell failed "$1"
@@ -15,6 +15,7 @@ who_am_i() {
     learn port instance/attributes/iris-port required
     learn config instance/attributes/iris-config required
     learn generation instance/attributes/iris-generation required
+    stamp="$generation "
 }
 
 # Starts the controller, unless it runs as it should. Its folder is on the disk, and outlives the container.
@@ -42,9 +43,9 @@ serves() {
 }
 
 who_am_i
-tell booting "generation $generation"
+tell booting "to have a controller on port $port"
 insist "no container engine" engine
 insist "the image $image cannot be had" pull
 insist "the controller does not start" launch
 insist "the controller does not serve" serves
-tell serving "generation $generation at http://$address:$port"
+tell serving "at http://$address:$port"

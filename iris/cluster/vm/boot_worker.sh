@@ -3,7 +3,8 @@
 name="${IRIS_CONTAINER:-iris-worker}"
 slice="" host="" hosts="" kind="" node="" address=""
 controller="" offers="" token="" authority="" group="" zone="" project=""
-tpu_api="" compute_api=""
+tpu_api="${IRIS_TPU_API:-https://tpu.googleapis.com}"
+compute_api="${IRIS_COMPUTE_API:-https://compute.googleapis.com}"
 
 number() {
     case "$2" in
@@ -43,14 +44,12 @@ who_am_i() {
     learn patience instance/attributes/iris-patience required
     number iris-patience "$patience"
     learn authority instance/attributes/iris-authority optional
-    learn tpu_api instance/attributes/iris-tpu-api optional
-    learn compute_api instance/attributes/iris-compute-api optional
 }
 
 place() {
     case "$kind" in
-    tpu) echo "${tpu_api:-https://tpu.googleapis.com}/v2/projects/$project/locations/$zone/nodes/$node" ;;
-    *) echo "${compute_api:-https://compute.googleapis.com}/compute/v1/projects/$project/zones/$zone/instances/$node" ;;
+    tpu) echo "$tpu_api/v2/projects/$project/locations/$zone/nodes/$node" ;;
+    *) echo "$compute_api/compute/v1/projects/$project/zones/$zone/instances/$node" ;;
     esac
 }
 

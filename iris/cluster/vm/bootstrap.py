@@ -44,8 +44,6 @@ class Bootstrap:
     """The certificate that signed the controller's, as PEM."""
     patience: Millis = Millis(10 * MINUTE)
     """A machine whose worker cannot work for so long ends itself: the cluster's `orphan_timeout`."""
-    apis: Mapping[str, str] | None = None  # None: Google's own
-    """Where the machine finds the clouds' interfaces, by `tpu` and `compute`; for tests."""
 
 
 def metadata_of(config: Bootstrap, request: CreateSlice, host: int | None = None) -> dict[str, str]:
@@ -80,8 +78,6 @@ def metadata_of(config: Bootstrap, request: CreateSlice, host: int | None = None
         found["iris-host"] = str(host)
     if config.authority is not None:
         found["iris-authority"] = config.authority
-    for name, url in (config.apis or {}).items():
-        found[f"iris-{name}-api"] = url
     return found
 
 

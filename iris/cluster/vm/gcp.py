@@ -15,13 +15,14 @@ from typing import Final
 from iris.cluster.vm.bootstrap import Bootstrap, metadata_of
 from iris.cluster.vm.gcp_calls import Calls, Limits
 from iris.cluster.vm.gcp_compute import Instances
+from iris.cluster.vm.gcp_endpoints import Endpoints, google
 from iris.cluster.vm.gcp_errors import CloudError, Code, meaning_of
 from iris.cluster.vm.gcp_kinds import Kind, Listing, Order, Unanswered, worst
 from iris.cluster.vm.gcp_names import Marks, group_of
 from iris.cluster.vm.gcp_operations import Look, Operations, StillGoing
 from iris.cluster.vm.gcp_rest import Rest
 from iris.cluster.vm.gcp_tpu import Nodes, Queued, is_reserved
-from iris.cluster.vm.gcp_tpu_client import Endpoints, TpuClient
+from iris.cluster.vm.gcp_tpu_client import TpuClient
 from iris.config import Gcp
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import (
@@ -53,7 +54,7 @@ class GcpSettings:
     gcp: Gcp
     versions: Mapping[GroupName, str]
     """The software of each group of TPUs."""
-    endpoints: Endpoints = field(default_factory=Endpoints)
+    endpoints: Endpoints = field(default_factory=google)
     limits: Limits = field(default_factory=Limits)
 
 

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Final
 
 from iris.cluster.vm.gcp_calls import Calls
+from iris.cluster.vm.gcp_endpoints import SCOPES
 from iris.cluster.vm.gcp_errors import CloudError, Code
 from iris.cluster.vm.gcp_kinds import Found, Listing, Order, Unanswered, made, removed, worst
 from iris.cluster.vm.gcp_names import CLUSTER, HOSTS, SLICE, TAG, Marks
 from iris.cluster.vm.gcp_operations import Look, Outcome
 from iris.cluster.vm.gcp_rest import Rest, error_of
-from iris.cluster.vm.gcp_tpu_client import SCOPES
 from iris.config import Gcp, Machine
 from iris.core.events import CloudState
 from iris.core.ids import GroupName, SliceId, Zone
@@ -141,7 +141,7 @@ class Instances:
             "name": self._name(order.name, host),
             "machineType": f"zones/{zone}/machineTypes/{machine.type}",
             "disks": [_boot_disk(order, machine)],
-            "networkInterfaces": [self._network(zone)],
+            "networkInterfaces": [network_of(gcp, zone)],
             "labels": dict(order.labels),
             "metadata": {"items": items},
             "tags": {"items": [TAG]},
@@ -152,20 +152,6 @@ class Instances:
             kind, count = machine.gpus
             path = f"zones/{zone}/acceleratorTypes/{kind}"
             found["guestAccelerators"] = [{"acceleratorType": path, "acceleratorCount": count}]
-        return found
-
-    def _network(self, zone: Zone) -> dict[str, Any]:
-        gcp = self._gcp
-        found: dict[str, Any] = {}
-        if gcp.subnetwork is not None:
-            region = zone.rpartition("-")[0]
-            whole = f"regions/{region}/subnetworks/{gcp.subnetwork}"
-            found["subnetwork"] = gcp.subnetwork if "/" in gcp.subnetwork else whole
-        if gcp.network is not None or gcp.subnetwork is None:
-            network = gcp.network or "default"
-            found["network"] = network if "/" in network else f"global/networks/{network}"
-        if gcp.external_ips:
-            found["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]
         return found
 
     def _name(self, name: str, host: int) -> str:
@@ -185,6 +171,21 @@ class Instances:
             if not page.get("nextPageToken"):
                 return
             query["pageToken"] = page["nextPageToken"]
+
+
+def network_of(gcp: Gcp, zone: Zone) -> dict[str, Any]:
+    """What connects an instance of a zone."""
+    found: dict[str, Any] = {}
+    if gcp.subnetwork is not None:
+        region = zone.rpartition("-")[0]
+        whole = f"regions/{region}/subnetworks/{gcp.subnetwork}"
+        found["subnetwork"] = gcp.subnetwork if "/" in gcp.subnetwork else whole
+    if gcp.network is not None or gcp.subnetwork is None:
+        network = gcp.network or "default"
+        found["network"] = network if "/" in network else f"global/networks/{network}"
+    if gcp.external_ips:
+        found["accessConfigs"] = [{"type": "ONE_TO_ONE_NAT", "name": "External NAT"}]
+    return found
 
 
 def instance_state(instance: Mapping[str, Any]) -> CloudState:

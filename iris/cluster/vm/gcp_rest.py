@@ -17,8 +17,8 @@ from google.oauth2 import service_account
 
 from iris import __version__
 from iris.cluster.vm.gcp_calls import Ask
+from iris.cluster.vm.gcp_endpoints import Endpoints, default_credentials
 from iris.cluster.vm.gcp_errors import CloudError, Code
-from iris.cluster.vm.gcp_tpu_client import Endpoints, default_credentials
 
 _HOST: Final = "compute.googleapis.com"
 _THREADS: Final = 24

@@ -10,11 +10,12 @@ from typing import Any, Final
 from google.cloud import tpu_v2
 
 from iris.cluster.vm.gcp_calls import Calls
+from iris.cluster.vm.gcp_endpoints import SCOPES
 from iris.cluster.vm.gcp_errors import CloudError, Code
 from iris.cluster.vm.gcp_kinds import Found, Listing, Order, made, removed
 from iris.cluster.vm.gcp_names import TAG, Marks
 from iris.cluster.vm.gcp_operations import Look
-from iris.cluster.vm.gcp_tpu_client import SCOPES, TpuClient
+from iris.cluster.vm.gcp_tpu_client import TpuClient
 from iris.config import Gcp
 from iris.core.events import CloudState
 from iris.core.ids import GroupName, SliceId, Zone

@@ -1,16 +1,11 @@
 """The genuine client of the Cloud TPU API, in this loop: each call with a deadline, each failure a `CloudError`."""
 
 import asyncio
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
-import google.auth
-import grpc.aio
 from google.api_core.client_options import ClientOptions
 from google.api_core.exceptions import GoogleAPICallError, GoogleAPIError
 from google.api_core.gapic_v1.client_info import ClientInfo
-from google.auth.credentials import Credentials
 from google.auth.exceptions import GoogleAuthError
 from google.cloud import tpu_v2
 from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcAsyncIOTransport
@@ -20,21 +15,11 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from iris import __version__
 from iris.cluster.vm.gcp_calls import Ask
+from iris.cluster.vm.gcp_endpoints import Endpoints, default_credentials
 from iris.cluster.vm.gcp_errors import CloudError, Code
 from iris.cluster.vm.gcp_operations import Outcome
 
-SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 _NAMED: Final = (error_details_pb2.QuotaFailure, error_details_pb2.ErrorInfo)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Where Google's interfaces are."""
-
-    tpu: str = "tpu.googleapis.com"
-    compute: str = "https://compute.googleapis.com"
-    channel: Callable[[str], grpc.aio.Channel] | None = None  # None: TLS, as who runs this
-    """Makes the channel to an endpoint; then nobody asks for credentials either."""
 
 
 class TpuClient:
@@ -95,16 +80,6 @@ class TpuClient:
         return tpu_v2.TpuAsyncClient(
             credentials=credentials, client_options=options, client_info=info
         )
-
-
-def default_credentials() -> Credentials:
-    """Who runs this, by Google's own rules; may ask the metadata server, so it is called in a thread.
-
-    Raises:
-        GoogleAuthError: nobody is to be found.
-    """
-    found, _ = google.auth.default(scopes=SCOPES)
-    return found
 
 
 def error_of(status: status_pb2.Status) -> CloudError:

@@ -1,0 +1,172 @@
+"""Where the controller of a configuration runs, and what gives its slices when no controller does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from iris.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from iris.cluster.controller.service import Provider
+    from iris.cluster.vm.host import ControllerHost
+    from iris.config import ClusterConfig, Gcp
+
+_T = TypeVar("_T")
+_REACH_S: Final = 5.0
+
+
+def host_of(config: "ClusterConfig", path: Path) -> "ControllerHost":
+    """The place that a file gives its controller: a machine at Google, or else this machine.
+
+    Raises:
+        Failure: the file lacks something, or a library is missing.
+    """
+    from iris.cluster.vm.host_process import ProcessHost, ProcessSettings
+    from iris.config import Gcp
+
+    if isinstance(config.provider, Gcp) and config.controller.vm is not None:
+        return _vm_of(config, config.provider, path)
+    root = _root(config)
+    tls = config.controller.tls is not None
+    return ProcessHost(ProcessSettings(root, path.absolute(), config.controller.port, tls))
+
+
+def _root(config: "ClusterConfig") -> Path:
+    return Path(config.storage.root).absolute()
+
+
+def _vm_of(config: "ClusterConfig", gcp: "Gcp", path: Path) -> "ControllerHost":
+    from iris.cluster.controller.sealing import sealed
+    from iris.problems import Failure
+    from iris.yaml_source import load_mapping
+
+    assert config.controller.vm is not None, "asked for a machine that is not configured"
+    _check_vm(config)
+    try:
+        from iris.cluster.vm.gcp_calls import Calls, Limits
+        from iris.cluster.vm.gcp_endpoints import google
+        from iris.cluster.vm.gcp_rest import Rest
+        from iris.cluster.vm.host_gcp import GcpHost, VmSettings
+    except ModuleNotFoundError as error:
+        raise Failure(
+            f"{error.name} is not installed",
+            ExitStatus.FAILED,
+            "pip install 'iris-orchestrator[gcp]'",
+        ) from error
+
+    def text() -> str:
+        try:
+            return sealed(load_mapping(path), config.auth)
+        except ValueError as error:
+            raise Failure(str(error), ExitStatus.BAD_INPUT, "give it, and try again") from error
+
+    zone = gcp.zone or config.spec.groups[0].zones[0]
+    settings = VmSettings(gcp, config.controller.vm, config.controller.port, zone, text)
+    return GcpHost(settings, Rest(google(), gcp.project_id), Calls(Limits()))
+
+
+def _check_vm(config: "ClusterConfig") -> None:
+    """Refuse what a controller on a machine of a cloud could not work with."""
+    from iris.problems import Failure
+
+    if config.controller.tls is not None:
+        raise Failure(
+            "controller.tls: the key would pass through the machine's metadata, for all to read",
+            ExitStatus.BAD_INPUT,
+            "leave it out: workers call within the network, clients by a tunnel",
+        )
+    if not config.auth.tokens:
+        raise Failure(
+            "auth.tokens: without them a controller serves its own machine only",
+            ExitStatus.BAD_INPUT,
+            "add `auth: {tokens: {NAME: {env: VARIABLE}}, admins: [NAME]}`",
+        )
+    if config.docker is None:
+        message = "docker.image: the machines of a cloud need the image that workers run in"
+        raise Failure(message, ExitStatus.BAD_INPUT, "add `docker: {image: ...}`")
+
+
+def url_of_machine(config: "ClusterConfig", path: Path) -> str:
+    """Where the controller of a cluster listens that has a machine for it, as the cloud knows.
+
+    Raises:
+        Failure: there is none, it does not serve, or it cannot be reached from here.
+    """
+    import socket
+
+    from iris.problems import Failure
+    from iris.rpc.addresses import parse_address
+
+    found = run(host_of(config, path).look)
+    if found.url is None:
+        message = f"the controller of {path} is {found.standing.value}"
+        remedy = f"`iris cluster --config={path} start`, or give --controller-url"
+        raise Failure(message, ExitStatus.UNREACHABLE, remedy)
+    address = parse_address(found.url)
+    try:
+        with socket.create_connection((address.host, address.port), _REACH_S):
+            return found.url
+    except OSError as error:
+        port = address.port
+        way = f"gcloud compute ssh {found.name} --zone={found.where} --tunnel-through-iap"
+        remedy = (
+            f"`{way} -- -NL {port}:localhost:{port}`, and --controller-url=http://127.0.0.1:{port}"
+        )
+        message = f"{found.url} ({found.name}) cannot be reached from here: {error}"
+        raise Failure(message, ExitStatus.UNREACHABLE, remedy) from error
+
+
+@asynccontextmanager
+async def provider_alone(config: "ClusterConfig") -> "AsyncIterator[Provider]":
+    """What gives this cluster's slices, without a controller; good for looking and for deleting.
+
+    Raises:
+        Failure: the file lacks something, or a library is missing.
+    """
+    from iris.cluster.controller.clock import WallClock
+    from iris.cluster.controller.main import provider_of
+    from iris.cluster.controller.service import CannotServe, Surroundings
+    from iris.problems import Failure
+
+    groups = {group.name: group for group in config.spec.groups}
+    around = Surroundings(
+        root=_root(config),
+        url="http://127.0.0.1:0",
+        advertised=True,
+        groups=lambda: groups,
+        worker_token=lambda _: "",
+        slice_token=lambda _: "",
+        clock=WallClock(),
+        deliver=lambda _: None,
+    )
+    try:
+        provider = provider_of(config)(around)
+    except CannotServe as error:
+        raise Failure(str(error), ExitStatus.BAD_INPUT) from error
+    watching = asyncio.create_task(provider.watch())
+    try:
+        yield provider
+    finally:
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+
+
+def run(work: Callable[[], Awaitable[_T]]) -> _T:
+    """Do something in a loop of its own.
+
+    Raises:
+        Failure: the controller's place has trouble; what it said last is in the message.
+    """
+    from iris.cluster.vm.host import HostTrouble
+    from iris.problems import Failure
+
+    async def whole() -> _T:
+        return await work()
+
+    try:
+        return asyncio.run(whole())
+    except HostTrouble as error:
+        said = f"\nits last lines:\n{error.log}" if error.log else ""
+        raise Failure(f"{error}{said}", ExitStatus.FAILED, error.help) from error

@@ -1,0 +1,76 @@
+"""Gives back every slice that a provider has, when no controller does: by what the cloud lists, until it lists none."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from iris.cluster.vm.host import HostTrouble, Say
+from iris.core.effects import DeleteSlice, ObserveSlices
+from iris.core.events import SliceDeleteFailed, SliceSighting, SlicesObserved
+from iris.core.ids import GroupName, Zone
+from iris.ports import VmManager
+
+_PATIENCE_S: Final = 900.0
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a cloud says that there is."""
+
+    slices: tuple[SliceSighting, ...]
+    lacks: str = ""
+    """Why there may be more; empty when that is all."""
+
+
+async def look(vms: VmManager) -> Seen:
+    """All slices that there are."""
+    (found,) = await vms.observe(ObserveSlices())
+    assert isinstance(found, SlicesObserved), found
+    lacks = "" if found.complete else found.error or "not every place has answered"
+    return Seen(found.listing, lacks)
+
+
+async def clear(vms: VmManager, say: Say) -> int:
+    """Delete all slices, and wait until a complete listing has none; how many there were.
+
+    Raises:
+        HostTrouble: some are left, or may be; names them.
+    """
+    deleted: dict[str, None] = {}
+    left: Sequence[str] = ()
+    pause_s = _FIRST_PAUSE_S
+    try:
+        async with asyncio.timeout(_PATIENCE_S):
+            while True:
+                seen = await look(vms)
+                if not seen.slices and not seen.lacks:
+                    return len(deleted)
+                left = [it.slice for it in seen.slices] or [seen.lacks]
+                for name in (it.slice for it in seen.slices if it.slice not in deleted):
+                    say(f"deleting slice {name}")
+                    deleted[name] = None
+                if seen.lacks:
+                    say(f"the listing is not complete: {seen.lacks}")
+                left = await _delete(vms, seen.slices) or left
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+    except TimeoutError as error:
+        message = f"not all slices are gone after {_PATIENCE_S:g} s: {', '.join(left)}"
+        raise HostTrouble(
+            message, "they may cost money: try again, and look at the cloud"
+        ) from error
+
+
+async def _delete(vms: VmManager, slices: Sequence[SliceSighting]) -> Sequence[str]:
+    """Those that could not be deleted, and why."""
+    deletes = (
+        vms.delete_slice(DeleteSlice(it.slice, it.group or GroupName(""), it.zone or Zone("")))
+        for it in slices
+    )
+    facts = [fact for some in await asyncio.gather(*deletes) for fact in some]
+    return [
+        f"{fact.slice} ({fact.detail})" for fact in facts if isinstance(fact, SliceDeleteFailed)
+    ]
