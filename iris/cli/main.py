@@ -28,6 +28,10 @@ COMMANDS: Final = {
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
     "build": Lazy("iris.cli.build:build", "Build the images of workers and of the controller."),
+    "doctor": Lazy(
+        "iris.cli.doctor:doctor",
+        "Look whether a cluster can work: credentials, APIs, quota, image, hosts, ports, disk, clock.",
+    ),
     "completion": Lazy(
         "iris.cli.completion:completion",
         "Print the script that completes commands and options in a shell.",

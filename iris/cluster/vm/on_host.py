@@ -10,8 +10,10 @@ import fcntl
 import json
 import os
 import select
+import shutil
 import socket
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -35,7 +37,7 @@ class Unfit(Exception):
 
 
 def look(root: Path, request: Mapping[str, Any]) -> dict[str, object]:
-    """The slices that are here, and what this host lacks to run the worker that the request describes."""
+    """The slices that are here, what this host has, and what it lacks to run the worker that the request describes."""
     workers = _workers(root, request)
     found = []
     for name in workers.names():
@@ -49,7 +51,8 @@ def look(root: Path, request: Mapping[str, Any]) -> dict[str, object]:
                 "runs": workers.is_whole(name),
             }
         )
-    return {"slices": found, "lacks": list(_lacks(request))}
+    has = {"python": sys.version.split()[0], "free_bytes": shutil.disk_usage(root).free}
+    return {"slices": found, "lacks": list(_lacks(request)), **has, "now_s": time.time()}
 
 
 def _lacks(request: Mapping[str, Any]) -> Iterator[str]:

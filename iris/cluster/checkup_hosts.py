@@ -1,0 +1,77 @@
+"""Manual hosts, looked at by SSH as their controller reaches them: keys, Python, Iris, engine, room, clock."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from iris import __version__
+from iris.cluster.checkup import (
+    LEAST_FREE_BYTES,
+    Check,
+    Outcome,
+    clock_check,
+    failed,
+    ok,
+    skipped,
+)
+from iris.cluster.vm.ssh import NoLibrary, SshHosts, Unreachable
+from iris.config import Manual, Runtime
+
+_PATIENCE_S = 30.0
+
+
+async def examine_hosts(pool: Manual) -> list[Check]:
+    """One answer for each host, in the order of the file."""
+    try:
+        hosts = SshHosts(pool.ssh, pool.python)
+    except NoLibrary as error:
+        return [skipped("hosts", str(error))]
+    except OSError as error:
+        said = f"{error.filename}: {(error.strerror or str(error)).lower()}"
+        return [failed("ssh key", said, "name one that this user can read by provider.ssh.key")]
+    try:
+        return [*await asyncio.gather(*(_host(hosts, pool, at.address) for at in pool.hosts))]
+    finally:
+        hosts.close()
+
+
+async def _host(hosts: SshHosts, pool: Manual, at: str) -> Check:
+    name = f"host {at}"
+    containers = pool.runtime is Runtime.DOCKER
+    asked = {"verb": "look", "folder": pool.folder, "containers": containers}
+    began = time.time()
+    try:
+        said = await hosts.call(at, asked, _PATIENCE_S)
+    except Unreachable as error:
+        user = f"{pool.ssh.user}@" if pool.ssh.user else ""
+        jump = f"-J {pool.ssh.jump} " if pool.ssh.jump else ""
+        return failed(
+            name, str(error), f"have this work: ssh {jump}-p {pool.ssh.port} {user}{at} true"
+        )
+    return _judged(name, pool, said, began, time.time())
+
+
+def _judged(name: str, pool: Manual, said: Mapping[str, Any], began: float, ended: float) -> Check:
+    """What a host's answer comes to: the first thing that is wrong."""
+    if said["iris"] != __version__:
+        install = f"{pool.python} -m pip install iris-orchestrator=={__version__}"
+        return failed(
+            name, f"it has Iris {said['iris']}, and this is {__version__}", f"there: {install}"
+        )
+    if "error" in said:
+        return failed(name, said["error"], "name another folder by provider.folder")
+    if said["lacks"]:
+        remedy = "start the engine there, or say `provider: {runtime: process}`"
+        return failed(name, "; ".join(said["lacks"]), remedy)
+    free = said["free_bytes"]
+    if free < LEAST_FREE_BYTES:
+        remedy = "make room there, or name another by provider.folder"
+        return failed(name, f"{free / 1e9:.1f} GB free for {pool.folder}", remedy)
+    middle, half = (began + ended) / 2, (ended - began) / 2
+    clock = clock_check(name, said["now_s"] - middle, half)
+    if clock.outcome is Outcome.FAILED:
+        return clock
+    held = ", ".join(found["slice"] for found in said["slices"])
+    python = f"Python {said['python']} and Iris {said['iris']}, {free / 1e9:.0f} GB free"
+    return ok(name, f"{python}, {f'held by {held}' if held else 'free'}")
