@@ -139,7 +139,7 @@ def _quiet(cluster: RunningCluster) -> bool:
 
 
 def _judge(cluster: RunningCluster, campaign: Campaign, book: Path) -> None:
-    campaign.faults += _by_the_book(book)
+    campaign.faults += by_the_book(book)
     journal = SqliteJournal(cluster.root / JOURNAL_FILE, readonly=True)
     image, turns = journal.whole()
     difference = verify(turns, image)
@@ -148,7 +148,7 @@ def _judge(cluster: RunningCluster, campaign: Campaign, book: Path) -> None:
     journal.close()
 
 
-def _by_the_book(book: Path) -> Iterator[str]:
+def by_the_book(book: Path) -> Iterator[str]:
     """What the tasks' own record says against the cluster."""
     begun: dict[tuple[str, str], int] = {}
     tasks: dict[str, list[tuple[int, str, str]]] = {}

@@ -32,6 +32,7 @@ scale_groups:
 """
 QUICK: Final = Limits(
     patience_s=5.0,
+    retry_s=0.01,
     first_poll_s=0.02,
     longest_poll_s=0.05,
     polls_per_second=200.0,
@@ -72,7 +73,7 @@ class Managed:
             lambda: self.groups,
             lambda name: f"{key}/{name}",
         )
-        endpoints = Endpoints(google.grpc_address, getattr(google, "compute_url", "http://127.0.0.1:9"), plain)
+        endpoints = Endpoints(google.grpc_address, f"http://{google.compute_address}", plain)
         settings = GcpSettings(cluster.provider, dict(cluster.runtime_versions), endpoints, limits)
         self.vms = GcpVmManager(settings, bootstrap, WallClock(), self.told.append)
         self._watch = asyncio.create_task(self.vms.watch())
@@ -109,7 +110,7 @@ class Managed:
     async def hears(self, wanted: type[Event]) -> Event:
         """What it says unasked, of one kind."""
         async with asyncio.timeout(20):
-            while not any(isinstance(it, wanted) for it in self.told):
+            while not any(isinstance(it, wanted) for it in self.told):  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         return next(it for it in self.told if isinstance(it, wanted))
 

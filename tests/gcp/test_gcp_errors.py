@@ -43,14 +43,16 @@ CASES = [
     (
         F.QUOTA_ZONE,
         C.RESOURCE_EXHAUSTED,
-        "Quota limit 'TPUV4sPreemptiblePodPerProjectPerZoneForTPUAPI' has been exceeded. Limit: 32 in zone us-central2-b.",
+        "Quota limit 'TPUV4sPreemptiblePodPerProjectPerZoneForTPUAPI' has been exceeded. "
+        "Limit: 32 in zone us-central2-b.",
     ),
     (F.QUOTA_REGION, C.PERMISSION_DENIED, "QUOTA_EXCEEDED: Quota 'CPUS' exceeded. Limit: 24.0 in region us-central1."),
     (F.QUOTA_ZONE, C.RESOURCE_EXHAUSTED, "A quota that says no place has been exceeded"),
     (
         F.RATE,
         C.RESOURCE_EXHAUSTED,
-        "Quota exceeded for quota metric 'Create requests' and limit 'Maximum number of CreateNode requests per minute'",
+        "Quota exceeded for quota metric 'Create requests' and limit "
+        "'Maximum number of CreateNode requests per minute'",
     ),
     (F.RATE, C.RESOURCE_EXHAUSTED, "rateLimitExceeded"),
     (F.INTERNAL, C.INTERNAL, "an internal error has occurred"),

@@ -46,11 +46,6 @@ async def reason_of_operation(m: Managed, name: str = A, zone: Zone = ZONE) -> C
     return refused.reason
 
 
-def put(google: FakeGoogle, state: str | int, name: str = A) -> None:
-    """The node is said to be in a state."""
-    google.tpu.nodes[f"{google.parent(ZONE)}/nodes/{name}"].shown = state
-
-
 # ---- creates -----------------------------------------------------------------------------------
 
 
@@ -153,22 +148,33 @@ def test_a_create_that_hangs_while_nothing_else_answers_is_told_as_nothing_at_al
     tell(fake_google, story, limits=patient(0.2))
 
 
-def test_a_name_that_another_cluster_has_is_refused_and_never_deleted(
-    fake_google: FakeGoogle,
+@pytest.mark.parametrize("whose", ["another cluster's", "another life's"])
+def test_a_name_that_is_taken_is_refused_and_what_has_it_is_left_alone(
+    fake_google: FakeGoogle, whose: str
 ) -> None:
     async def story(m: Managed) -> None:
-        other = Managed(
-            fake_google, config(CONFIG.replace("zone: us", "cluster: iris-2, zone: us"))
-        )
-        earlier = Managed(fake_google, key="another journal's")
+        if whose == "another cluster's":
+            # Google's name of `iris-lab-1` of cluster `iris-a` is that of `iris-a-lab-1` of cluster `iris`.
+            text = CONFIG.replace("zone: us", "cluster: iris-a, zone: us").replace("tpu:", "lab:")
+            other, name, group = Managed(fake_google, config(text)), "iris-lab-1", "lab"
+        else:
+            other, name, group = (
+                Managed(fake_google, key="another journal's"),
+                "iris-a-lab-1",
+                "tpu",
+            )
         try:
-            fake_google.tpu.nodes.clear()
-            other.vms._marks = m.vms._marks  # It has the name that ours would have.
-            assert await earlier.create(A) == ACCEPTED
-            assert await reason_of_create(m, A) is CreateFailure.UNKNOWN
+            assert await other.create(name, group) == [SliceAccepted(SliceId(name))]
+            (refused,) = await m.create("iris-a-lab-1")
+            assert isinstance(refused, SliceCreateFailed)
+            assert refused.reason is CreateFailure.UNKNOWN
+            assert ("iris-a" in refused.detail) is (whose == "another cluster's")
+            if whose == "another cluster's":
+                assert (await m.observe()).listing == ()
+                assert await m.delete("iris-a-lab-1") == [SliceDeleted(SliceId("iris-a-lab-1"))]
+            assert len((await other.observe()).listing) == 1
         finally:
             await other.end()
-            await earlier.end()
 
     tell(fake_google, story)
 
@@ -282,10 +288,43 @@ def test_every_state_of_a_node_is_told_as_what_it_means(
     async def story(m: Managed) -> None:
         await m.create(A)
         fake_google.advance(200)
-        put(fake_google, shown)
+        fake_google.fate.show_as(A, shown)
         seen = await m.sighting(A)
         assert seen is not None
         assert (seen.state, seen.group, seen.zone) == (state, "tpu", ZONE)
+
+    tell(fake_google, story)
+
+
+def test_maintenance_is_told_as_repair_and_one_lost_host_not_at_all(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.advance(200)
+        fake_google.fate.lose_host(A, 1)  # Its worker falls silent, and that is how it is known.
+        assert (await m.sighting(A)).state is CloudState.READY  # type: ignore[union-attr]
+        fake_google.fate.repair(A)
+        assert (await m.sighting(A)).state is CloudState.REPAIRING  # type: ignore[union-attr]
+        fake_google.fate.repaired(A)
+        assert (await m.sighting(A)).state is CloudState.READY  # type: ignore[union-attr]
+
+    tell(fake_google, story)
+
+
+@pytest.mark.parametrize("left", ["PREEMPTED", "STOPPED", 99, None])
+def test_what_is_left_of_a_preempted_node_is_told_and_deleted(
+    fake_google: FakeGoogle, left: str | int | None
+) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.advance(200)
+        fake_google.fate.preempt(A, state=left)
+        found = await m.observe(A)
+        assert found.missing == (() if left else (A,))
+        assert not [it for it in found.listing if it.state is CloudState.READY]
+        assert await m.delete(A) == DELETED
+        assert fake_google.fate.books() == {}
 
     tell(fake_google, story)
 

@@ -1,4 +1,4 @@
-"""Every provider behind the `VmManager` port, for one suite: the simulator's fake, this machine, real hosts by SSH.
+"""Every provider behind the `VmManager` port, for one suite: the simulator's fake, this machine, hosts by SSH, Google.
 
 Each has room for one slice of two hosts at a time where it has a bound at all.
 """
@@ -30,9 +30,12 @@ from sim.measure import Measures
 from sim.model import CloudModel, Lists
 from sim.recorder import Recorder
 from tests.cluster.sshds import PORT, Hosts
+from tests.gcp.fake_google import FakeGoogle
+from tests.gcp.fake_time import ScaledClock
+from tests.gcp.managing import Managed, config
 from tests.groups import tpu_group
 
-GROUP: Final = tpu_group(hosts=2)
+GROUP: Final = tpu_group(type="v4-16", hosts=2, zones=("us-central1-a",))
 ZONE: Final = GROUP.zones[0]
 FIRST, SECOND = SliceId("iris-tpu-1"), SliceId("iris-tpu-2")
 
@@ -229,6 +232,72 @@ class BySsh(Watched):
                 if "iris.cluster.worker.main" in words and name in words:
                     found.append(pid)
         return sorted(found)
+
+
+class ByGoogle(Cloud):
+    """`provider: {type: gcp}`: the genuine client over the wire, of a fake that keeps its own books."""
+
+    def __init__(self, kind: str) -> None:
+        """One whose slices are `nodes`, `queued` resources that become nodes, or `instances`."""
+        super().__init__()
+        self._kind = kind
+        model = CloudModel(boot=Constant(Millis(10_000)), delete=Constant(Millis(5_000)))
+        self._google = FakeGoogle(
+            model=model, compute_model=model, clock=ScaledClock(100.0), zones={ZONE: ("v4",)}
+        )
+        self._life: Managed | None = None
+
+    async def begin(self) -> None:
+        group = f"accelerator_type: {GROUP.accelerator_type}"
+        if self._kind == "queued":
+            group += ", reservation: pool"
+        elif self._kind == "instances":
+            group = f"accelerator_type: cpu, vm: {{count: {GROUP.hosts}}}"
+        self._life = Managed(
+            self._google,
+            config(
+                f"provider: {{type: gcp, project_id: {self._google.project}, zone: {ZONE}}}\n"
+                "reservations: {pool: {chips: 64}}\n"
+                f"scale_groups: {{{GROUP.name}: {{{group}, max_slices: 4}}}}"
+            ),
+        )
+        self._life.told = self.told
+        self.vms = self._life.vms
+
+    async def end(self) -> None:
+        assert self._life is not None
+        await self._life.end()
+
+    async def close(self) -> None:
+        self._google.close()
+
+    def too_much(self) -> CreateSlice:
+        return CreateSlice(SECOND, GroupName("nowhere"), ZONE)
+
+    def lose(self, name: SliceId) -> None:
+        with self._google.world.turn():
+            self._cloud().take([it for it in self._cloud().machines.values() if name in it.name])
+        self._asked = asyncio.ensure_future(self._ask(name))
+
+    async def _ask(self, name: SliceId) -> None:
+        """The core asks by itself: about all at intervals, and about a slice whose worker is silent."""
+        self.told += await self.vms.observe(ObserveSlices((name,)))
+
+    def silence(self) -> None:
+        self._google.knobs.unreachable = frozenset({ZONE})
+
+    def hear(self) -> None:
+        self._google.knobs.unreachable = frozenset()
+
+    def evidence(self, name: SliceId) -> Sequence[object]:
+        with self._google.world.turn():
+            found = [it for it in self._cloud().machines.values() if name in it.name]
+        if self._kind == "instances":
+            return [id(it) for it in found]
+        return [(id(it), host) for it in found for host in range(it.group.hosts)]
+
+    def _cloud(self) -> FakeCloud:
+        return self._google.machines if self._kind == "instances" else self._google.slices
 
 
 def _words(pid: int) -> list[str]:

@@ -19,7 +19,17 @@ from iris.core.events import (
 from iris.core.ids import SliceId
 from tests.cluster import sshds
 from tests.cluster.sshds import Hosts
-from tests.ports.clouds import FIRST, GROUP, SECOND, ZONE, BySsh, Cloud, OnThisMachine, Simulated
+from tests.ports.clouds import (
+    FIRST,
+    GROUP,
+    SECOND,
+    ZONE,
+    ByGoogle,
+    BySsh,
+    Cloud,
+    OnThisMachine,
+    Simulated,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 
@@ -41,6 +51,9 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
         pytest.param(
             "manual", marks=pytest.mark.skipif(bool(sshds.lacking()), reason=sshds.lacking())
         ),
+        "nodes",
+        "queued",
+        "instances",
     ]
 )
 def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Cloud:
@@ -49,6 +62,8 @@ def cloud(request: pytest.FixtureRequest, tmp_path: Path) -> Cloud:
             return Simulated()
         case "local":
             return OnThisMachine(tmp_path)
+        case "nodes" | "queued" | "instances" as kind:
+            return ByGoogle(kind)
         case _:
             return BySsh(tmp_path, request.getfixturevalue("pool"))
 

@@ -14,7 +14,6 @@ Ask: TypeAlias = Callable[[float], Awaitable[T]]
 
 _READS: Final = 4
 """So often a read is tried in all."""
-_FIRST_PAUSE_S: Final = 0.3
 _MARGIN_S: Final = 1.0
 """A library that keeps no deadline is given up so long after it."""
 
@@ -31,6 +30,8 @@ class Limits:
     """Creates, and likewise deletes, under way at once: bursts are answered with internal errors."""
     reads: int = 8
     """Likewise of calls that change nothing, and of looks at operations."""
+    retry_s: float = 0.3
+    """From the first try of a read to the second; then three times as long, and so on."""
     first_poll_s: float = 2.0
     """From the answer of a call to the first look at its operation; each look waits longer."""
     longest_poll_s: float = 30.0
@@ -86,7 +87,7 @@ class Calls:
         Raises:
             CloudError: the last try failed.
         """
-        pause_s = _FIRST_PAUSE_S
+        pause_s = self.limits.retry_s
         for _ in range(_READS - 1):
             try:
                 return await self._once("read", ask)

@@ -94,7 +94,7 @@ class _Things:
         ask = self._client.ask(f"create_{self.verb}", self.creation(order))
 
         async def insert() -> Look:
-            return self._follow(await self._calls.create(ask))
+            return await self._follow(await self._calls.create(ask))
 
         path = self._path(order.name, order.request.zone)
         look = await made(insert, lambda: self._labels(path), order.labels)
@@ -107,7 +107,7 @@ class _Things:
         ask = self._client.ask(f"delete_{self.verb}", self.deletion(path))
 
         async def remove() -> Look:
-            return self._follow(await self._calls.delete(ask))
+            return await self._follow(await self._calls.delete(ask))
 
         look = await removed(remove, lambda: self._labels(path), self._marks, slice_)
         return () if look is None else (look,)
@@ -170,7 +170,9 @@ class _Things:
             tags=[TAG],
         )
 
-    def _follow(self, begun: Any) -> Look:
+    async def _follow(self, begun: Any) -> Look:
+        if begun.operation.done:
+            await begun.exception()  # Its future complains about an error that nobody has looked at.
         ask = self._client.operation(begun.operation.name)
         return lambda: self._calls.poll(ask)
 
