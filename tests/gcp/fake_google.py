@@ -24,6 +24,7 @@ from google.cloud.tpu_v2.services.tpu.transports import TpuGrpcTransport
 
 from iris.core.instant import Millis
 from sim.model import CloudModel
+from tests.gcp.fake_auth import service_account
 from tests.gcp.fake_boots import ProcessVms
 from tests.gcp.fake_calls import Call, Gate
 from tests.gcp.fake_care import Care
@@ -79,8 +80,8 @@ class FakeGoogle:
         self.compute.provider = self.machines
         self.queue = Queue(self.tpu)
         """Queued resources."""
-        self.fate = Fate(self.tpu)
-        """What may befall its nodes by hand."""
+        self.fate = Fate(self.tpu, self.compute)
+        """What may befall its nodes, and its instances, by hand."""
         self._methods = {
             **self.tpu.methods(),
             **Care(self.tpu).methods(),
@@ -90,11 +91,11 @@ class FakeGoogle:
         self._grpc = GrpcFront(self.handle, tls)
         self.grpc_address = self._grpc.address
         """Of the TPU service over gRPC: `host:port`."""
-        self._rest = RestFront(self.handle)
-        self.rest_address = self._rest.address
+        self.rest = RestFront(self.handle)
+        self.rest_address = self.rest.address
         """Of its REST twin: `host:port`, in plain HTTP."""
-        self._compute_front = ComputeFront(self.compute, self.gate)
-        self.compute_address = self._compute_front.address
+        self.compute_front = ComputeFront(self.compute, self.gate)
+        self.compute_address = self.compute_front.address
         """Of Compute Engine: `host:port`, in plain HTTP; paths begin with /compute/v1."""
         self.endpoints = {
             "FAKE_TPU_ENDPOINT": f"http://{self.rest_address}",
@@ -125,8 +126,8 @@ class FakeGoogle:
         """Everything ends, the VMs too."""
         self.world.close()
         self._grpc.close()
-        self._rest.close()
-        self._compute_front.close()
+        self.rest.close()
+        self.compute_front.close()
         self.slices.close()
         self.machines.close()
 
@@ -135,6 +136,10 @@ class FakeGoogle:
     def parent(self, zone: str = "-") -> str:
         """`projects/P/locations/Z`."""
         return f"projects/{self.project}/locations/{zone}"
+
+    def service_account(self, path: Path) -> Path:
+        """Write a key file for GOOGLE_APPLICATION_CREDENTIALS; all that it signs holds here."""
+        return service_account(path, self.project, f"http://{self.compute_address}/token")
 
     def tpu_client(self) -> tpu_v2.TpuClient:
         """A genuine client, told of its channel as the product tells it."""

@@ -18,7 +18,7 @@ from tests.gcp.fake_calls import Call, Handler
 from tests.gcp.fake_errors import ApiError, Json
 from tests.gcp.fake_lists import page
 from tests.gcp.fake_messages import VERSIONS
-from tests.gcp.fake_nodes import Node, checked
+from tests.gcp.fake_nodes import Node, checked, slice_name
 from tests.gcp.fake_operations import EMPTY, Settled
 from tests.gcp.fake_tpu import TpuService
 
@@ -105,6 +105,9 @@ class Queue:
             text = "The queued resource was not provisioned before its valid_until time."
             queued.error = no.precondition(text)
             return
+        ids = [slice_name(name.split("/")[3], name.rpartition("/")[2]) for name in queued.wanted]
+        if any(one in self._tpu.provider.machines for one in ids):
+            return  # what it had before a reset is not gone yet
         try:
             for name, body in queued.wanted.items():
                 queued.nodes.append(self._tpu.begin(queued.call, name, body, queued.name))

@@ -75,12 +75,19 @@ GANG = ("--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--mem
 def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left(
     google: FakeGoogle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = f"--config={cluster_file(tmp_path)}"
+    path = cluster_file(tmp_path, storage={"bundles": "nowhere://bundles"})
+    config = f"--config={path}"
+    assert main(["cluster", config, "start"]) == 1
+    err = capsys.readouterr().err
+    assert "creating iris-controller (n2-standard-4) in us-central1-a" in err
+    assert "error: the controller does not come up on iris-controller: failed: " in err
+    assert "storage.bundles: 'nowhere://bundles': Protocol not known: nowhere" in err
+
+    cluster_file(tmp_path)  # It is corrected, and started again.
     out, err = said(capsys, "cluster", config, "start")
     assert re.fullmatch(
         r"controller at http://127\.128\.\S+, iris-controller in us-central1-a\n", out
     )
-    assert "creating iris-controller (n2-standard-4) in us-central1-a" in err
     out, err = said(capsys, "cluster", config, "start", "--json")
     assert json.loads(out)["state"] == "serving"
     assert err.endswith("it runs already\n")
@@ -134,17 +141,3 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     _, err = said(capsys, "cluster", config, "stop", "-y")
     assert "deleting slice iris-tpu-1" in err
     assert (nodes(google), instances(google)) == ([], [])
-
-
-def test_a_controller_that_cannot_serve_is_told_with_its_reason_and_corrected_by_another_start(
-    google: FakeGoogle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = cluster_file(tmp_path, storage={"bundles": "nowhere://bundles"})
-    assert main(["cluster", f"--config={path}", "start"]) == 1
-    err = capsys.readouterr().err
-    assert "error: the controller does not come up on iris-controller: failed: " in err
-    assert "storage.bundles: 'nowhere://bundles': Protocol not known: nowhere" in err
-    said(capsys, "cluster", f"--config={cluster_file(tmp_path)}", "start")
-    assert len(google.gate.calls("instances.insert")) == 1
-    said(capsys, "cluster", f"--config={path}", "stop", "-y")
-    assert instances(google) == []
