@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tests.gcp.fake_auth import refuse_strangers
-from tests.gcp.fake_errors import Json, permission, unavailable
+from tests.gcp.fake_errors import Json, not_enabled, permission, unavailable
 from tests.gcp.fake_knobs import Knobs
 from tests.gcp.fake_time import World
 
@@ -62,6 +62,8 @@ class Gate:
                 if not released:
                     raise unavailable()
             refuse_strangers(call.headers, knobs)
+            if call.service in knobs.disabled:
+                raise not_enabled(call.service)
             if call.method in knobs.denied:
                 what = f"{call.service}.{call.method}"
                 raise permission(what, str(call.request.get("parent", call.request.get("name"))))

@@ -17,6 +17,7 @@ _ROUTES: Final = (
     ("GET", r"projects/{p}", "projects.get"),
     ("GET", r"projects/{p}/zones", "zones.list"),
     ("GET", r"projects/{p}/zones/{z}", "zones.get"),
+    ("GET", r"projects/{p}/regions/{n}", "regions.get"),
     ("GET", r"projects/{p}/zones/{z}/machineTypes/{n}", "machineTypes.get"),
     ("GET", r"projects/{p}/global/images/family/{n}", "images.getFromFamily"),
     ("GET", r"projects/{p}/aggregated/instances", "instances.aggregatedList"),
@@ -78,9 +79,8 @@ class ComputeFront:
         except ComputeError as error:
             return of_json(error.body(), error.http)
         except ApiError as error:
-            return of_json(
-                ComputeError(error.http, error.code.name, error.message).body(), error.http
-            )
+            reason = next((it["reason"] for it in error.details if "reason" in it), error.code.name)
+            return of_json(ComputeError(error.http, reason, error.message).body(), error.http)
 
     def _dispatch(self, method: str, parts: dict[str, Any], request: Request) -> Json:
         body = request.json() if request.body else {}
@@ -107,6 +107,7 @@ class ComputeFront:
             "projects.get": self._project,
             "zones.list": lambda: {"items": [self._zone(one) for one in compute.zones]},
             "zones.get": lambda: self._zone(zone),
+            "regions.get": lambda: self._region(name),
             "machineTypes.get": lambda: self._machine_type(zone, name),
             "images.getFromFamily": lambda: self._image(parts["project"], name),
             "instances.aggregatedList": lambda: compute.aggregated(wanted),
@@ -142,6 +143,15 @@ class ComputeFront:
         region = url.rpartition("/zones/")[0] + f"/regions/{zone.rpartition('-')[0]}"
         shown = {"kind": "compute#zone", "name": zone, "status": "UP", "id": "1"}
         return shown | {"region": region, "selfLink": url}
+
+    def _region(self, name: str) -> Json:
+        if not any(zone.startswith(f"{name}-") for zone in self._compute.zones):
+            raise no.not_found(f"projects/{self._compute.project}/regions/{name}")
+        told = self._compute.knobs.compute_quotas.items()
+        quotas = [
+            {"metric": it, "limit": float(top), "usage": float(used)} for it, (top, used) in told
+        ]
+        return {"kind": "compute#region", "name": name, "status": "UP", "quotas": quotas}
 
     def _machine_type(self, zone: str, name: str) -> Json:
         if name not in MACHINE_TYPES:

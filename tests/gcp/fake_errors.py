@@ -107,6 +107,14 @@ def too_often(method: str, limit: int, project: str) -> ApiError:
     return ApiError(grpc.StatusCode.RESOURCE_EXHAUSTED, text, [info])
 
 
+def not_enabled(service: str) -> ApiError:
+    """The project has never used this interface."""
+    api = f"{service}.googleapis.com"
+    text = f"{api} has not been used in project 1 before or it is disabled."
+    info = {"@type": _RPC + "ErrorInfo", "reason": "SERVICE_DISABLED", "domain": "googleapis.com"}
+    return ApiError(grpc.StatusCode.PERMISSION_DENIED, text, [info])
+
+
 def _about(name: str) -> Json:
     return {"@type": _RPC + "ResourceInfo", "resourceName": name}
 

@@ -94,5 +94,11 @@ class Knobs:
     """What a JWT must be for."""
     token_age_s: float = 0.0
     """How much older than they say the tokens are taken to be."""
+    disabled: frozenset[str] = frozenset()
+    """Services, `tpu` or `compute`, that the project has not enabled."""
+    compute_quotas: Mapping[str, tuple[int, int]] = field(
+        default_factory=lambda: {"CPUS": (72, 0), "N2_CPUS": (200, 8)}
+    )
+    """Of every region: the limit and the use of each metric. It is told, and holds nobody back."""
     denied: frozenset[str] = frozenset()
     """Methods that the caller has no permission for."""

@@ -1,0 +1,162 @@
+"""`iris doctor`: each thing that a cluster needs, found right or wrong, with the correction."""
+
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from iris.cli.main import main
+from iris.cluster.checkup import clock_check
+from iris.exit_status import ExitStatus
+from tests.cluster import sshds
+from tests.cluster.docking import lacking
+from tests.cluster.running import free_port, running
+from tests.cluster.sshds import PORT, Hosts
+
+GROUP = {"accelerator_type": "cpu", "vm": {"cpu": 2, "memory": "1GB"}, "max_slices": 1}
+Item = Mapping[str, str]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "cluster.yaml"
+
+
+def written(file: Path, provider: Mapping[str, object], **more: object) -> Path:
+    root = more.pop("root", file.parent / "iris")
+    whole = {
+        "provider": provider,
+        "storage": {"root": str(root)},
+        "controller": {"vm": {"port": more.pop("port", None) or free_port()}},
+        "scale_groups": {"cpu": GROUP},
+        **more,
+    }
+    file.write_text(json.dumps(whole))
+    return file
+
+
+def examined(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Item]]:
+    """The status, and what was found by its name."""
+    capsys.readouterr()
+    status = main(["doctor", f"--config={file}", "--json"])
+    found = json.loads(capsys.readouterr().out)
+    assert found["kind"] == "CheckList"
+    return status, {item["name"]: item for item in found["items"]}
+
+
+def test_a_laptop_is_well_and_each_check_is_one_line(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    written(file, {"type": "local"})
+    assert main(["doctor", f"--config={file}"]) == ExitStatus.DONE
+    out, err = capsys.readouterr()
+    assert err == ""
+    words = [line.split(":")[0].split(maxsplit=1) for line in out.splitlines()]
+    assert [tuple(it) for it in words if not it[1].startswith("port")] == [
+        ("ok", "python"),
+        ("ok", "libraries"),
+        ("skipped", "tokens"),
+        ("ok", "disk"),
+        ("skipped", "docker engine"),
+    ]
+
+
+def test_what_is_wrong_here_is_said_with_its_correction(
+    file: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    monkeypatch.delenv("NOBODYS_TOKEN", raising=False)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        port = other.getsockname()[1]
+        written(
+            file,
+            {"type": "local", "runtime": "docker"},
+            root="/proc/iris",
+            port=port,
+            docker={"image": "iris-worker:test"},
+            auth={"tokens": {"alice": {"env": "NOBODYS_TOKEN"}}},
+        )
+        status, found = examined(file, capsys)
+    assert status == ExitStatus.FAILED
+    said = {
+        "tokens": ("NOBODYS_TOKEN is not set", "16 characters"),
+        f"port {port}": ("not by a controller", f"ss -ltnp 'sport = :{port}'"),
+        "disk": ("/proc", "storage.root"),
+        "docker engine": ("no Docker engine answers", "DOCKER_HOST"),
+    }
+    for name, (why, remedy) in said.items():
+        assert found[name]["outcome"] == "failed", name
+        assert why in found[name]["said"]
+        assert remedy in found[name]["help"]
+    assert found["image"]["outcome"] == "skipped"
+
+
+def test_a_controller_that_serves_is_no_obstacle_unless_it_knows_us_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = "a-token-of-alice-for-tests"
+    for cluster in running(tmp_path, auth={"tokens": {"alice": token}}):
+        monkeypatch.setenv("IRIS_TOKEN", token)
+        name = f"port {cluster.port}"
+        status, found = examined(cluster.config, capsys)
+        assert (status, found[name]["outcome"]) == (ExitStatus.DONE, "ok"), found
+        monkeypatch.setenv("IRIS_TOKEN", "a-token-of-somebody-else")
+        status, found = examined(cluster.config, capsys)
+        assert (status, found[name]["outcome"]) == (ExitStatus.FAILED, "failed")
+        assert "IRIS_TOKEN" in found[name]["help"]
+
+
+@pytest.mark.skipif(bool(lacking()), reason=lacking())
+def test_an_image_is_here_or_can_be_pulled_or_the_way_to_it_is_told(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    docker = {"type": "local", "runtime": "docker"}
+    status, found = examined(written(file, docker, docker={"image": "iris-worker:test"}), capsys)
+    assert (status, found["image"]["said"]) == (ExitStatus.DONE, "iris-worker:test is here")
+    status, found = examined(
+        written(file, docker, docker={"image": "127.0.0.1:9/iris/none:1"}), capsys
+    )
+    assert (status, found["image"]["outcome"]) == (ExitStatus.FAILED, "failed")
+    assert "-t 127.0.0.1:9/iris/none:1 --push" in found["image"]["help"]
+
+
+def test_without_a_file_there_is_nothing_to_look_for(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("IRIS_CONFIG", raising=False)
+    assert main(["doctor"]) == ExitStatus.BAD_INPUT
+    assert "give --config, or set IRIS_CONFIG" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("skew_s", "uncertain_s", "outcome"),
+    [(4.0, 0.0, "ok"), (6.0, 0.0, "failed"), (-6.0, 0.0, "failed"), (6.0, 2.0, "ok")],
+)
+def test_clocks_may_differ_a_little(skew_s: float, uncertain_s: float, outcome: str) -> None:
+    assert clock_check("clock", skew_s, uncertain_s).outcome.value == outcome
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[Hosts]:
+    yield from sshds.machines(tmp_path / "hosts", 2)
+
+
+@pytest.mark.skipif(bool(sshds.lacking()), reason=sshds.lacking())
+def test_each_manual_host_is_looked_at_as_its_controller_reaches_it(
+    hosts: Hosts, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    auth = {"tokens": {"alice": "a-token-of-alice-for-tests"}}
+    known, strange = hosts.all
+    hosts.know([known])
+    written(file, hosts.provider(), auth=auth)
+    status, found = examined(file, capsys)
+    assert status == ExitStatus.FAILED
+    well, ill = found[f"host {known.address}"], found[f"host {strange.address}"]
+    assert well["outcome"] == "ok", well
+    assert "GB free, free" in well["said"]
+    assert ill["outcome"] == "failed"
+    assert f"ssh-keyscan -p {PORT} {strange.address}" in ill["said"]
+    assert f"ssh -p {PORT} root@{strange.address} true" in ill["help"]
