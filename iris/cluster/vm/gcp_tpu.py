@@ -172,7 +172,9 @@ class _Things:
 
     async def _follow(self, begun: Any) -> Look:
         if begun.operation.done:
-            await begun.exception()  # Its future complains about an error that nobody has looked at.
+            await (
+                begun.exception()
+            )  # Its future complains about an error that nobody has looked at.
         ask = self._client.operation(begun.operation.name)
         return lambda: self._calls.poll(ask)
 
