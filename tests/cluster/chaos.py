@@ -136,6 +136,7 @@ class Chaos:
         return False
 
     def client(self) -> IrisClient:
+        until(self.answers)  # One that has never answered is not waited for by a client.
         return IrisClient.remote(f"http://127.0.0.1:{self.port}", token=_TOKEN, user="alice")
 
     # ---- what goes wrong -----------------------------------------------------------------------
@@ -238,11 +239,10 @@ def run(root: Path, *, seconds: float, kills: int, seed: int) -> Campaign:
         chaos = Chaos(root, google, seed)
         try:
             chaos.start()
-            until(chaos.answers)
+            _storm(chaos, book, seconds, kills)
+            chaos.heal(all_=True)
+            google.slices.calm = google.machines.calm = True
             with chaos.client() as client:
-                _storm(chaos, client, book, seconds, kills)
-                chaos.heal(all_=True)
-                google.slices.calm = google.machines.calm = True
                 _settle(chaos.found, client)
             _empty(chaos)
         finally:
@@ -252,39 +252,48 @@ def run(root: Path, *, seconds: float, kills: int, seed: int) -> Campaign:
     return chaos.found
 
 
-def _storm(chaos: Chaos, client: IrisClient, book: Path, seconds: float, kills: int) -> None:
-    """Submit jobs, disturb the cloud, kill the controller, each at random moments."""
+def _storm(chaos: Chaos, book: Path, seconds: float, kills: int) -> None:
+    """Disturb the cloud and kill the controller at random moments, while somebody submits jobs."""
     began = time.monotonic()
+    over = threading.Event()
+    user = threading.Thread(target=_use, args=(chaos, book, over), daemon=True)
+    user.start()
     at = sorted(chaos.dice.uniform(0.1, 0.95) * seconds for _ in range(kills))
-    down_until: float | None = None
-    next_job = next_fault = 3.0
+    up_at: float | None = None
+    next_fault = 3.0
     while (now := time.monotonic() - began) < seconds:
         chaos.heal()
-        if down_until is not None:
-            if now >= down_until:
-                chaos.start()
-                down_until = None
-        elif at and now >= at[0]:
+        if up_at is not None and now >= up_at:
+            chaos.start()
+            up_at = None
+        elif up_at is None and at and now >= at[0]:
             at.pop(0)
             chaos.kill()
             chaos.found.done["controller killed"] += 1
-            down_until = now + chaos.dice.choice((0.0, 0.0, 2.0))
-        elif now >= next_job:
-            _submit(chaos, client, book)
-            next_job = now + chaos.dice.uniform(1.0, 3.0)
+            up_at = now + chaos.dice.choice((0.0, 0.0, 2.0))
         if now >= next_fault:
             chaos.disturb()
-            next_fault = now + chaos.dice.uniform(0.5, 2.0)
+            next_fault = now + chaos.dice.uniform(0.3, 1.5)
         time.sleep(0.05)
-    if down_until is not None:
+    if up_at is not None:
         chaos.start()
+    over.set()
+    user.join()
 
 
-def _submit(chaos: Chaos, client: IrisClient, book: Path) -> None:
+def _use(chaos: Chaos, book: Path, over: threading.Event) -> None:
+    """Submit job after job; while there is no controller, the client waits for it."""
+    dice = random.Random(chaos.dice.random())
+    with chaos.client() as client:
+        while not over.wait(dice.uniform(0.5, 2.0)):
+            _submit(chaos, client, book, dice)
+
+
+def _submit(chaos: Chaos, client: IrisClient, book: Path, dice: random.Random) -> None:
     """One job of one of three kinds; what is not acknowledged is not expected."""
     number = len(chaos.found.jobs)
-    script = _TASK.format(book=book, span=f"{chaos.dice.uniform(0.5, 4.0):.2f}")
-    kind = chaos.dice.choice(("gang", "held", "cpu", "cpu"))
+    script = _TASK.format(book=book, span=f"{dice.uniform(0.5, 4.0):.2f}")
+    kind = dice.choice(("gang", "gang", "held", "cpu"))
     tpu = {"gang": "v5litepod-16", "held": "v5litepod-8"}.get(kind)
     job = client.submit(
         Entrypoint.from_command("sh", "-c", script),

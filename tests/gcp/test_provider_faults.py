@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import pytest
 
+from iris.core.effects import ObserveSlices
 from iris.core.events import (
     CloudState,
     CreateFailure,
@@ -16,6 +17,7 @@ from iris.core.events import (
     SliceCreateFailed,
     SliceDeleted,
     SliceDeleteFailed,
+    SlicesObserved,
 )
 from iris.core.ids import SliceId, Zone
 from tests.gcp import fake_errors as no
@@ -378,7 +380,7 @@ def test_a_delete_waits_for_the_create_that_is_under_way(fake_google: FakeGoogle
     async def story(m: Managed) -> None:
         fake_google.knobs.slow_calls_s = 0.1
         both = await asyncio.gather(m.create(A), m.delete(A))
-        assert both == [ACCEPTED, DELETED]
+        assert [*both] == [ACCEPTED, DELETED]
         assert (await m.observe()).listing == ()
 
     tell(fake_google, story)
@@ -398,6 +400,36 @@ def test_reserved_capacity_is_waited_for_in_the_queue(fake_google: FakeGoogle) -
         assert (await m.sighting(A)).state is CloudState.READY  # type: ignore[union-attr]
         assert await m.delete(A, "held") == DELETED
         assert (await m.observe()).listing == ()
+
+    tell(fake_google, story)
+
+
+def test_what_failed_in_the_queue_says_why_and_is_deleted(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.quota_zone = {ZONE: 8}
+        await m.create(A, "held")
+        (queued,) = fake_google.queue.all.values()
+        queued.error = no.no_reserved_capacity("0x1")
+        refused, seen = await m.vms.observe(ObserveSlices())
+        assert isinstance(refused, SliceCreateFailed)
+        assert (refused.slice, refused.reason) == (A, CreateFailure.STOCKOUT)
+        assert isinstance(seen, SlicesObserved)
+        assert [it.state for it in seen.listing] == [CloudState.STOPPED]
+        assert await m.delete(A, "held") == DELETED
+        assert fake_google.queue.all == {}
+
+    tell(fake_google, story)
+
+
+def test_a_queued_slice_that_was_taken_is_told_and_frees_its_place(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A, "held")
+        fake_google.advance(300)
+        fake_google.fate.preempt(A)
+        fake_google.advance(60)
+        assert (await m.sighting(A)).state is CloudState.PREEMPTED  # type: ignore[union-attr]
+        assert await m.delete(A, "held") == DELETED
+        assert (fake_google.queue.all, fake_google.fate.books()) == ({}, {})
 
     tell(fake_google, story)
 
