@@ -1,27 +1,36 @@
 """Who may call: tokens that a service account signed itself, and those that the fake gave out."""
 
 import json
-import time
 from collections.abc import Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
+from urllib.parse import parse_qsl
 
 import jwt
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from tests.gcp.fake_errors import unauthenticated
+from tests.gcp.fake_errors import Json, unauthenticated
 from tests.gcp.fake_knobs import Knobs
 
 TOKEN_STEM: Final = "ya29.fake-"
 """How the access tokens begin that the metadata server gives out."""
 
+TOKEN_ENDPOINT: Final = "https://oauth2.googleapis.com/token"
+"""For whom google-auth signs, wherever the key file sends it."""
+
+TOKEN_S: Final = 3_599
+"""How long such a token holds, in seconds."""
+
 _KEY: Final = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
-def service_account(path: Path, project: str) -> Path:
-    """Write the key file of a service account that the fake knows, for GOOGLE_APPLICATION_CREDENTIALS."""
+def service_account(path: Path, project: str, token_uri: str) -> Path:
+    """Write the key file of a service account that the fake knows, for GOOGLE_APPLICATION_CREDENTIALS.
+
+    The TPU client signs its own tokens with it; who asks for scopes changes one at `token_uri`.
+    """
     pem = _KEY.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
@@ -34,7 +43,7 @@ def service_account(path: Path, project: str) -> Path:
         "private_key": pem.decode(),
         "client_email": f"iris@{project}.iam.gserviceaccount.com",
         "client_id": "1",
-        "token_uri": "http://127.0.0.1:1/never-called",
+        "token_uri": token_uri,
     }
     path.write_text(json.dumps(account))
     return path
@@ -43,6 +52,23 @@ def service_account(path: Path, project: str) -> Path:
 def access_token(name: str) -> str:
     """The token that a VM's metadata server gives out."""
     return TOKEN_STEM + sha256(name.encode()).hexdigest()[:32]
+
+
+def exchanged(form: bytes) -> Json:
+    """The answer of a token endpoint to a JWT that the service account signed.
+
+    Raises:
+        ApiError: UNAUTHENTICATED, with the reason.
+    """
+    assertion = dict(parse_qsl(form.decode())).get("assertion", "")
+    try:
+        claims = jwt.decode(
+            assertion, _KEY.public_key(), algorithms=["RS256"], audience=TOKEN_ENDPOINT
+        )
+    except jwt.InvalidTokenError as error:
+        raise unauthenticated(str(error)) from error
+    token = access_token(str(claims["iss"]))
+    return {"access_token": token, "expires_in": TOKEN_S, "token_type": "Bearer"}
 
 
 def refuse_strangers(headers: Mapping[str, str], knobs: Knobs) -> None:
@@ -57,6 +83,8 @@ def refuse_strangers(headers: Mapping[str, str], knobs: Knobs) -> None:
     if kind.lower() != "bearer":
         raise unauthenticated("no bearer token")
     if token.startswith(TOKEN_STEM):
+        if knobs.token_age_s > TOKEN_S:
+            raise unauthenticated("the access token has expired")
         return
     try:
         jwt.decode(
@@ -64,7 +92,8 @@ def refuse_strangers(headers: Mapping[str, str], knobs: Knobs) -> None:
             _KEY.public_key(),
             algorithms=["RS256"],
             audience=knobs.audience,
-            leeway=-knobs.token_age_s if knobs.token_age_s else 10,
+            leeway=-knobs.token_age_s,
+            options={"verify_iat": False, "verify_nbf": False},
         )
     except jwt.InvalidTokenError as error:
-        raise unauthenticated(f"{error}, at {time.time():.0f}") from error
+        raise unauthenticated(str(error)) from error

@@ -65,7 +65,7 @@ class Gate:
             if call.method in knobs.denied:
                 what = f"{call.service}.{call.method}"
                 raise permission(what, str(call.request.get("parent", call.request.get("name"))))
-            if knobs.unavailable_reads and call.method.startswith(("Get", "List")):
+            if knobs.unavailable_reads and _reads(call.method):
                 knobs.unavailable_reads -= 1
                 raise unavailable()
             if call.method == "GetOperation" and knobs.get_operation_errors:
@@ -77,3 +77,8 @@ class Gate:
 
 
 Handler = Callable[[Call], Json]
+
+
+def _reads(method: str) -> bool:
+    """Whether a method changes nothing: `GetNode`, `instances.aggregatedList`."""
+    return method.rpartition(".")[2].lower().startswith(("get", "list", "aggregated"))

@@ -11,6 +11,7 @@ from typing import Final
 
 from iris.core.events import CloudState, CreateFailure
 from iris.core.ids import SliceId, Zone
+from iris.core.spec import GroupSpec
 from sim.fleet import Host
 from tests.gcp import fake_compute_errors as no
 from tests.gcp.fake_catalog import machine_shape
@@ -144,13 +145,21 @@ class ComputeService:
                     f"Invalid value for field 'resource.machineType': '{body.get('machineType')}'. "
                     "The referenced machine type does not exist."
                 )
-            holding = self.provider.ask(SliceId(f"{zone}.{name}"), shape, Zone(zone))
+            holding = self._ask(SliceId(f"{zone}.{name}"), shape, Zone(zone))
             number = digits_of(zone, name, str(self.world.now))
             instance = Instance(name, zone, body, holding, number)
             self.instances[zone, name] = instance
             if not self.world.wait(lambda: holding.answered or bool(holding.refused), is_alive):
                 raise HangUp
             return self.operations.begin("insert", instance, lambda: self._inserted(instance))
+
+    def _ask(self, name: SliceId, shape: GroupSpec, zone: Zone) -> Holding:
+        if self.knobs.instance_stockout or self.knobs.instance_quota:
+            short = self.knobs.instance_stockout
+            reason = CreateFailure.STOCKOUT if short else CreateFailure.QUOTA_REGION
+            now = self.world.now
+            return Holding(name, shape, zone, now, answered=True, refused=(now, reason))
+        return self.provider.ask(name, shape, zone)
 
     def _inserted(self, instance: Instance) -> Outcome | None:
         holding = instance.holding

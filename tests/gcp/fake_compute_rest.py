@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tests.gcp import fake_compute_errors as no
+from tests.gcp.fake_auth import exchanged
 from tests.gcp.fake_calls import Call, Gate
 from tests.gcp.fake_catalog import MACHINE_TYPES
 from tests.gcp.fake_compute import ComputeService
@@ -51,12 +52,19 @@ class ComputeFront:
         self.address = self._http.address
         compute.operations.base = f"http://{self.address}/compute/v1"
 
+    @property
+    def log(self) -> list[tuple[Request, Answer]]:
+        """Every request that was answered, and how."""
+        return self._http.log
+
     def close(self) -> None:
         """Listen no more."""
         self._http.close()
 
     def _answer(self, request: Request) -> Answer:
         try:
+            if (request.verb, request.path) == ("POST", "/token"):
+                return of_json(exchanged(request.body))
             path = _BASE.sub("", request.path, count=1)
             for verb, pattern, method in _TABLE:
                 found = pattern.fullmatch(path)
@@ -76,6 +84,8 @@ class ComputeFront:
         self._gate.enter(
             Call("compute", method, "v1", fields, "rest", request.headers, request.is_alive)
         )
+        if self._gate.knobs.compute_errors:
+            raise self._gate.knobs.compute_errors.pop(0)
         if parts["project"] != self._compute.project and method != "images.getFromFamily":
             raise no.forbidden(f"projects/{parts['project']}")
         if "zone" in parts:

@@ -36,7 +36,8 @@ class GrpcFront:
     def __init__(self, handle: Handler, tls: tuple[Path, Path] | None = None) -> None:
         self._handle = handle
         # Calls that hang, or wait for an operation, keep a thread each.
-        self._server = grpc.server(futures.ThreadPoolExecutor(64), options=UNLIMITED)
+        self._threads = futures.ThreadPoolExecutor(64)
+        self._server = grpc.server(self._threads, options=UNLIMITED)
         services = {
             f"google.cloud.tpu.{version}.Tpu": (version, list(ANSWERS)) for version in VERSIONS
         }
@@ -64,6 +65,7 @@ class GrpcFront:
     def close(self) -> None:
         """End all calls."""
         self._server.stop(None).wait()
+        self._threads.shutdown()
 
     def _unary(self, method: str, version: str) -> "grpc.RpcMethodHandler[Any, Any]":
         request, answer = messages_of(method, version)

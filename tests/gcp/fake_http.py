@@ -62,7 +62,15 @@ class HttpFront:
     """A server of its own port, which answers each request in a thread."""
 
     def __init__(self, answer: Callable[[Request], Answer], host: str = "127.0.0.1") -> None:
-        self._server = _Server((host, 0), _handler_of(answer))
+        self.log: list[tuple[Request, Answer]] = []
+        """Every request that was answered."""
+
+        def logged(request: Request) -> Answer:
+            told = answer(request)
+            self.log.append((request, told))
+            return told
+
+        self._server = _Server((host, 0), _handler_of(logged))
         self.address = f"{host}:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.02,), name=f"http-{self.address}"

@@ -9,6 +9,7 @@ Counters count down by themselves: 2 means the next two.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tests.gcp.fake_compute_errors import ComputeError
 from tests.gcp.fake_errors import ApiError
 
 
@@ -77,6 +78,14 @@ class Knobs:
     """A queued resource that is deleted while it waits is said to be gone, and is fulfilled later."""
     alpha_delete_mismatch: bool = True
     """v2alpha1 answers the delete of a queued resource with another type than it declares."""
+
+    # ---- Compute Engine --------------------------------------------------------------------
+    instance_stockout: bool = False
+    """Every insert is accepted, and its operation ends with ZONE_RESOURCE_POOL_EXHAUSTED."""
+    instance_quota: bool = False
+    """Every insert is accepted, and its operation ends with QUOTA_EXCEEDED."""
+    compute_errors: list[ComputeError] = field(default_factory=list)
+    """What the next calls of Compute Engine are refused with, in order."""
 
     # ---- who calls -------------------------------------------------------------------------
     check_auth: bool = False

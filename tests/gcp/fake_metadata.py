@@ -9,7 +9,7 @@ import time
 from hashlib import sha256
 from typing import Any, Final
 
-from tests.gcp.fake_auth import access_token
+from tests.gcp.fake_auth import TOKEN_S, access_token
 from tests.gcp.fake_catalog import region_of
 from tests.gcp.fake_http import Answer, HttpFront, Request
 from tests.gcp.fake_nodes import PORT
@@ -19,7 +19,6 @@ from tests.gcp.fake_vms import Vm
 FLAVOR: Final = {"Metadata-Flavor": "Google", "Server": "Metadata Server for VM"}
 _ROOT: Final = "/computeMetadata/v1"
 _GUEST: Final = f"{_ROOT}/instance/guest-attributes/"
-_TOKEN_S: Final = 3599
 
 
 class MetadataServer:
@@ -49,7 +48,7 @@ class MetadataServer:
             "token": _json(
                 {
                     "access_token": access_token(vm.name),
-                    "expires_in": _TOKEN_S,
+                    "expires_in": TOKEN_S,
                     "token_type": "Bearer",
                 }
             ),

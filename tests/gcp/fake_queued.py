@@ -15,10 +15,11 @@ from iris.core.events import CloudState
 from iris.core.instant import Instant, Millis
 from tests.gcp import fake_errors as no
 from tests.gcp.fake_calls import Call, Handler
+from tests.gcp.fake_catalog import both_ways
 from tests.gcp.fake_errors import ApiError, Json
 from tests.gcp.fake_lists import page
 from tests.gcp.fake_messages import VERSIONS
-from tests.gcp.fake_nodes import Node, checked
+from tests.gcp.fake_nodes import Node, checked, slice_name
 from tests.gcp.fake_operations import EMPTY, Settled
 from tests.gcp.fake_tpu import TpuService
 
@@ -28,6 +29,8 @@ PERIOD: Final = Millis(10_000)
 SUSPENDING: Final = 30_000
 """Milliseconds from the loss of a node to SUSPENDED."""
 _DELETABLE: Final = frozenset({"ACCEPTED", "WAITING_FOR_RESOURCES", "FAILED", "SUSPENDED"})
+_NOT_IN_THE_CLASSES: Final = ("provisioningModel", "runDuration")
+"""Of v2alpha1, known to gcloud and to the discovery document only; they are taken, and change nothing."""
 _MULTI: Final = {"v2": "multisliceParams", "v2alpha1": "multiNodeParams"}
 
 
@@ -105,6 +108,9 @@ class Queue:
             text = "The queued resource was not provisioned before its valid_until time."
             queued.error = no.precondition(text)
             return
+        ids = [slice_name(name.split("/")[3], name.rpartition("/")[2]) for name in queued.wanted]
+        if any(one in self._tpu.provider.machines for one in ids):
+            return  # what it had before a reset is not gone yet
         try:
             for name, body in queued.wanted.items():
                 queued.nodes.append(self._tpu.begin(queued.call, name, body, queued.name))
@@ -184,7 +190,9 @@ class Queue:
             state["failedData"] = {"error": queued.error.status()}
         specs = []
         for spec in queued.body["tpu"]["nodeSpec"]:
-            told = dict(spec)
+            kind, config = both_ways(spec["node"])
+            both = {"acceleratorType": kind, "acceleratorConfig": config}
+            told = spec | {"node": spec["node"] | both}
             if "multisliceParams" in told:
                 told[_MULTI[version]] = told.pop("multisliceParams")
             specs.append(told)
@@ -279,10 +287,11 @@ def _is_lost(node: Node) -> bool:
 def _checked(call: Call) -> Json:
     """A queued resource as it was sent, in the spelling of v2."""
     module: Any = VERSIONS[call.version]
+    sent = dict(call.request.get("queuedResource", {}))
+    for key in _NOT_IN_THE_CLASSES:
+        sent.pop(key, None)
     try:
-        message = json_format.ParseDict(
-            call.request.get("queuedResource", {}), module.QueuedResource.pb()()
-        )
+        message = json_format.ParseDict(sent, module.QueuedResource.pb()())
     except json_format.ParseError as error:
         raise no.invalid(f"Invalid JSON payload received. {error}") from error
     found: Json = json_format.MessageToDict(message)

@@ -62,6 +62,11 @@ class RestFront:
         self._http = HttpFront(self._answer)
         self.address = self._http.address
 
+    @property
+    def log(self) -> list[tuple[Request, Answer]]:
+        """Every request that was answered, and how."""
+        return self._http.log
+
     def close(self) -> None:
         """Listen no more."""
         self._http.close()
