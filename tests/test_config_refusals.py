@@ -206,6 +206,11 @@ def test_a_group_that_cannot_be_is_refused_at_the_key(
             "a token is shorter than 16 characters",
         ),
         (
+            ONE + "auth: {tokens: {bob: {sha256: no-digest}}}",
+            (2, 31, "auth.tokens.bob.sha256"),
+            "'no-digest' is no SHA-256 of a token",
+        ),
+        (
             ONE + "auth: {tokens: {bob: {env: X, file: Y}}}",
             (2, 22, "auth.tokens.bob"),
             "not exactly one source of a secret",

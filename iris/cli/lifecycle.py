@@ -163,9 +163,9 @@ class _Ending:
             where = f" in {self._found.where}" if self._found.where else ""
             lines.append(f"controller: {self._found.name}{where}, {self._found.standing.value}")
         if self.slices:
-            lines.append(f"{len(self.slices)} slices: {_some(self.slices)}")
+            lines.append(f"slices ({len(self.slices)}): {_some(self.slices)}")
         if self.jobs:
-            lines.append(f"{len(self.jobs)} jobs that have not ended: {_some(self.jobs)}")
+            lines.append(f"jobs that have not ended ({len(self.jobs)}): {_some(self.jobs)}")
         if self._link is None and (lines or self.lacks):
             lines.append("no controller answers, so the jobs that run are not known")
         if self.lacks:
@@ -222,7 +222,9 @@ async def _survey(config: "ClusterConfig", host: "ControllerHost", say: "Say") -
     if link is not None:
         try:
             rows = (await asyncio.to_thread(link.call, LIST_SLICES, pb.ListSlicesRequest())).slices
-            ending.slices = [f"{row.id} ({row.live} tasks)" for row in rows if row.state != "gone"]
+            ending.slices = [
+                f"{row.id} ({row.state}, tasks: {row.live})" for row in rows if row.state != "gone"
+            ]
             jobs = (await asyncio.to_thread(link.call, LIST_JOBS, pb.ListJobsRequest())).jobs
             ending.jobs = [job.id for job in jobs if job.state in ("pending", "running")]
         except Failure as error:

@@ -38,9 +38,9 @@ class Machine:
         self._script.write_text(metadata.values[f"instance/attributes/{STARTUP_SCRIPT}"])
         self._booted: list[subprocess.Popen[bytes]] = []
 
-    def boot(self, shell: str = "sh") -> subprocess.Popen[bytes]:
-        """Run the startup script, as a cloud does on every boot."""
-        commands = processes_as_docker.install(self.folder / "bin", self.docker)
+    def boot(self, commands: str | None = None) -> subprocess.Popen[bytes]:
+        """Run the startup script, as a cloud does on every boot; with these commands before all others."""
+        commands = commands or processes_as_docker.install(self.folder / "bin", self.docker)
         variables = {
             "GCE_METADATA_HOST": self.metadata.address,
             "IRIS_HOME": str(self.folder / "iris"),
@@ -51,7 +51,7 @@ class Machine:
         }
         with (self.folder / "serial").open("ab") as serial:
             process = subprocess.Popen(
-                [shell, str(self._script)],
+                ["sh", str(self._script)],
                 stdout=serial,
                 stderr=serial,
                 env={**os.environ, **variables},

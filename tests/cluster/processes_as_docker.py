@@ -64,11 +64,14 @@ def pull(*words: str) -> int:
 
 
 def inspect(*words: str) -> int:
-    """`inspect [-f FORMAT] NAME`: its status, and what it was started as."""
+    """`inspect [-f FORMAT] NAME`: its status and what it was started as, or how it ended last."""
     name = words[-1]
     if not _status(name):
         return 1
-    if words[0] == "-f":
+    if words[0] == "-f" and "ExitCode" in words[1]:
+        code = HOME / name / "code"
+        sys.stdout.write(code.read_text() if code.exists() else "0")
+    elif words[0] == "-f":
         mark = json.loads((HOME / name / "what.json").read_text())["mark"]
         sys.stdout.write(f"{_status(name)} {mark}\n")
     return 0
@@ -116,6 +119,7 @@ def keep(name: str) -> int:
         worker = subprocess.Popen(command, env={**os.environ, **variables})
         (HOME / name / "pids").write_text(f"{os.getpid()} {worker.pid}")
         code = worker.wait()
+        (HOME / name / "code").write_text(str(code))
         if code == 0 or what["restart"] != ["on-failure"]:
             _set_status(name, "exited")
             return 0

@@ -11,9 +11,11 @@ from iris.cluster.controller.auth import (
     NotSignedIn,
     signing_key,
 )
-from iris.config import Auth, Secret, SecretSource
-from iris.core.ids import JobId, UserName, WorkerId
+from iris.cluster.controller.sealing import sealed
+from iris.config import Auth, Secret, SecretSource, read_cluster
+from iris.core.ids import JobId, SliceId, UserName, WorkerId
 from iris.rpc.methods import Kind
+from iris.yaml_source import parse_mapping
 
 ALICE, BOB = UserName("alice"), UserName("bob")
 KEY = b"k" * 32
@@ -67,6 +69,36 @@ def test_i_146_a_workers_token_is_good_for_its_own_name_only() -> None:
     caller.check_worker(WorkerId("iris-cpu-1-w0"))
     with pytest.raises(NotPermitted, match="is that of iris-cpu-1-w0, and not of iris-cpu-2-w0"):
         caller.check_worker(WorkerId("iris-cpu-2-w0"))
+
+
+def test_a_slices_token_is_good_for_the_workers_of_that_slice_only() -> None:
+    caller = door().caller(door().slice_token(SliceId("iris-cpu-1")))
+    assert caller.kind is Kind.WORKER
+    caller.check_worker(WorkerId("iris-cpu-1-w3"))
+    with pytest.raises(
+        NotPermitted, match="is for workers of iris-cpu-1, and not for iris-cpu-12-w0"
+    ):
+        caller.check_worker(WorkerId("iris-cpu-12-w0"))
+
+
+def test_a_sealed_file_opens_to_the_same_tokens_and_holds_none_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("ALICES_TOKEN", "from-the-environment")
+    text = """
+scale_groups: {cpu: {accelerator_type: cpu, max_slices: 1}}
+auth:
+  tokens: {alice: {env: ALICES_TOKEN}, bob: a-token-in-the-file}
+  admins: [alice]
+  worker_token: all-workers-show-this
+"""
+    document = parse_mapping(text, "cluster.yaml")
+    told = sealed(document, read_cluster(document).auth)
+    secrets = ("from-the-environment", "a-token-in-the-file", "all-workers-show-this")
+    assert not [word for word in secrets if word in told]
+    opened = Doorkeeper(read_cluster(parse_mapping(told, "sealed.yaml")).auth, KEY)
+    callers = [opened.caller(word) for word in secrets]
+    assert callers == [Caller(Kind.ADMIN, ALICE), Caller(Kind.USER, BOB), Caller(Kind.WORKER)]
 
 
 def test_without_tokens_everybody_on_the_machine_is_an_administrator() -> None:

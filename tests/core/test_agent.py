@@ -185,8 +185,12 @@ def test_a_worker_without_a_word_from_its_controller_stops_its_tasks_once() -> N
     assert story.advance(ORPHAN - 1) == []
     assert story.advance(1) == [Terminate(TASK, 0), Kill(TASK, 0)]
     assert story.agent.next_deadline() is None
+    assert not story.agent.is_forsaken(), "its task has not ended yet"
+    story.step(Ended(TASK, 0, EndCause.EXIT_NONZERO))
+    assert story.agent.is_forsaken()
     assert story.advance(ORPHAN) == []
     story.told(want())
+    assert not story.agent.is_forsaken()
     assert story.agent.next_deadline() == story.now + ORPHAN
 
 

@@ -10,10 +10,12 @@ from iris.core.ids import (
     SliceId,
     TaskId,
     UserName,
+    WorkerId,
     attempt_name,
     is_name,
     job_id,
     slice_id,
+    slice_of,
     split_task_id,
     task_id,
     worker_id,
@@ -80,3 +82,4 @@ def test_no_group_name_makes_a_slice_name_too_long_or_odd(group: str, number: in
 
 def test_a_worker_is_named_after_its_slice_and_host() -> None:
     assert worker_id(SliceId("iris-v5e-7"), 3) == "iris-v5e-7-w3"
+    assert slice_of(WorkerId("iris-w-w1-w3")) == "iris-w-w1"

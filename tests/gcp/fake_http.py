@@ -6,6 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
@@ -117,7 +118,8 @@ def _handler_of(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHand
                 self.send_header(key, value)
             self.send_header("Content-Length", str(len(told.body)))
             self.end_headers()
-            self.wfile.write(told.body)
+            with suppress(BrokenPipeError):  # The client waits no more.
+                self.wfile.write(told.body)
 
         do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = handle_any  # noqa: N815
 

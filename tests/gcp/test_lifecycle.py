@@ -1,6 +1,10 @@
 """A cluster on the fake Google Cloud from `iris cluster start` to `iris cluster stop`, and nothing left."""
 
+import io
 import json
+import os
+import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,7 +28,9 @@ def cluster_file(folder: Path, **more: object) -> Path:
     whole: dict[str, object] = {
         "provider": {"type": "gcp", "project_id": "iris-test", "zone": "us-central1-a"},
         "docker": {"image": "iris-worker:test"},
-        "controller": {"vm": {"enabled": True, "image": "iris-controller:test", "port": free_port()}},
+        "controller": {
+            "vm": {"enabled": True, "image": "iris-controller:test", "port": free_port()}
+        },
         "auth": {"tokens": {"alice": {"env": "IRIS_TOKEN"}}, "admins": ["alice"]},
         "scale_groups": {"tpu": group},
         "autoscaler": {"idle_timeout": "1s", "delete_retry": "2s"},
@@ -43,16 +49,95 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoog
         yield found
 
 
-def test_a_gang_runs_on_a_cluster_that_was_started_and_nothing_is_left_when_it_is_stopped(
+def nodes(google: FakeGoogle) -> list[str]:
+    return [node.name for node in google.tpu_client().list_nodes(parent=google.parent())]
+
+
+def instances(google: FakeGoogle) -> list[str]:
+    zones = google.compute.aggregated(lambda _: True)["items"].values()
+    return [it["name"] for zone in zones for it in zone.get("instances", ())]
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
+    """What a command says that succeeds."""
+    assert main([*words]) == 0, capsys.readouterr().err
+    return capsys.readouterr()
+
+
+def controller_pids(folder: Path) -> list[int]:
+    told = (folder / "vms" / "iris-controller" / "docker" / "iris-controller" / "pids").read_text()
+    return [int(word) for word in told.split()]
+
+
+GANG = ("--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--memory=64MB")
+
+
+def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left(
     google: FakeGoogle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    path = cluster_file(tmp_path, storage={"bundles": "nowhere://bundles"})
+    config = f"--config={path}"
+    assert main(["cluster", config, "start"]) == 1
+    err = capsys.readouterr().err
+    assert "creating iris-controller (n2-standard-4) in us-central1-a" in err
+    assert "error: the controller does not come up on iris-controller: failed: " in err
+    assert "storage.bundles: 'nowhere://bundles': Protocol not known: nowhere" in err
+
+    cluster_file(tmp_path)  # It is corrected, and started again.
+    out, err = said(capsys, "cluster", config, "start")
+    assert re.fullmatch(
+        r"controller at http://127\.128\.\S+, iris-controller in us-central1-a\n", out
+    )
+    out, err = said(capsys, "cluster", config, "start", "--json")
+    assert json.loads(out)["state"] == "serving"
+    assert err.endswith("it runs already\n")
+    assert len(google.gate.calls("instances.insert")) == 1
+    assert TOKEN not in json.dumps(google.gate.calls("instances.insert")[0].request)
+
+    done = tmp_path / "done"
+    wait = f"while [ ! -e {done} ]; do sleep 0.1; done"
+    job, _ = said(capsys, "job", "run", config, *GANG, "--no-wait", "--", "sh", "-c", wait)
+    job = job.strip()
+    until(lambda: [at["state"] for at in attempts(capsys, config, job)] == 4 * ["running"])
+    said(capsys, "cluster", config, "restart")
+    done.touch()
+    until(lambda: "succeeded" in said(capsys, "job", "status", config, job)[0])
+    (first,) = {at["attempt"] for at in attempts(capsys, config, job)}
+    assert first == 0, "a restart of the controller ends no task"
+    assert len(google.gate.calls("CreateNode")) == 1
+
+    until(lambda: not nodes(google))
+    _, err = said(capsys, "cluster", config, "stop", "--yes")
+    assert "controller: iris-controller in us-central1-a, serving" in err
+    assert (nodes(google), instances(google)) == ([], [])
+    assert said(capsys, "cluster", config, "stop", "--yes")[1] == "nothing of this cluster runs\n"
+
+
+def attempts(capsys: pytest.CaptureFixture[str], config: str, job: str) -> list[dict[str, object]]:
+    found: list[dict[str, object]] = json.loads(
+        said(capsys, "job", "status", config, job, "--json")[0]
+    )["attempts"]
+    return found
+
+
+def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
+    google: FakeGoogle,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     config = f"--config={cluster_file(tmp_path)}"
-    assert main(["cluster", config, "start"]) == 0
-    out, err = capsys.readouterr()
-    print(out, err)
-    job = ["--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--memory=64MB"]
-    assert main(["job", "run", config, *job, "--", "sh", "-c", "echo rank $IRIS_TASK_INDEX"]) == 0
-    assert "rank 3" in capsys.readouterr().out
-    until(lambda: not google.tpu.nodes or not any(n.is_there() for n in google.tpu.nodes.values()))
-    assert main(["cluster", config, "stop", "--yes"]) == 0
-    print(*capsys.readouterr())
+    said(capsys, "cluster", config, "start")
+    said(capsys, "job", "run", config, *GANG, "--no-wait", "--", "sleep", "100")
+    until(lambda: bool(nodes(google)))
+    for pid in controller_pids(tmp_path):
+        os.kill(pid, signal.SIGKILL)
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert main(["cluster", config, "stop"]) == 2, "nobody can answer its question"
+    err = capsys.readouterr().err
+    assert "slices (1): iris-tpu-1" in err
+    assert "no controller answers, so the jobs that run are not known" in err
+    assert (len(nodes(google)), len(instances(google))) == (1, 1)
+    _, err = said(capsys, "cluster", config, "stop", "-y")
+    assert "deleting slice iris-tpu-1" in err
+    assert (nodes(google), instances(google)) == ([], [])

@@ -63,13 +63,17 @@ account_token() {
     ask instance/service-accounts/default/token | sed -n 's/.*"access_token" *: *"\([^"]*\)".*/\1/p'
 }
 
+hopeless=99 # as a status: it is no use trying again
+
 # Does something until it works, with longer and longer pauses, while there is patience.
 insist() {
     what=$1
     shift
     wait_s=1
     until trouble=$("$@" 2>&1); do
+        status=$?
         trouble="$what: $(printf '%s' "$trouble" | tail -n 1)"
+        [ "$status" -ne "$hopeless" ] || end "$trouble"
         tell trouble "$trouble"
         ! past "$begun" "$patience" || end "$trouble, for $patience s"
         pause "$wait_s"

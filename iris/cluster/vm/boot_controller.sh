@@ -1,6 +1,7 @@
 # ---- the machine of a cluster's controller: it is made and ended by `iris cluster`, and by nobody else --------
 
 name="${IRIS_CONTAINER:-iris-controller}"
+bad_input=2
 address="" config="" port="" generation="" mark="" found=""
 
 end() {
@@ -39,6 +40,7 @@ launch() {
 serves() {
     docker logs "$name" 2>&1 | grep -q "serving at" && return
     docker logs "$name" 2>&1 | tail -n 1
+    [ "$(docker inspect -f '{{.State.ExitCode}}' "$name" 2>/dev/null)" != "$bad_input" ] || return "$hopeless"
     return 1
 }
 

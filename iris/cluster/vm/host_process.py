@@ -127,6 +127,7 @@ class ProcessHost:
                 start_new_session=True,
             )
         (self._root / _PID).write_text(str(process.pid))
+        process.returncode = 0  # Nobody waits for it: from now on it is found by its folder.
 
     def _pid(self) -> int | None:
         try:
