@@ -15,7 +15,7 @@ from iris.core.events import CloudState
 from iris.core.instant import Instant, Millis
 from tests.gcp import fake_errors as no
 from tests.gcp.fake_calls import Call, Handler
-from tests.gcp.fake_catalog import both_ways
+from tests.gcp.fake_catalog import both_ways, chips_of
 from tests.gcp.fake_errors import ApiError, Json
 from tests.gcp.fake_lists import page
 from tests.gcp.fake_messages import VERSIONS
@@ -58,6 +58,7 @@ class Queue:
 
     def __init__(self, tpu: TpuService) -> None:
         self._tpu = tpu
+        tpu.also_held = self.held
         self.all: dict[str, Queued] = {}
 
     def methods(self) -> dict[str, Handler]:
@@ -69,6 +70,13 @@ class Queue:
             "DeleteQueuedResource": self.delete,
             "ResetQueuedResource": self.reset,
         }
+
+    def held(self) -> list[tuple[str, int]]:
+        """Zones, and chips of their quota, that are held for what has failed or was suspended."""
+        over = [q for q in self.all.values() if self.state(q) in ("FAILED", "SUSPENDED")]
+        return [
+            (name.split("/")[3], chips_of(body)) for q in over for name, body in q.wanted.items()
+        ]
 
     # ---- what becomes of one ---------------------------------------------------------------
 
@@ -239,6 +247,9 @@ class Queue:
                 raise no.precondition(text)
             for node in left:
                 self._tpu.end(node, call)
+            for node in queued.nodes:
+                if node.holding.machine is None and not node.holding.refused:
+                    self._tpu.provider.give_back(node.holding)  # it is on its way
             queued.is_deleted = True
             del self.all[queued.name]
             holdings = [node.holding for node in left]

@@ -7,7 +7,7 @@ from google.cloud import tpu_v2, tpu_v2alpha1
 from google.cloud.tpu_v2alpha1.services.tpu.transports import TpuGrpcTransport
 from google.protobuf import duration_pb2
 
-from tests.gcp.clients import RUNTIME, TYPE, Asking, State
+from tests.gcp.clients import RUNTIME, TYPE, ZONE, Asking, State
 from tests.gcp.fake_google import FakeGoogle
 
 
@@ -48,10 +48,14 @@ def test_a_queued_resource_waits_for_stock_and_loses_its_node_in_the_end(asking:
     assert state_of(asking, name) == "SUSPENDING"
     asking.google.advance(70)
     assert (state_of(asking, name), asking.ids()) == ("SUSPENDED", [])
+    asking.google.knobs.quota_zone = {ZONE: 31}
+    with pytest.raises(exceptions.ResourceExhausted):
+        asking.create("b")  # what is suspended holds its 16 chips
     told = asking.client.get_queued_resource(name=name).state
     assert told.state_initiator is tpu_v2.QueuedResourceState.StateInitiator.SERVICE
     asking.client.delete_queued_resource(name=name).result(timeout=5)
     assert asking.google.fate.books() == {}
+    asking.create("b")
 
 
 def test_a_queued_resource_comes_too_late_or_after_it_was_given_up(asking: Asking) -> None:
