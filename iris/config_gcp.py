@@ -5,18 +5,15 @@ that the group names, else of the smallest that has what the group says each of 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from iris.config_deployment import GcpSection
 from iris.core.ids import GroupName, Zone
 from iris.core.resources import Resources
 from iris.core.topology import CPU, MachineShape, UnknownAccelerator, resolve, tpu_type
 from iris.problems import Finding, shown
-
-if TYPE_CHECKING:
-    from iris.config_models import GroupSection
 
 CPU_IMAGE: Final = "projects/cos-cloud/global/images/family/cos-stable"
 """What machines without GPUs boot from: it has Docker, and runs startup scripts."""
@@ -41,6 +38,42 @@ _GPU_MACHINES: Final[Mapping[tuple[str, int], str]] = {
     **{("T4", n): f"n1-standard-{8 * n}" for n in (1, 2, 4)},
 }
 """Types that carry so many GPUs of a kind; those of n1 have them attached."""
+
+
+class AskedVm(Protocol):
+    """What a configuration says of one machine of a group."""
+
+    @property
+    def cpu(self) -> int | None:
+        """Millicores that it offers."""
+
+    @property
+    def memory(self) -> int | None:
+        """Bytes that it offers."""
+
+    @property
+    def machine_type(self) -> str | None:
+        """What Google calls it."""
+
+    @property
+    def image(self) -> str | None:
+        """What it boots from."""
+
+
+class AskedGroup(Protocol):
+    """What a configuration says of a group, as far as Google has to do with it."""
+
+    @property
+    def accelerator_type(self) -> str:
+        """As in the config."""
+
+    @property
+    def zones(self) -> Sequence[str] | None:
+        """Where it may come from."""
+
+    @property
+    def vm(self) -> AskedVm:
+        """Of one machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +106,7 @@ class Gcp:
     """Of the groups that are no TPUs."""
 
 
-def gcp_of(section: GcpSection, groups: "Mapping[str, GroupSection]") -> Gcp:
+def gcp_of(section: GcpSection, groups: Mapping[str, AskedGroup]) -> Gcp:
     """The provider that a section names, whose groups were found possible."""
     machines = [
         (GroupName(name), machine)
@@ -93,7 +126,7 @@ def gcp_of(section: GcpSection, groups: "Mapping[str, GroupSection]") -> Gcp:
     )
 
 
-def gcp_findings(section: GcpSection, groups: "Mapping[str, GroupSection]") -> Iterator[Finding]:
+def gcp_findings(section: GcpSection, groups: Mapping[str, AskedGroup]) -> Iterator[Finding]:
     """What of a configuration Google Cloud could never give."""
     yield from _provider_findings(section)
     for name, group in groups.items():
@@ -132,7 +165,7 @@ def _provider_findings(section: GcpSection) -> Iterator[Finding]:
         yield Finding(("provider", "zone"), message, "correct one of them")
 
 
-def _machine_findings(at: tuple[str, str], group: "GroupSection") -> Iterator[Finding]:
+def _machine_findings(at: tuple[str, str], group: AskedGroup) -> Iterator[Finding]:
     shape = _shape(group)
     if shape is None:
         return
@@ -158,20 +191,20 @@ def _machine_findings(at: tuple[str, str], group: "GroupSection") -> Iterator[Fi
         yield Finding((*at, "vm"), message, remedy)
 
 
-def _shape(group: "GroupSection") -> MachineShape | None:
+def _shape(group: AskedGroup) -> MachineShape | None:
     try:
         return resolve(group.accelerator_type)
     except UnknownAccelerator:
         return None  # It is refused elsewhere.
 
 
-def _host(group: "GroupSection", shape: MachineShape) -> Resources:
+def _host(group: AskedGroup, shape: MachineShape) -> Resources:
     vm, usual = group.vm, shape.host
     cpu = usual.cpu if vm.cpu is None else vm.cpu
     return Resources(usual.chips, cpu, usual.memory if vm.memory is None else vm.memory)
 
 
-def _machine(group: "GroupSection") -> Machine | None:
+def _machine(group: AskedGroup) -> Machine | None:
     """What a group's machines are; none for TPUs."""
     shape = resolve(group.accelerator_type)
     if tpu_type(group.accelerator_type) is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from iris.core import topology
-from iris.core.ids import GroupName
+from iris.core.ids import GroupName, Zone
 from iris.core.resources import Resources
 from iris.core.spec import GroupSpec
 from tests.gcp.fake_errors import Json, invalid
@@ -113,8 +113,15 @@ def both_ways(node: Json) -> tuple[str, Json]:
     return f"{stem}-{chips * 2 if family in _CORES_NAMED else chips}", config
 
 
+def chips_of(node: Json) -> int:
+    """How many chips a node asks for."""
+    found = topology.tpu_type(both_ways(node)[0])
+    assert found is not None, node
+    return found.chips
+
+
 def tpu_shape(
-    accelerator_type: str, *, preemptible: bool, reservation: str | None
+    accelerator_type: str, zone: str, *, preemptible: bool, reservation: str | None
 ) -> GroupSpec | None:
     """The machines behind an accelerator type; nothing if there is no such type."""
     found = topology.tpu_type(accelerator_type)
@@ -130,6 +137,7 @@ def tpu_shape(
         found.host,
         max_slices=1_000_000,
         preemptible=preemptible,
+        zones=(Zone(zone),),
         reservation=reservation,
     )
 

@@ -13,9 +13,9 @@ simulator's own `sim.model.CloudModel`: stock, verdicts, boots, lifetimes, notic
 by the same classes. `hook` starts something in each VM that boots (fake_vms.Hook).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self
 
 import grpc
 from google.auth.credentials import AnonymousCredentials
@@ -61,6 +61,18 @@ class FakeGoogle:
         hook: Hook | None = None,
         tls: tuple[Path, Path] | None = None,
     ) -> None:
+        """A cloud that listens, until it is closed.
+
+        Args:
+            project: the only one that there is.
+            model: how TPU slices come and go; None is at once, without end and kind.
+            compute_model: the same for instances of Compute Engine.
+            clock: None is wall time.
+            seed: of all draws.
+            zones: the zones, and the TPU families of each.
+            hook: starts something in each VM that boots.
+            tls: a certificate and its key for gRPC, which then is served on `localhost`.
+        """
         self.project = project
         self.clock = clock or ScaledClock()
         self.knobs = Knobs()
@@ -69,25 +81,22 @@ class FakeGoogle:
         self.tpu = TpuService(project, zones, self.world, self.knobs)
         self.slices = Provider(model or CloudModel(), self.world, seed, self.tpu.make_vm)
         """The simulator's cloud behind the TPU service."""
-        self.slices.hook = hook
-        self.tpu.provider = self.slices
         self.compute = ComputeService(project, [*zones], self.world, self.knobs)
         self.machines = Provider(
             compute_model or CloudModel(), self.world, seed + 1, self.compute.make_vm
         )
         """The simulator's cloud behind Compute Engine."""
-        self.machines.hook = hook
-        self.compute.provider = self.machines
+        self.tpu.provider, self.compute.provider = self.slices, self.machines
         self.queue = Queue(self.tpu)
         """Queued resources."""
         self.fate = Fate(self.tpu, self.compute)
         """What may befall its nodes, and its instances, by hand."""
-        self._methods = {
-            **self.tpu.methods(),
-            **Care(self.tpu).methods(),
-            **Offers(self.tpu).methods(),
-            **self.queue.methods(),
-        }
+        self._open(tls)
+        self._begin(hook)
+
+    def _open(self, tls: tuple[Path, Path] | None) -> None:
+        parts = (self.tpu, Care(self.tpu), Offers(self.tpu), self.queue)
+        self._methods = {name: method for part in parts for name, method in part.methods().items()}
         self._grpc = GrpcFront(self.handle, tls)
         self.grpc_address = self._grpc.address
         """Of the TPU service over gRPC: `host:port`."""
@@ -97,17 +106,25 @@ class FakeGoogle:
         self.compute_front = ComputeFront(self.compute, self.gate)
         self.compute_address = self.compute_front.address
         """Of Compute Engine: `host:port`, in plain HTTP; paths begin with /compute/v1."""
-        self.endpoints = {
-            "FAKE_TPU_ENDPOINT": f"http://{self.rest_address}",
-            "FAKE_TPU_GRPC": self.grpc_address,
-            "FAKE_COMPUTE_ENDPOINT": f"http://{self.compute_address}",
-        }
-        """Where the APIs are, as its VMs are told."""
+
+    def _begin(self, hook: Hook | None) -> None:
         if isinstance(hook, ProcessVms):
-            hook.joins(self.world, self.endpoints)
+            endpoints = {
+                "FAKE_TPU_ENDPOINT": f"http://{self.rest_address}",
+                "FAKE_TPU_GRPC": self.grpc_address,
+                "FAKE_COMPUTE_ENDPOINT": f"http://{self.compute_address}",
+            }
+            hook.joins(self.world, endpoints)
+        self.slices.hook = self.machines.hook = hook
         with self.world.turn():
             self.slices.start()
             self.machines.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def handle(self, call: Call) -> Json:
         """Answer a call of the TPU API, whatever wire it came over.
@@ -168,30 +185,5 @@ def insecure(
     return TpuGrpcTransport(host=host, channel=channel, **rest)  # type: ignore[arg-type]
 
 
-@contextmanager
-def serve(  # noqa: PLR0913
-    *,
-    project: str = PROJECT,
-    model: CloudModel | None = None,
-    compute_model: CloudModel | None = None,
-    clock: Clock | None = None,
-    seed: int = 1,
-    zones: Mapping[str, Sequence[str]] = ZONES,
-    hook: Hook | None = None,
-    tls: tuple[Path, Path] | None = None,
-) -> Iterator[FakeGoogle]:
-    """Run a fake Google Cloud. See the module for how to use it."""
-    google = FakeGoogle(
-        project=project,
-        model=model,
-        compute_model=compute_model,
-        clock=clock,
-        seed=seed,
-        zones=zones,
-        hook=hook,
-        tls=tls,
-    )
-    try:
-        yield google
-    finally:
-        google.close()
+serve = FakeGoogle
+"""`with serve(...) as google:`"""

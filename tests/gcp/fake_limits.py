@@ -74,17 +74,16 @@ class Limits:
             raise no.too_often("CreateNode", limit, self._project)
 
     def refuse_quota(
-        self, nodes: Iterable[Node], zone: str, chips: int, *, preemptible: bool
+        self, held: Iterable[tuple[str, int]], zone: str, chips: int, *, preemptible: bool
     ) -> None:
-        """So many chips in a zone, and in a region; whatever is listed counts.
+        """So many chips in a zone, and in a region; `held` are zones, and chips that count there.
 
         Raises:
             ApiError: RESOURCE_EXHAUSTED, with a QuotaFailure.
         """
-        there = [node for node in nodes if node.is_there(self._knobs)]
-        region = region_of(zone)
-        in_zone = sum(n.chips for n in there if n.zone == zone)
-        in_region = sum(n.chips for n in there if region_of(n.zone) == region)
+        region, pairs = region_of(zone), list(held)
+        in_zone = sum(count for where, count in pairs if where == zone)
+        in_region = sum(count for where, count in pairs if region_of(where) == region)
         for kind, place, limit, used in (
             ("zone", zone, self._knobs.quota_zone.get(zone), in_zone),
             ("region", region, self._knobs.quota_region.get(region), in_region),

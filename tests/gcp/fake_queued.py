@@ -15,6 +15,7 @@ from iris.core.events import CloudState
 from iris.core.instant import Instant, Millis
 from tests.gcp import fake_errors as no
 from tests.gcp.fake_calls import Call, Handler
+from tests.gcp.fake_catalog import both_ways, chips_of
 from tests.gcp.fake_errors import ApiError, Json
 from tests.gcp.fake_lists import page
 from tests.gcp.fake_messages import VERSIONS
@@ -28,6 +29,8 @@ PERIOD: Final = Millis(10_000)
 SUSPENDING: Final = 30_000
 """Milliseconds from the loss of a node to SUSPENDED."""
 _DELETABLE: Final = frozenset({"ACCEPTED", "WAITING_FOR_RESOURCES", "FAILED", "SUSPENDED"})
+_NOT_IN_THE_CLASSES: Final = ("provisioningModel", "runDuration")
+"""Of v2alpha1, known to gcloud and to the discovery document only; they are taken, and change nothing."""
 _MULTI: Final = {"v2": "multisliceParams", "v2alpha1": "multiNodeParams"}
 
 
@@ -55,6 +58,7 @@ class Queue:
 
     def __init__(self, tpu: TpuService) -> None:
         self._tpu = tpu
+        tpu.also_held = self.held
         self.all: dict[str, Queued] = {}
 
     def methods(self) -> dict[str, Handler]:
@@ -66,6 +70,13 @@ class Queue:
             "DeleteQueuedResource": self.delete,
             "ResetQueuedResource": self.reset,
         }
+
+    def held(self) -> list[tuple[str, int]]:
+        """Zones, and chips of their quota, that are held for what has failed or was suspended."""
+        over = [q for q in self.all.values() if self.state(q) in ("FAILED", "SUSPENDED")]
+        return [
+            (name.split("/")[3], chips_of(body)) for q in over for name, body in q.wanted.items()
+        ]
 
     # ---- what becomes of one ---------------------------------------------------------------
 
@@ -187,7 +198,9 @@ class Queue:
             state["failedData"] = {"error": queued.error.status()}
         specs = []
         for spec in queued.body["tpu"]["nodeSpec"]:
-            told = dict(spec)
+            kind, config = both_ways(spec["node"])
+            both = {"acceleratorType": kind, "acceleratorConfig": config}
+            told = spec | {"node": spec["node"] | both}
             if "multisliceParams" in told:
                 told[_MULTI[version]] = told.pop("multisliceParams")
             specs.append(told)
@@ -234,6 +247,9 @@ class Queue:
                 raise no.precondition(text)
             for node in left:
                 self._tpu.end(node, call)
+            for node in queued.nodes:
+                if node.holding.machine is None and not node.holding.refused:
+                    self._tpu.provider.give_back(node.holding)  # it is on its way
             queued.is_deleted = True
             del self.all[queued.name]
             holdings = [node.holding for node in left]
@@ -282,10 +298,11 @@ def _is_lost(node: Node) -> bool:
 def _checked(call: Call) -> Json:
     """A queued resource as it was sent, in the spelling of v2."""
     module: Any = VERSIONS[call.version]
+    sent = dict(call.request.get("queuedResource", {}))
+    for key in _NOT_IN_THE_CLASSES:
+        sent.pop(key, None)
     try:
-        message = json_format.ParseDict(
-            call.request.get("queuedResource", {}), module.QueuedResource.pb()()
-        )
+        message = json_format.ParseDict(sent, module.QueuedResource.pb()())
     except json_format.ParseError as error:
         raise no.invalid(f"Invalid JSON payload received. {error}") from error
     found: Json = json_format.MessageToDict(message)

@@ -45,6 +45,8 @@ class TpuService:
         self.net = "127.130"
         """How the addresses of its VMs begin."""
         self.provider: Provider
+        self.also_held: Callable[[], list[tuple[str, int]]] = list
+        """Zones, and chips of their quota, that are held without a node."""
         self.limits = Limits(project, world, knobs)
 
     def methods(self) -> dict[str, Handler]:
@@ -128,14 +130,15 @@ class TpuService:
         scheduling = body.get("schedulingConfig", {})
         shape = tpu_shape(
             kind,
+            zone,
             preemptible=bool(scheduling.get("preemptible") or scheduling.get("spot")),
             reservation="default" if scheduling.get("reserved") else None,
         )
         self.refuse_unknown(name, body)
         assert shape is not None, kind
-        self.limits.refuse_quota(
-            self.nodes.values(), zone, shape.chips, preemptible=shape.preemptible
-        )
+        there = [(n.zone, n.chips) for n in self.nodes.values() if n.is_there(self.knobs)]
+        held = [*there, *self.also_held()]
+        self.limits.refuse_quota(held, zone, shape.chips, preemptible=shape.preemptible)
         if self.knobs.create_errors:
             raise self.knobs.create_errors.pop(0)
         holding = Holding(slice_name(zone, node_id), shape, Zone(zone), self.world.now)

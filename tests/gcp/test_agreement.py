@@ -39,7 +39,7 @@ def simulated() -> Life:
     clock, dice = Clockwork(), Dice(7)
     recorder = Recorder(Measures("sim", 7, group_price_per_hour={}, warm_up=Instant(0)))
     fleet = Fleet(clock, dice, recorder, lambda _: None, Millis(1_000))
-    group = tpu_shape(TYPE, preemptible=True, reservation=None)
+    group = tpu_shape(TYPE, ZONE, preemptible=True, reservation=None)
     assert group is not None
     around = Surroundings(clock, dice, fleet, recorder, lambda _: None)
     cloud = FakeCloud(MODEL, {group.name: group}, around)

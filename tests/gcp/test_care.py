@@ -50,30 +50,6 @@ def test_a_single_machine_stops_and_starts_and_a_slice_does_not(asking: Asking) 
         asking.client.stop_node({"name": asking.name("four")})
 
 
-def test_a_reset_queued_resource_waits_anew(asking: Asking) -> None:
-    node = tpu_v2.Node(accelerator_type="v4-8", runtime_version=RUNTIME)
-    several = tpu_v2.types.QueuedResource.Tpu.NodeSpec.MultisliceParams(
-        node_count=2, node_id_prefix="m"
-    )
-    spec = tpu_v2.QueuedResource.Tpu.NodeSpec(
-        parent=asking.parent, multislice_params=several, node=node
-    )
-    wish = tpu_v2.QueuedResource(tpu=tpu_v2.QueuedResource.Tpu(node_spec=[spec]))
-    asking.client.create_queued_resource(
-        parent=asking.parent, queued_resource_id="q", queued_resource=wish
-    )
-    asking.google.advance(100)
-    assert asking.ids() == ["m-0", "m-1"]
-    name = f"{asking.parent}/queuedResources/q"
-    asking.client.reset_queued_resource({"name": name})
-    assert asking.client.get_queued_resource(name=name).state.state.name == "WAITING_FOR_RESOURCES"
-    asking.google.advance(29)
-    assert {*asking.google.fate.books().values()} == {"deleting"}
-    asking.google.advance(20)
-    assert {*asking.google.fate.books().values()} == {"creating"}
-    assert asking.ids() == ["m-0", "m-1"]
-
-
 def test_a_zone_tells_what_it_sells(asking: Asking) -> None:
     kinds = {k.type_ for k in asking.client.list_accelerator_types(parent=asking.parent)}
     assert "v4-32" in kinds

@@ -10,7 +10,6 @@ from iris.cli.main import main
 from iris.cluster.vm.gcp_endpoints import ELSEWHERE
 from iris.exit_status import ExitStatus
 from tests.gcp.fake_google import FakeGoogle
-from tests.gcp.iris_vms import elsewhere
 
 CLUSTER: Mapping[str, object] = {
     "provider": {"type": "gcp", "project_id": "iris-test", "zone": "us-central1-a"},
@@ -24,7 +23,11 @@ CPU = {"accelerator_type": "cpu", "vm": {"cpu": 16, "memory": "64GB"}, "max_slic
 
 @pytest.fixture
 def google(fake_google: FakeGoogle, monkeypatch: pytest.MonkeyPatch) -> FakeGoogle:
-    monkeypatch.setenv(ELSEWHERE, elsewhere(fake_google.endpoints))
+    where = {
+        "tpu": fake_google.grpc_address,
+        "compute": f"http://{fake_google.compute_address}",
+    }
+    monkeypatch.setenv(ELSEWHERE, json.dumps(where))
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     return fake_google
 

@@ -1,23 +1,16 @@
 """Each fault of the fake cloud, as the genuine client meets it; the clock is moved by hand."""
 
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 
-import grpc
 import pytest
 from google.api_core import exceptions
-from google.cloud import tpu_v2, tpu_v2alpha1
-from google.cloud.tpu_v2alpha1.services.tpu.transports import TpuGrpcTransport
-from google.protobuf import duration_pb2
+from google.cloud import tpu_v2
 
-from sim.dice import Constant
-from sim.model import Deletes, Lists
-from tests.gcp.clients import TYPE, ZONE, Asking, State
-from tests.gcp.conftest import MODEL
+from tests.gcp.clients import ZONE, Asking, State
 from tests.gcp.fake_errors import busy, internal, unavailable
-from tests.gcp.fake_google import FakeGoogle, serve
+from tests.gcp.fake_google import FakeGoogle
 from tests.gcp.fake_knobs import Knobs
-from tests.gcp.fake_time import HandClock
 
 
 @pytest.fixture
@@ -41,22 +34,6 @@ def test_no_stock_in_one_zone_is_stock_in_another(asking: Asking) -> None:
     created = asking.client.create_node(parent=other, node_id="a", node=node)
     asking.google.advance(100)
     assert created.result(timeout=5).state is State.READY
-
-
-def test_stock_follows_the_simulators_capacity_and_its_verdict_comes_late() -> None:
-    model = replace(MODEL, capacity={ZONE: ((0, 1), (3_600_000, 2))}, verdict=Constant(45_000))  # type: ignore[dict-item, arg-type]
-    with serve(model=model, clock=HandClock()) as google:
-        asking = Asking(google)
-        asking.create("a")
-        second = asking.create("b")
-        google.advance(44)
-        assert not asking.operation(second).done
-        assert asking.get("b").state is State.CREATING
-        google.advance(1)
-        assert "no more capacity" in asking.operation(second).error.message
-        assert asking.ids() == ["a"]
-        google.advance(3_600)
-        assert asking.ready("b").state is State.READY
 
 
 def test_quota_of_a_region_holds_what_is_preempted_and_not_deleted(asking: Asking) -> None:
@@ -176,21 +153,6 @@ def test_a_delete_fails_and_the_node_lives_on(asking: Asking) -> None:
     assert asking.get().state is State.READY
 
 
-@pytest.mark.parametrize("lie", [Deletes(lies=1.0), Deletes(lost=1.0), Deletes(refused=1.0)])
-def test_deletes_lie_as_the_simulators_do(lie: Deletes) -> None:
-    with serve(model=replace(MODEL, deletes=lie), clock=HandClock()) as google:
-        asking = Asking(google)
-        asking.ready()
-        if lie.refused:
-            with pytest.raises(exceptions.ServiceUnavailable):
-                asking.delete()
-        else:
-            deleted = asking.delete()
-            google.advance(3_600)
-            assert asking.operation(deleted).done is bool(lie.lies)
-        assert asking.get().state is State.READY
-
-
 # ---- what is seen ------------------------------------------------------------------------
 
 
@@ -230,15 +192,6 @@ def test_lists_are_stale_partial_and_forget_their_pages(asking: Asking) -> None:
         asking.client.list_nodes(
             {"parent": asking.google.parent(), "page_token": first.next_page_token}
         )
-
-
-def test_lists_lie_as_the_simulators_do() -> None:
-    with serve(model=replace(MODEL, lists=Lists(zone_missing=1.0)), clock=HandClock()) as google:
-        asking = Asking(google)
-        asking.create()
-        google.advance(1)
-        assert (asking.ids(), list(asking.page().unreachable)) == ([], [ZONE])
-        assert asking.get().state is State.CREATING
 
 
 @pytest.mark.parametrize("state", ["PREEMPTED", "TERMINATED", "STOPPED"])
@@ -283,16 +236,6 @@ def test_a_host_dies_and_the_node_stays_ready_and_maintenance_comes_and_goes(
     assert asking.get().health is tpu_v2.Node.Health.HEALTHY
 
 
-def test_an_address_comes_back_with_another_slice() -> None:
-    with serve(model=replace(MODEL, recycle_addresses=True), clock=HandClock()) as google:
-        asking = Asking(google)
-        before = {endpoint.ip_address for endpoint in asking.ready("a").network_endpoints}
-        google.fate.preempt("a")
-        after = {endpoint.ip_address for endpoint in asking.ready("b").network_endpoints}
-        assert before == after
-        assert asking.get("a").network_endpoints[0].ip_address in after
-
-
 # ---- the wire ----------------------------------------------------------------------------
 
 
@@ -316,92 +259,6 @@ def test_calls_are_slow_or_never_answered(asking: Asking) -> None:
             parent=asking.parent, node_id="a", node=tpu_v2.Node(), timeout=0.05
         )
     assert asking.ids() == []
-
-
-def test_an_answer_is_late_by_the_clock_or_lost_for_good() -> None:
-    answers = replace(MODEL.create_answers, lost=1.0)
-    with serve(model=replace(MODEL, create_answers=answers), clock=HandClock()) as google:
-        asking = Asking(google)
-        with pytest.raises(exceptions.DeadlineExceeded):
-            asking.client.create_node(
-                parent=asking.parent,
-                node_id="a",
-                node=tpu_v2.Node(accelerator_type=TYPE, runtime_version="x"),
-                timeout=0.1,
-            )
-        with pytest.raises(exceptions.AlreadyExists):
-            asking.create()
-
-
-# ---- queued resources --------------------------------------------------------------------
-
-
-def queue(asking: Asking, own: str = "q", **rest: object) -> str:
-    node = tpu_v2.Node(accelerator_type=TYPE, runtime_version="x")
-    spec = tpu_v2.QueuedResource.Tpu.NodeSpec(parent=asking.parent, node_id=own, node=node)
-    wish = tpu_v2.QueuedResource(tpu=tpu_v2.QueuedResource.Tpu(node_spec=[spec]), **rest)
-    created = asking.client.create_queued_resource(
-        parent=asking.parent, queued_resource_id=own, queued_resource=wish
-    )
-    return str(created.result(timeout=5).name)
-
-
-def state_of(asking: Asking, name: str) -> str:
-    return str(asking.client.get_queued_resource(name=name).state.state.name)
-
-
-def test_a_queued_resource_waits_for_stock_and_loses_its_node_in_the_end(asking: Asking) -> None:
-    asking.google.knobs.stockout = True
-    name = queue(asking, spot={})
-    asking.google.advance(3_600)
-    assert (state_of(asking, name), asking.ids()) == ("WAITING_FOR_RESOURCES", [])
-    asking.google.knobs.stockout = False
-    asking.google.advance(21)
-    assert (state_of(asking, name), asking.ids()) == ("PROVISIONING", ["q"])
-    assert asking.get("q").queued_resource == name
-    with pytest.raises(exceptions.FailedPrecondition, match="force"):
-        asking.client.delete_queued_resource(name=name)
-    asking.google.advance(100)
-    assert state_of(asking, name) == "ACTIVE"
-    asking.google.fate.preempt("q")
-    asking.google.advance(10)
-    assert state_of(asking, name) == "SUSPENDING"
-    asking.google.advance(70)
-    assert (state_of(asking, name), asking.ids()) == ("SUSPENDED", [])
-    told = asking.client.get_queued_resource(name=name).state
-    assert told.state_initiator is tpu_v2.QueuedResourceState.StateInitiator.SERVICE
-    asking.client.delete_queued_resource(name=name).result(timeout=5)
-    assert asking.google.fate.books() == {}
-
-
-def test_a_queued_resource_comes_too_late_or_after_it_was_given_up(asking: Asking) -> None:
-    asking.google.knobs.stockout = True
-    policy = tpu_v2.QueuedResource.QueueingPolicy(
-        valid_until_duration=duration_pb2.Duration(seconds=600)
-    )
-    late = queue(asking, "late", queueing_policy=policy)
-    zombie = queue(asking, "zombie")
-    asking.google.advance(610)
-    assert state_of(asking, late) == "FAILED"
-    asking.google.knobs.fulfil_after_delete = True
-    asking.client.delete_queued_resource({"name": zombie, "force": True}).result(timeout=5)
-    asking.google.knobs.stockout = False
-    asking.google.advance(200)
-    assert asking.get("zombie").state is State.READY
-
-
-def test_the_alpha_delete_answers_with_another_type_than_it_declares(asking: Asking) -> None:
-    channel = grpc.insecure_channel(asking.google.grpc_address)
-    alpha = tpu_v2alpha1.TpuClient(transport=TpuGrpcTransport(channel=channel))
-    names = [queue(asking, own) for own in ("q", "r")]
-    asking.google.advance(100)
-    deleted = [alpha.delete_queued_resource({"name": n, "force": True}) for n in names]
-    asking.google.advance(30)
-    with pytest.raises(TypeError):
-        deleted[0].result(timeout=5)
-    assert asking.ids() == []
-    asking.google.knobs.alpha_delete_mismatch = False
-    assert deleted[1].result(timeout=5).name == names[1]
 
 
 # ---- who calls ---------------------------------------------------------------------------

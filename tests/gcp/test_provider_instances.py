@@ -28,7 +28,8 @@ def instances(google: FakeGoogle) -> list[str]:
 
 def test_a_slice_is_its_instances_and_each_knows_which_host_it_is(fake_google: FakeGoogle) -> None:
     async def story(m: Managed) -> None:
-        assert await asyncio.gather(m.create(A, "cpu"), m.create(A, "cpu")) == [ACCEPTED, ACCEPTED]
+        both = await asyncio.gather(m.create(A, "cpu"), m.create(A, "cpu"))
+        assert [*both] == [ACCEPTED, ACCEPTED]
         assert await m.create(A, "cpu") == ACCEPTED
         assert instances(fake_google) == [f"{A}-w0", f"{A}-w1"]
         for host in (0, 1):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from iris.core.instant import Millis
-from tests.gcp.clients import Asking
+from tests.gcp.clients import ZONE, Asking
 from tests.gcp.conftest import MODEL
 from tests.gcp.fake_boots import MARK, ProcessVms
 from tests.gcp.fake_google import FakeGoogle, serve
@@ -75,6 +75,28 @@ def test_a_startup_script_runs_on_each_machine_and_dies_with_it(tmp_path: Path) 
         assert [bool(marked(home)) for home in homes] == [False, True]
         google.advance(30)
         assert [marked(home) for home in homes] == [[], []]
+
+
+def test_an_instance_starts_anew_and_tells_what_it_prints(tmp_path: Path) -> None:
+    with serve(hook=ProcessVms(tmp_path), clock=HandClock()) as google:
+        items = [{"key": "startup-script", "value": "echo up; exec sleep 1000"}]
+        body = {"name": "c", "machineType": "x/n2-standard-4", "metadata": {"items": items}}
+        compute = google.compute
+        compute.insert(ZONE, body, lambda: True)
+        google.advance(0)
+
+        def printed() -> str:
+            return str(compute.serial(ZONE, "c", 0)["contents"])
+
+        until(lambda: printed() == "up\n", printed)
+        [first] = marked(tmp_path / "c")
+        compute.reset(ZONE, "c")
+        until(lambda: printed() == "up\nup\n", printed)
+        assert compute.serial(ZONE, "c", 3)["contents"] == "up\n"
+        assert first not in marked(tmp_path / "c")
+        google.fate.preempt("c")
+        assert compute.get(ZONE, "c")["status"] == "TERMINATED"
+        assert marked(tmp_path / "c") == []
 
 
 class Metadata:

@@ -17,7 +17,7 @@ from iris.cluster.vm.gcp_calls import Calls, Limits
 from iris.cluster.vm.gcp_compute import Instances
 from iris.cluster.vm.gcp_endpoints import Endpoints, google
 from iris.cluster.vm.gcp_errors import CloudError, Code, meaning_of
-from iris.cluster.vm.gcp_kinds import Kind, Listing, Order, Unanswered, worst
+from iris.cluster.vm.gcp_kinds import Found, Kind, Listing, Order, Unanswered, worst
 from iris.cluster.vm.gcp_names import Marks, group_of
 from iris.cluster.vm.gcp_operations import Look, Operations, StillGoing
 from iris.cluster.vm.gcp_rest import Rest
@@ -26,7 +26,6 @@ from iris.cluster.vm.gcp_tpu_client import TpuClient
 from iris.config import Gcp
 from iris.core.effects import CreateSlice, DeleteSlice, ObserveSlices
 from iris.core.events import (
-    CloudState,
     CreateFailure,
     Event,
     SliceAccepted,
@@ -64,6 +63,7 @@ class _Seen:
 
     asked_at: Instant
     sightings: Mapping[SliceId, SliceSighting]
+    failures: Sequence[SliceCreateFailed]
     lacks: str
 
 
@@ -154,7 +154,8 @@ class GcpVmManager:
             complete=not request.slices and not seen.lacks,
             missing=() if seen.lacks else missing,
         )
-        return (found,)
+        failures = (it for it in seen.failures if it.slice in wanted)
+        return (*failures, found)
 
     async def log(self, vm: VmPlace, most_bytes: int) -> bytes:
         """The end of what a machine has said of itself since it booted.
@@ -302,20 +303,26 @@ class GcpVmManager:
         lacks = "; ".join(listing.lacks for listing in listings if listing.lacks)
         if lacks:
             _log.warning("the listing is not complete: %s", lacks)
-        states: dict[SliceId, list[CloudState]] = {}
-        where: dict[SliceId, tuple[GroupName | None, Zone]] = {}
-        seen_as: dict[SliceId, tuple[Kind, ...]] = {}
         groups = self._bootstrap.groups()
+        parts: dict[SliceId, list[tuple[Kind, Found]]] = {}
         for kind, listing in zip(self._kinds, listings, strict=True):
-            for it in listing.found:
-                states.setdefault(it.slice, []).append(it.state)
-                where[it.slice] = (group_of(it.labels, groups), it.zone)
-                seen_as[it.slice] = (*seen_as.get(it.slice, ()), kind)
+            for found in listing.found:
+                parts.setdefault(found.slice, []).append((kind, found))
+        seen_as = {name: tuple(kind for kind, _ in of_it) for name, of_it in parts.items()}
         self._seen_as = {**self._seen_as, **seen_as} if lacks else seen_as
-        sightings = {
-            name: SliceSighting(name, worst(states[name]), *where[name]) for name in states
-        }
-        return _Seen(asked_at, sightings, lacks)
+        sightings: dict[SliceId, SliceSighting] = {}
+        failures: list[SliceCreateFailed] = []
+        for name, of_it in parts.items():
+            first = of_it[0][1]
+            group = group_of(first.labels, groups)
+            state = worst(found.state for _, found in of_it)
+            sightings[name] = SliceSighting(name, state, group, first.zone)
+            failures += [
+                SliceCreateFailed(name, meaning_of(found.failure), str(found.failure))
+                for _, found in of_it
+                if found.failure is not None
+            ]
+        return _Seen(asked_at, sightings, failures, lacks)
 
     async def _list(self, kind: Kind) -> Listing:
         limit_s = self._limits.listing_s

@@ -47,7 +47,7 @@ def default_credentials() -> "Credentials":
     """
     import google.auth
 
-    found, _ = google.auth.default(scopes=SCOPES)
+    found, _ = google.auth.default(default_scopes=SCOPES)
     return found
 
 

@@ -6,7 +6,7 @@ something is believed to be the slice that was asked for, or is removed, its lab
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 from iris.cluster.vm.gcp_errors import SILENCE, CloudError, Code
 from iris.cluster.vm.gcp_names import CLUSTER, SLICE, TOKEN, Marks
@@ -16,8 +16,6 @@ from iris.core.events import CloudState
 from iris.core.ids import SliceId, Zone
 from iris.core.spec import GroupSpec
 from iris.ports import VmPlace
-
-ALIVE: Final = frozenset({CloudState.CREATING, CloudState.READY, CloudState.REPAIRING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +38,8 @@ class Found:
     labels: Mapping[str, str]
     zone: Zone
     state: CloudState
+    failure: CloudError | None = None  # None: it has not failed to come, or does not say so
+    """What the listing says that its create came to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +154,10 @@ async def removed(
 def worst(states: Iterable[CloudState]) -> CloudState:
     """What is to be said of a whole whose parts are in these states."""
     order = (
-        CloudState.DELETING,
         CloudState.PREEMPTED,
         CloudState.STOPPED,
         CloudState.OTHER,
+        CloudState.DELETING,
         CloudState.REPAIRING,
         CloudState.CREATING,
         CloudState.READY,

@@ -21,7 +21,7 @@ from iris.cluster.vm.gcp_endpoints import Endpoints, default_credentials
 from iris.cluster.vm.gcp_errors import CloudError, Code
 
 _HOST: Final = "compute.googleapis.com"
-_THREADS: Final = 24
+_THREADS: Final = 32
 _BY_HTTP: Final[Mapping[int, Code]] = {
     400: Code.INVALID_ARGUMENT,
     401: Code.UNAUTHENTICATED,
@@ -109,7 +109,8 @@ class Rest:
         found = default_credentials()
         if isinstance(found, service_account.Credentials):
             # It signs for itself, as the client of the TPUs has it do.
-            return found.with_always_use_jwt_access(always_use_jwt_access=True)
+            signing: Credentials = found.with_always_use_jwt_access(always_use_jwt_access=True)
+            return signing
         return found
 
 

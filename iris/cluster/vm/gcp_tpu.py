@@ -15,7 +15,7 @@ from iris.cluster.vm.gcp_errors import CloudError, Code
 from iris.cluster.vm.gcp_kinds import Found, Listing, Order, made, removed
 from iris.cluster.vm.gcp_names import TAG, Marks
 from iris.cluster.vm.gcp_operations import Look
-from iris.cluster.vm.gcp_tpu_client import TpuClient
+from iris.cluster.vm.gcp_tpu_client import TpuClient, error_of
 from iris.config import Gcp
 from iris.core.events import CloudState
 from iris.core.ids import GroupName, SliceId, Zone
@@ -160,6 +160,11 @@ class _Things:
         """What one is to us."""
         raise NotImplementedError
 
+    def failure(self, thing: Any) -> CloudError | None:
+        """What its create came to, if that stands in the thing itself."""
+        del thing
+        return None
+
     def _parent(self, zone: str) -> str:
         return f"projects/{self._gcp.project_id}/locations/{zone}"
 
@@ -210,7 +215,9 @@ class _Things:
         labels = self.labels(thing)
         name = self._marks.slice_of(labels)
         zone = Zone(thing.name.split("/")[3])
-        return None if name is None else Found(name, labels, zone, self.state(thing))
+        if name is None:
+            return None
+        return Found(name, labels, zone, self.state(thing), self.failure(thing))
 
     async def _pages(self) -> AsyncIterator[Any]:
         token = ""
@@ -281,6 +288,12 @@ class Queued(_Things):
     def state(self, thing: Any) -> CloudState:
         """By what it is called."""
         return QUEUED_STATES.get(thing.state.state, CloudState.OTHER)
+
+    def failure(self, thing: Any) -> CloudError | None:
+        """One that has failed says why; the operation of its create was over when it was in the queue."""
+        if thing.state.state != _Q.FAILED:
+            return None
+        return error_of(thing.state.failed_data.error)
 
 
 def is_reserved(group: GroupSpec) -> bool:
