@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -193,7 +194,8 @@ def on_terminal(iris: Run, words: list[str], monkeypatch: pytest.MonkeyPatch) ->
     with os.fdopen(its, "w") as out, monkeypatch.context() as patched:
         patched.setattr("sys.stdout", out)
         assert iris("cluster", *words)[0] == 0
-        out.flush()
-        found = os.read(ours, 1 << 16)
-    os.close(ours)
+    found = b""
+    with os.fdopen(ours, "rb", buffering=0) as terminal, suppress(OSError):  # So it ends.
+        while piece := terminal.read(1 << 16):
+            found += piece
     return found.decode()
