@@ -177,12 +177,7 @@ class ManualVmManager:
             raise NoLog(f"{vm.slice} is on no hosts yet")
         at = placed.addresses[vm.host]
         asked = {"verb": "log", "slice": vm.slice, "host": vm.host, "most_bytes": most_bytes}
-        try:
-            said = await self._hosts.call(
-                at, {**self._common(), **asked}, self._settings.patience_s
-            )
-        except Unreachable as error:
-            raise NoLog(f"host {at}: {error}") from error
+        said = await self._call(at, asked)
         if "error" in said:
             raise NoLog(f"host {at}: {said['error']}")
         return str(said["log"]).encode()
@@ -273,9 +268,7 @@ class ManualVmManager:
                 "authority": self._authority,
                 "image": self._settings.image,
             }
-            said = await self._hosts.call(
-                at, {**self._common(), **asked}, self._settings.patience_s
-            )
+            said = await self._call(at, asked)
         except Unreachable as error:
             said = {"error": str(error)}
         if "error" in said:
@@ -305,24 +298,17 @@ class ManualVmManager:
         configured = [host.address for host in self._settings.pool.hosts]
         placed = self._book.slices.get(name)
         addresses = configured if placed is None else placed.addresses
-        ends = await asyncio.gather(*(self._end_at(name, at) for at in addresses))
+        asked = {"verb": "end", "slice": name}
+        ends = await asyncio.gather(*(self._call(at, asked, STOP_GRACE_S) for at in addresses))
         # A host that was taken out of the file is gone for good, says who took it out.
         troubles = [
-            f"host {at}: {why}"
-            for at, why in zip(addresses, ends, strict=True)
-            if why and at in configured
+            f"host {at}: {said['error']}"
+            for at, said in zip(addresses, ends, strict=True)
+            if said.get("error") and at in configured
         ]
         if not troubles:
             self._book.remove(name)
         return troubles
-
-    async def _end_at(self, name: SliceId, at: str) -> str:
-        asked = {**self._common(), "verb": "end", "slice": name}
-        try:
-            said = await self._hosts.call(at, asked, STOP_GRACE_S + self._settings.patience_s)
-        except Unreachable as error:
-            return str(error)
-        return str(said.get("error", ""))
 
     # ---- looking -------------------------------------------------------------------------------
 
@@ -388,6 +374,16 @@ class ManualVmManager:
 
     def _turn_of(self, name: SliceId) -> asyncio.Lock:
         return self._turns.setdefault(name, asyncio.Lock())
+
+    async def _call(
+        self, at: str, asked: Mapping[str, object], grace_s: float = 0.0
+    ) -> dict[str, Any]:
+        """What a host answers; that there is no answer is its `error`, too."""
+        seconds = grace_s + self._settings.patience_s
+        try:
+            return await self._hosts.call(at, {**self._common(), **asked}, seconds)
+        except Unreachable as error:
+            return {"error": str(error)}
 
     def _common(self) -> dict[str, object]:
         containers = self._settings.image is not None
