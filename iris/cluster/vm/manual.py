@@ -375,13 +375,11 @@ class ManualVmManager:
     def _turn_of(self, name: SliceId) -> asyncio.Lock:
         return self._turns.setdefault(name, asyncio.Lock())
 
-    async def _call(
-        self, at: str, asked: Mapping[str, object], grace_s: float = 0.0
-    ) -> dict[str, Any]:
+    async def _call(self, at: str, ask: Mapping[str, object], grace_s: float = 0) -> dict[str, Any]:
         """What a host answers; that there is no answer is its `error`, too."""
         seconds = grace_s + self._settings.patience_s
         try:
-            return await self._hosts.call(at, {**self._common(), **asked}, seconds)
+            return await self._hosts.call(at, {**self._common(), **ask}, seconds)
         except Unreachable as error:
             return {"error": str(error)}
 
