@@ -21,13 +21,11 @@ def two(tmp_path: Path) -> Iterator[Hosts]:
     yield from sshds.machines(tmp_path / "hosts", 2)
 
 
-def test_a_controller_on_a_host_is_begun_called_by_a_tunnel_and_ended_with_its_slices(
-    two: Hosts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def cluster_file(folder: Path, two: Hosts, port: int) -> Path:
+    """Of a cluster whose controller is on the first host, and whose workers are on the second."""
     first, second = two.all
     first.route_to(second)
     second.route_to(first)
-    port = free_port()
     whole = {
         "provider": two.provider(hosts=[second.address]),
         "controller": {"host": first.address, "vm": {"port": port}},
@@ -37,10 +35,18 @@ def test_a_controller_on_a_host_is_begun_called_by_a_tunnel_and_ended_with_its_s
             "cpu": {"accelerator_type": "cpu", "vm": {"cpu": 2, "memory": "1GB"}, "max_slices": 1}
         },
     }
-    path = tmp_path / "cluster.yaml"
+    path = folder / "cluster.yaml"
     path.write_text(json.dumps(whole))
+    return path
+
+
+def test_a_controller_on_a_host_is_begun_called_by_a_tunnel_and_ended_with_its_slices(
+    two: Hosts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = two.all
+    port = free_port()
+    config = f"--config={cluster_file(tmp_path, two, port)}"
     monkeypatch.setenv("IRIS_TOKEN", TOKEN)
-    config = f"--config={path}"
     assert main(["cluster", config, "start"]) == 0, capsys.readouterr().err
     assert f"controller at http://{first.address}:{port}" in capsys.readouterr().out
     shipped = (first.folder / "controller" / "cluster.yaml").read_text()

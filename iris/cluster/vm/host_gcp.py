@@ -48,7 +48,7 @@ class VmSettings:
     """Where a new one is made."""
     config: Callable[[], str]
     """The text of its cluster.yaml, without secrets."""
-    look_every_s: float = 2.0
+    look_every_s: float = 1.0
 
 
 class GcpHost:

@@ -69,7 +69,8 @@ class SshHost:
     def _found(self, said: dict[str, Any]) -> Found:
         standing, settings = Standing(said["standing"]), self._settings
         url = settings.url if standing is Standing.SERVING else None
-        return Found(standing, said["name"], url, settings.address)
+        runs = standing in (Standing.BOOTING, Standing.SERVING)
+        return Found(standing, said["name"], url, settings.address if runs else "")
 
     async def _ask(
         self, verb: str, config: str | None = None, say: Say | None = None
