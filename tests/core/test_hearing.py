@@ -62,3 +62,12 @@ def test_only_healthy_workers_that_are_there_fall_silent() -> None:
     assert looked(hearing, workers, 60 * SECOND) == []
     hearing.look(Instant(60 * SECOND), {})
     assert not hearing.knows(W0, "first")
+
+
+def test_a_worker_was_last_heard_when_it_spoke_and_is_heard_while_its_poll_waits() -> None:
+    hearing, _ = listening()
+    later = Instant(7 * SECOND)
+    assert hearing.heard_at(W0, later) == 0
+    hearing.waits(W0, "first", 1)
+    assert hearing.heard_at(W0, later) == later
+    assert hearing.heard_at(WorkerId("nobody"), later) is None

@@ -10,7 +10,15 @@ from iris.core.instant import MINUTE, Instant
 from iris.core.lifecycle import AttemptState, JobState, SliceState, TaskState, WorkerState
 from iris.core.retry import EndCause
 from iris.core.spec import Band, Constraint, ConstraintOp
-from iris.core.views import gate_views, group_views, job_page, job_view, slice_views, worker_views
+from iris.core.views import (
+    gate_views,
+    group_views,
+    job_page,
+    job_view,
+    slice_views,
+    vm_views,
+    worker_views,
+)
 from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
 
 
@@ -145,6 +153,26 @@ def test_slices_and_workers_show_what_is_on_them() -> None:
     assert (first.tasks, first.committed.cpu) == ((f"{job}:0",), 3_000)
     assert first.held_for == second.held_for == ("/alice/wide",)
     assert len(worker_views(state)) == 4
+
+
+def test_machines_are_the_hosts_of_all_slices_that_may_exist_the_awaited_included() -> None:
+    script = fleet(cpu_group(min_slices=2, max_slices=3), tpu_group())
+    job = script.submit("small", replicas=2, cpu=1)
+    script.running(job)
+    script.submit("gang", gang=True, replicas=2, tpu="v5litepod-16")
+    script.terminate(SliceId("iris-cpu-2")).deleted(SliceId("iris-cpu-2"))
+    state = script.controller.state
+    assert state.slices[SliceId("iris-cpu-2")].state is SliceState.GONE
+    machines = vm_views(state)
+    assert "iris-cpu-2-w0" not in [vm.id for vm in machines]
+    first, *_ = machines
+    assert (first.id, first.host, first.group) == ("iris-cpu-1-w0", 0, "cpu")
+    assert first.worker is not None
+    assert first.worker.tasks == (f"{job}:0", f"{job}:1")
+    assert [attempt.number for attempt in first.attempts] == [0, 0]
+    awaited = [vm for vm in machines if vm.group == "tpu"]
+    assert [(vm.worker, vm.slice_state) for vm in awaited] == [(None, SliceState.REQUESTED)] * 2
+    assert vm_views(state, awaited[0].slice) == tuple(awaited)
 
 
 def test_a_worker_shows_that_it_is_silent_cordoned_or_blamed() -> None:
