@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 @click.option("--config", type=click.Path(path_type=Path), help="cluster.yaml")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def doctor(config: Path | None, as_json: bool) -> int:
-    """Look whether a cluster can work: credentials, APIs, quota, image, hosts, ports, disk, clock.
+    """Look whether a cluster can work, and say what to correct.
 
-    Nothing is changed. Ends with 1 if something must be corrected.
+    Credentials, APIs, quota, image, hosts, ports, disk and clock. Nothing is changed. Ends with 1 if
+    something must be corrected.
     """
     from iris.cluster.checkup import Outcome
     from iris.config import load_cluster

@@ -30,7 +30,7 @@ COMMANDS: Final = {
     "build": Lazy("iris.cli.build:build", "Build the images of workers and of the controller."),
     "doctor": Lazy(
         "iris.cli.doctor:doctor",
-        "Look whether a cluster can work: credentials, APIs, quota, image, hosts, ports, disk, clock.",
+        "Look whether a cluster can work, and say what to correct.",
     ),
     "completion": Lazy(
         "iris.cli.completion:completion",
