@@ -74,7 +74,7 @@ def test_credentials_are_those_of_the_application_for_both_interfaces(tmp_path: 
             process.stdin.write("\n")
 
 
-def test_few_creates_are_under_way_at_once_and_hold_up_nothing_else(
+def test_i_60_i_87_few_creates_are_under_way_at_once_and_hold_up_nothing_else(
     fake_google: FakeGoogle,
 ) -> None:
     async def story(m: Managed) -> None:
