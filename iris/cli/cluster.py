@@ -2,33 +2,19 @@
 
 import secrets
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from iris.cli import lifecycle
-from iris.cli.connect import channel
+from iris.cli.place import Place
 from iris.cli.tables import age, print_list, print_object, print_table, timestamp
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb
-    from iris.rpc.channel import Channel
-
-
-@dataclass(slots=True)
-class Place:
-    """Which cluster is meant."""
-
-    url: str | None
-    config: Path | None
-
-    def channel(self) -> "Channel":
-        """A connection to its controller."""
-        return channel(self.url, self.config)
 
 
 def _set_url(context: click.Context, _: click.Parameter, url: str | None) -> None:

@@ -11,7 +11,7 @@ from iris.cli.tables import print_object
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from iris.cli.cluster import Place
+    from iris.cli.place import Place
     from iris.cluster.vm.host import ControllerHost, Found, Say
     from iris.config import ClusterConfig
     from iris.rpc.channel import Channel

@@ -50,11 +50,12 @@ def image(*words: str) -> int:
 
 
 def pull(*words: str) -> int:
-    """`pull -q NAME`: fails as often as the file `refusals` says."""
+    """`pull -q NAME`: fails as often as the file `refusals` says, and always for what is nowhere."""
     refusals = HOME / "refusals"
     left = int(refusals.read_text()) if refusals.exists() else 0
     if left:
         refusals.write_text(str(left - 1))
+    if left or words[-1].startswith("nowhere/"):
         sys.stderr.write("Error response from daemon: connection refused\n")
         return 1
     known = HOME / "images" / words[-1].replace("/", "_")

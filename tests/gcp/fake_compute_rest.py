@@ -29,7 +29,11 @@ _ROUTES: Final = (
     ("POST", r"projects/{p}/zones/{z}/instances/{n}/reset", "instances.reset"),
     ("POST", r"projects/{p}/zones/{z}/instances/{n}/stop", "instances.stop"),
     ("POST", r"projects/{p}/zones/{z}/instances/{n}/start", "instances.start"),
-    ("GET", r"projects/{p}/zones/{z}/instances/{n}/getGuestAttributes", "instances.getGuestAttributes"),
+    (
+        "GET",
+        r"projects/{p}/zones/{z}/instances/{n}/getGuestAttributes",
+        "instances.getGuestAttributes",
+    ),
     ("GET", r"projects/{p}/zones/{z}/instances/{n}/serialPort", "instances.getSerialPortOutput"),
     ("GET", r"projects/{p}/zones/{z}/operations/{n}", "zoneOperations.get"),
     ("POST", r"projects/{p}/zones/{z}/operations/{n}/wait", "zoneOperations.wait"),

@@ -21,7 +21,7 @@ class IrisVms(ProcessVms):
         """VMs with folders under `folder`, and these variables beside their own."""
         self.commands = processes_as_docker.install(folder / "bin", folder / "docker")
         self._common = {"IRIS_SECOND": "0.05", **(variables or {})}
-        self._folder_of_all = folder
+        self.folder = folder
         super().__init__(folder)
 
     def joins(self, world: World, endpoints: Mapping[str, str]) -> None:
@@ -36,7 +36,7 @@ class IrisVms(ProcessVms):
     def __call__(self, vm: Vm) -> Stop:
         """Boot it; its tasks do not outlive it."""
         stop = super().__call__(vm)
-        attempts = self._folder_of_all / vm.name / "iris" / "worker" / "attempts"
+        attempts = self.folder / vm.name / "iris" / "worker" / "attempts"
 
         def end() -> None:
             stop()

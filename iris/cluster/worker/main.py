@@ -63,27 +63,17 @@ async def work(arguments: argparse.Namespace) -> int:
     token = _token(arguments.token_file)
     address = parse_address(arguments.controller)
     channel = AioChannel(address, token=token, authority=arguments.authority)
-    registration = pb.RegisterRequest(
-        slice=arguments.slice,
-        host=arguments.host,
-        incarnation=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
-        address=arguments.address,
-        offers=codec.resources_to_wire(Resources(**json.loads(arguments.offers))),
-        group=arguments.group,
-        zone=arguments.zone,
-    )
     closing = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, closing.set)
     cloud = None if arguments.farewell is None else MetadataServer()
-    driver = Driver(registration, channel, arguments.root, outstays=cloud is not None)
+    driver = Driver(_registration(arguments), channel, arguments.root, outstays=cloud is not None)
     runtime, builder = _runtime(arguments)
-    environments = Environments(arguments.root, builder)
     attempts = Attempts(
         arguments.root,
         channel,
         runtime,
-        environments,
+        Environments(arguments.root, builder),
         driver.deliver,
         min_free_disk=parse_size(os.environ.get("IRIS_MIN_FREE_DISK", MIN_FREE_DISK)),
     )
@@ -107,6 +97,19 @@ async def work(arguments: argparse.Namespace) -> int:
         await attempts.close()
         await channel.close()
     return ExitStatus.FAILED if heeding.begins_anew else ExitStatus.DONE
+
+
+def _registration(arguments: argparse.Namespace) -> pb.RegisterRequest:
+    """What this run of the worker says of itself."""
+    return pb.RegisterRequest(
+        slice=arguments.slice,
+        host=arguments.host,
+        incarnation=f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+        address=arguments.address,
+        offers=codec.resources_to_wire(Resources(**json.loads(arguments.offers))),
+        group=arguments.group,
+        zone=arguments.zone,
+    )
 
 
 class _Heeding:

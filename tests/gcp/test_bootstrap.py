@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 
 from iris.cluster.types import Entrypoint, ResourceSpec
-from tests.cluster.booting import SLICE, Machine, machine
 from tests.cluster.running import RunningCluster, running, until
+from tests.gcp.booting import NAME, SLICE, ZONE, machine
 
 NOBODY = "http://127.0.0.1:1"
-ATTRIBUTE = "instance/attributes/"
 
 
 def begun(root: Path) -> Iterator[RunningCluster]:
-    group = {"accelerator_type": "cpu", "vm": {"cpu": 2, "memory": "1GiB"}, "max_slices": 1}
+    group = {
+        "accelerator_type": "cpu",
+        "vm": {"cpu": 2, "memory": "1GiB"},
+        "max_slices": 1,
+        "zones": [ZONE],
+    }
     timeouts = {"worker_timeout": "5s", "retry_backoff": "100ms", "orphan_timeout": "2s"}
     yield from running(root, scale_groups={"cpu": group}, timeouts=timeouts)
 
@@ -33,12 +37,8 @@ def works(cluster: RunningCluster, state: str = "healthy") -> bool:
     return [(w.id, w.state) for w in cluster.workers()] == [(f"{SLICE}-w0", state)]
 
 
-def told(found: Machine, word: str) -> bool:
-    return any(word in said for said in found.metadata.told)
-
-
 @pytest.mark.parametrize(
-    ("path", "value", "why"),
+    ("key", "value", "why"),
     [
         ("iris-slice", "", "the metadata server has no instance/attributes/iris-slice"),
         ("iris-host", "", "the metadata server has no instance/attributes/agent-worker-number"),
@@ -47,66 +47,55 @@ def told(found: Machine, word: str) -> bool:
     ],
 )
 def test_a_machine_that_does_not_know_who_it_is_starts_no_worker_and_says_so(
-    tmp_path: Path, path: str, value: str, why: str
+    tmp_path: Path, key: str, value: str, why: str
 ) -> None:
-    with machine(tmp_path / "vm", NOBODY, {ATTRIBUTE + path: value}) as found:
-        assert found.boot().wait(30) == 1
-        (said,) = found.metadata.told
-        assert said.startswith(f"failed: {why}")
+    with machine(tmp_path, NOBODY, {key: value}) as found:
+        assert found.create().wait(30) == 1
+        assert found.vm.guest_attributes["iris/state"].startswith(f"failed: {why}")
         assert why in found.serial
         assert not found.container_pids()
 
 
-def test_a_machine_that_can_start_no_worker_says_why_and_ends_itself(tmp_path: Path) -> None:
-    with machine(tmp_path / "vm", NOBODY, patience_s=100) as found:
-        (found.docker / "refusals").write_text("1000")
-        found.metadata.refusals = 1
-        assert found.boot().wait(30) == 0
-        assert found.metadata.told[-1] == (
-            "ended: the image iris-worker:test cannot be had: "
-            "Error response from daemon: connection refused, for 100 s"
-        )
-        place = "/compute/v1/projects/a-project/zones/default/instances/a-machine"
-        assert found.metadata.deleted == [f"Bearer ya29.account {place}"]
-
-
-def test_a_host_of_a_whole_slice_of_tpus_ends_the_slice_and_its_number_comes_from_the_cloud(
+def test_a_machine_that_can_start_no_worker_says_why_and_ends_itself_as_the_cloud_knows_it(
     tmp_path: Path,
 ) -> None:
-    values = {
-        ATTRIBUTE + "iris-host": "",
-        ATTRIBUTE + "agent-worker-number": "0",
-        ATTRIBUTE + "instance-id": "a-node",
-    }
-    with machine(tmp_path / "vm", NOBODY, values, patience_s=0) as found:
-        (found.docker / "refusals").write_text("1000")
-        assert found.boot().wait(30) == 0
-        place = "/v2/projects/a-project/locations/default/nodes/a-node"
-        assert found.metadata.deleted == [f"Bearer ya29.account {place}"]
+    lost = {"iris-image": "nowhere/worker", "iris-patience": "100"}
+    with machine(tmp_path / "instance", NOBODY, lost) as found:
+        found.google.knobs.denied = frozenset({"instances.delete"})
+        found.create()
+        until(lambda: "the cloud does not delete" in found.serial)
+        found.google.knobs.denied = frozenset()
+        until(lambda: found.google.compute.instances[ZONE, NAME].is_there() is False)
+        assert (
+            "ended: the image nowhere/worker cannot be had: "
+            "Error response from daemon: connection refused, for 100 s"
+        ) in found.serial
+    with machine(tmp_path / "tpu", NOBODY, lost, host=None) as found:
+        found.create_tpu()
+        until(lambda: not list(found.google.tpu_client().list_nodes(parent=found.google.parent())))
 
 
 def test_a_machine_whose_controller_is_gone_for_good_ends_itself(
     own: RunningCluster, tmp_path: Path
 ) -> None:
-    with machine(tmp_path / "vm", own.url) as found:
-        process = found.boot()
+    with machine(tmp_path / "vms", own.url) as found:
+        found.create()
         until(lambda: works(own))
         own.kill()
-        assert process.wait(30) == 0
-        assert told(found, "ended: the worker gave up: ")
-        assert len(found.metadata.deleted) == 1
+        until(lambda: not found.google.compute.instances[ZONE, NAME].is_there())
+        assert "ended: the worker gave up: no controller answers" in found.serial
 
 
 def test_a_machine_that_no_controller_wants_asks_again_and_then_ends_itself(
     shared: RunningCluster, tmp_path: Path
 ) -> None:
-    with machine(tmp_path / "vm", shared.url, {ATTRIBUTE + "iris-group": "unheard-of"}) as found:
-        bound = found.folder / "iris" / "worker" / "orphan-timeout"
+    with machine(tmp_path, shared.url, {"iris-group": "unheard-of"}) as found:
+        bound = found.home / "iris" / "worker" / "orphan-timeout"
         bound.parent.mkdir(parents=True)
         bound.write_text("1000")
-        assert found.boot().wait(30) == 0
-        assert told(found, "the worker gave up: it names no slice that is known")
-        assert len(found.metadata.deleted) == 1
+        found.create()
+        until(lambda: not found.google.compute.instances[ZONE, NAME].is_there())
+        assert "the worker gave up: it names no slice that is known" in found.serial
 
 
 def test_a_machine_starts_its_worker_once_and_warns_its_tasks_of_a_preemption_until_that_is_taken_back(
@@ -114,28 +103,28 @@ def test_a_machine_starts_its_worker_once_and_warns_its_tasks_of_a_preemption_un
 ) -> None:
     heard = tmp_path / "heard"
     script = f"trap 'echo >> {heard}; exit 3' TERM; echo ready; sleep 60 & wait"
-    with machine(tmp_path / "vm", shared.url) as found, shared.client() as client:
-        (found.docker / "refusals").write_text("2")
-        found.boot()
+    with machine(tmp_path / "vms", shared.url) as found, shared.client() as client:
+        found.refuse_pulls(2)
+        process = found.create()
         until(lambda: works(shared))
         trouble = "trouble: the image iris-worker:test cannot be had: Error response from daemon: "
-        assert found.metadata.told[1:3] == [f"{trouble}connection refused"] * 2
+        assert found.serial.count(f"{trouble}connection refused") == 2
         assert "token-of" not in found.serial
         # It boots again, as machines do that are repaired.
         pids = found.container_pids()
-        found.boot()
-        until(lambda: len([said for said in found.metadata.told if "started" in said]) == 2)
+        found.boot_again(process)
+        until(lambda: found.serial.count("started: worker of") == 2)
         assert found.container_pids() == pids
 
         task = Entrypoint.from_command("sh", "-c", script)
         job = client.submit(task, "long", resources=ResourceSpec(cpu=1, memory="64MB"))
         until(lambda: "ready" in job.tasks()[0].logs())
-        found.metadata.set("instance/preempted", "TRUE")
+        found.say(preempted=True)
         until(lambda: job.status().state == "pending")
         # Its own end under the warning is the cloud's doing, and charged to no budget of failures.
         (attempt,) = job.status().details[0].attempts
         assert (heard.exists(), attempt.state) == (True, "worker_failed")
         assert "workers: needs 1 that may have work, has 0 of 1" in "".join(job.why())
-        found.metadata.set("instance/preempted", "FALSE")
+        found.say(preempted=False)
         until(lambda: found.container_pids() not in ("", pids))
         job.terminate()

@@ -8,9 +8,9 @@ import pytest
 
 import iris
 from iris.cluster.types import Entrypoint, ResourceSpec
-from tests.cluster.booting import machine
 from tests.cluster.docking import IMAGE, docker, lacking
 from tests.cluster.running import RunningCluster, running, until
+from tests.gcp.booting import ZONE, machine
 
 NAME = "iris-worker-of-test-bootstrap"
 pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking() or "it can run")
@@ -18,12 +18,17 @@ pytestmark = pytest.mark.skipif(bool(lacking()), reason=lacking() or "it can run
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
-    group = {"accelerator_type": "cpu", "vm": {"cpu": 2, "memory": "1GiB"}, "max_slices": 1}
+    group = {
+        "accelerator_type": "cpu",
+        "vm": {"cpu": 2, "memory": "1GiB"},
+        "max_slices": 1,
+        "zones": [ZONE],
+    }
     yield from running(tmp_path, scale_groups={"cpu": group})
 
 
 @pytest.fixture
-def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def commands(tmp_path: Path) -> Iterator[str]:
     """A `docker` command that has containers run Iris as it is here, whatever is in the image."""
     where = "import iris; print(iris.__path__[0])"
     inside = docker("run", "--rm", "--entrypoint", "python3", IMAGE, "-c", where).strip()
@@ -38,7 +43,6 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     )
     command.write_text("\n".join((*lines, "")))
     command.chmod(0o755)
-    monkeypatch.setenv("IRIS_CONTAINER", NAME)
     yield str(command.parent)
     docker("rm", "-f", NAME)
 
@@ -46,8 +50,11 @@ def commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_worker_in_a_container_of_a_machine_runs_functions_in_containers_beside_it(
     cluster: RunningCluster, tmp_path: Path, commands: str
 ) -> None:
-    with machine(tmp_path / "vm", cluster.url) as found, cluster.client() as client:
-        found.boot(commands)
+    with (
+        machine(tmp_path / "vms", cluster.url, commands=commands, container=NAME) as found,
+        cluster.client() as client,
+    ):
+        found.create()
         until(lambda: [worker.state for worker in cluster.workers()] == ["healthy"])
 
         def who() -> int:
