@@ -4,6 +4,7 @@ The genuine client over the wire; what the core makes of what is told, its own t
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -91,13 +92,15 @@ def test_too_many_creates_a_minute_are_the_whole_projects_affair(fake_google: Fa
 
 
 def test_a_create_that_broke_inside_of_google_says_so_in_the_operation(
-    fake_google: FakeGoogle,
+    fake_google: FakeGoogle, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story(m: Managed) -> None:
         fake_google.knobs.internal_creates = 1
         assert await reason_of_operation(m) is CreateFailure.INTERNAL
 
     tell(fake_google, story)
+    gc.collect()
+    assert "never retrieved" not in caplog.text  # The client has futures of its own.
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,22 @@ def test_instances_that_could_not_be_listed_are_not_told_as_absent(
     tell(fake_google, story, limits=patient(0.2))
 
 
+@pytest.mark.parametrize("sign", ["unreachables", "items"])
+def test_either_sign_of_a_zone_that_did_not_answer_is_enough(
+    fake_google: FakeGoogle, monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    whole = fake_google.compute.aggregated
+    monkeypatch.setattr(
+        fake_google.compute, "aggregated", lambda wanted: {sign: whole(wanted)[sign]}
+    )
+
+    async def story(m: Managed) -> None:
+        fake_google.knobs.unreachable = frozenset({ZONE})
+        assert f"instances: no answer from zones/{ZONE}" in (await m.observe()).error
+
+    tell(fake_google, story)
+
+
 def test_a_zone_without_such_machines_says_so_in_the_operation() -> None:
     async def story(m: Managed) -> None:
         assert await m.create(A, "cpu") == ACCEPTED
