@@ -67,3 +67,22 @@ def test_one_that_nobody_waits_for_is_asked_no_more_and_the_others_are() -> None
         assert asked == ["other"] * 5
 
     tell(story)
+
+
+def test_one_that_is_given_up_while_it_is_asked_troubles_nobody() -> None:
+    asked, told = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> Outcome | None:
+        asked.set()
+        await told.wait()
+        return Outcome()
+
+    async def story(operations: Operations) -> None:
+        given_up = asyncio.create_task(operations.outcome(slow, 60))
+        await asked.wait()
+        given_up.cancel()
+        await asyncio.sleep(0)
+        told.set()
+        assert await operations.outcome(slow, 60) == Outcome()
+
+    tell(story)
