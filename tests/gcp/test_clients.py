@@ -181,13 +181,14 @@ def test_gcloud_makes_lists_and_deletes(tmp_path: Path) -> None:
         google.knobs.stockout = True
         instance = start("instances create c --machine-type=n2-standard-4 --image-family=debian-12")
         slice_ = start(f"tpus tpu-vm create t --type=v4 --topology=2x2x4 --version={RUNTIME}")
+        listing = start("tpus tpu-vm list --zone=-")
         made, why = instance.communicate()
         assert "RUNNING" in made, why
         assert google.compute.find(ZONE, "c").status() == "RUNNING"
         assert '"code": 8' in slice_.communicate()[1]
         [sent] = [call for call in google.gate.calls("CreateNode") if call.transport == "rest"]
         assert sent.request["node"]["acceleratorConfig"] == {"topology": "2x2x4", "type": "V4"}
-        listed, why = start("tpus tpu-vm list --zone=-").communicate()
+        listed, why = listing.communicate()
         row = ["ours", ZONE, "v4-32", "V4", "2x2x4", "READY"]
         assert [line.split() for line in listed.splitlines()[1:]] == [row], why
         start("tpus tpu-vm delete ours --async").communicate()
