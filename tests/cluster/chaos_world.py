@@ -37,8 +37,8 @@ _FAULTS: Final = (
     *("slow", "unavailable", "unreachable", "reset", "internal", "delete fails", "stale", "late"),
     *("stockout", "quota", "rate"),
 )
-_RATES: Final = 2
-"""So often 429s come: after each the controller asks for nothing during a minute, which is ten here."""
+_RATES: Final = 1
+"""So often 429s come: after each the controller asks for nothing for a minute of ours, which is ten here."""
 _HANGING: Final = (
     frozenset({"CreateNode", "instances.insert", "CreateQueuedResource"}),
     frozenset({"ListNodes", "ListQueuedResources", "instances.aggregatedList"}),
