@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import tpu_v2
 from googleapiclient import discovery
@@ -34,6 +35,10 @@ def test_the_rest_transport_creates_lists_and_waits() -> None:
         [listed] = client.list_nodes(parent=google.parent())
         client.delete_node(name=listed.name).result(timeout=10)
         assert google.fate.books() == {}
+        google.knobs.reset_after_create = 1
+        with pytest.raises(requests.ConnectionError, match="reset by peer"):
+            client.create_node(parent=google.parent(ZONE), node_id="a", node=node)
+        assert Asking(google).ids() == ["a"]
 
 
 # Without any seam, in a process of its own: gRPC reads its root certificates once.

@@ -114,6 +114,13 @@ def test_deletes_lie_as_the_simulators_do(lie: Deletes) -> None:
             google.advance(3_600)
             assert asking.operation(deleted).done is bool(lie.lies)
         assert asking.get().state is State.READY
+        google.slices.model = MODEL
+        again = asking.delete()
+        joined = asking.delete()
+        assert not asking.operation(again).done
+        google.advance(30)
+        assert asking.operation(again).done
+        assert asking.operation(joined).done
 
 
 def test_lists_lie_as_the_simulators_do() -> None:

@@ -9,7 +9,8 @@ from google.cloud import tpu_v2, tpu_v2alpha1
 from google.cloud.tpu_v2alpha1.services.tpu.transports import TpuGrpcTransport
 from google.protobuf import duration_pb2
 
-from iris.core.instant import Millis
+from iris.core.ids import Zone
+from iris.core.instant import Instant, Millis
 from sim.dice import Constant
 from tests.gcp.clients import RUNTIME, TYPE, ZONE, Asking, State
 from tests.gcp.conftest import MODEL
@@ -78,6 +79,16 @@ def test_a_queued_resource_comes_too_late_or_after_it_was_given_up(asking: Askin
     asking.google.knobs.stockout = False
     asking.google.advance(200)
     assert asking.get("zombie").state is State.READY
+
+
+def test_a_node_that_may_yet_be_refused_is_not_there_while_it_is_queued() -> None:
+    late = Constant(Millis(45_000))
+    model = replace(MODEL, capacity={Zone(ZONE): ((Instant(0), 0),)}, verdict=late)
+    with serve(model=model, clock=HandClock()) as google:
+        asking = Asking(google)
+        name = queue(asking)
+        google.advance(20)
+        assert (state_of(asking, name), asking.ids()) == ("WAITING_FOR_RESOURCES", [])
 
 
 def test_a_queued_resource_is_deleted_while_its_node_is_being_asked_for() -> None:
