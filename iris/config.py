@@ -115,6 +115,8 @@ class ControllerSettings:
     port: int
     dashboard_port: int
     tls: Tls | None  # None: no encryption, for loopback or a private network
+    host: str | None = None  # None: it runs where it is started, or on a machine made for it
+    """The address of a host that is reached as those of a manual cluster are."""
 
 
 class SecretSource(Enum):
@@ -289,7 +291,7 @@ def _controller(section: ControllerSection, folder: Path) -> ControllerSettings:
     vm, tls = section.vm, section.tls
     made = ControllerVm(vm.image, vm.machine_type) if vm.enabled and vm.image is not None else None
     files = None if tls is None else Tls(folder / tls.cert, folder / tls.key)
-    return ControllerSettings(made, vm.port, section.dashboard_port, files)
+    return ControllerSettings(made, vm.port, section.dashboard_port, files, section.host)
 
 
 def _auth(section: AuthSection, folder: Path) -> Auth:

@@ -164,6 +164,7 @@ class ControllerSection(Section):
     """Where the controller runs and listens."""
 
     vm: ControllerVmSection = ControllerVmSection()
+    host: Text | None = None
     dashboard_port: Port = 10_080
     tls: TlsSection | None = None
 

@@ -291,6 +291,10 @@ class ClusterModel(Section):
                 yield Finding((*at, "reservation"), message, remedy)
 
     def _provider_findings(self) -> Iterator[Finding]:
+        if self.controller.host is not None and not isinstance(self.provider, ManualSection):
+            message = "only a manual cluster reaches a host for its controller"
+            remedy = "remove it, or write `provider: {type: manual, ...}`"
+            yield Finding(("controller", "host"), message, remedy)
         if isinstance(self.provider, GcpSection):
             yield from gcp_findings(self.provider, self.scale_groups)
         if isinstance(self.provider, ManualSection):

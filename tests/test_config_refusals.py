@@ -201,6 +201,11 @@ def test_a_group_that_cannot_be_is_refused_at_the_key(
             "missing key `controller.tls.key`",
         ),
         (
+            ONE + "controller: {host: 10.0.0.1}",
+            (2, 20, "controller.host"),
+            "only a manual cluster reaches a host for its controller",
+        ),
+        (
             ONE + "auth: {tokens: {alice: hunter2}}",
             (2, 24, "auth.tokens.alice"),
             "a token is shorter than 16 characters",

@@ -59,10 +59,12 @@ def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
 
     cluster = load_cluster(named)
     tls, port = cluster.controller.tls, cluster.controller.port
-    if isinstance(cluster.provider, Gcp) and cluster.controller.vm is not None:
+    made = isinstance(cluster.provider, Gcp) and cluster.controller.vm is not None
+    if made or cluster.controller.host is not None:
         from iris.cli.hosts import url_of_machine
 
-        return url_of_machine(cluster, named), authority
+        cert = None if tls is None else tls.cert
+        return url_of_machine(cluster, named), authority or cert
     if tls is None:
         return f"http://127.0.0.1:{port}", authority
     return f"https://127.0.0.1:{port}", authority or tls.cert

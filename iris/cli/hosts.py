@@ -1,6 +1,7 @@
 """Where the controller of a configuration runs, and what gives its slices when no controller does."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,11 +11,12 @@ from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from iris.cluster.controller.service import Provider
-    from iris.cluster.vm.host import ControllerHost
-    from iris.config import ClusterConfig, Gcp
+    from iris.cluster.vm.host import ControllerHost, Found
+    from iris.config import ClusterConfig, Gcp, Manual
 
 _T = TypeVar("_T")
 _REACH_S: Final = 5.0
+_TUNNEL_S: Final = 15.0
 
 
 def host_of(config: "ClusterConfig", path: Path) -> "ControllerHost":
@@ -24,8 +26,10 @@ def host_of(config: "ClusterConfig", path: Path) -> "ControllerHost":
         Failure: the file lacks something, or a library is missing.
     """
     from iris.cluster.vm.host_process import ProcessHost, ProcessSettings
-    from iris.config import Gcp
+    from iris.config import Gcp, Manual
 
+    if isinstance(config.provider, Manual) and config.controller.host is not None:
+        return _ssh_host(config, config.provider, config.controller.host, path)
     if isinstance(config.provider, Gcp) and config.controller.vm is not None:
         return _vm_of(config, config.provider, path)
     root = _root(config)
@@ -33,14 +37,45 @@ def host_of(config: "ClusterConfig", path: Path) -> "ControllerHost":
     return ProcessHost(ProcessSettings(root, path.absolute(), config.controller.port, tls))
 
 
+def _ssh_host(
+    config: "ClusterConfig", pool: "Manual", address: str, path: Path
+) -> "ControllerHost":
+    from iris.cluster.vm.host_ssh import SshHost, SshSettings
+
+    controller = config.controller
+    settings = SshSettings(
+        address,
+        pool,
+        config.storage.root,
+        controller.port,
+        controller.tls is not None,
+        lambda: _sealed(config, path),
+    )
+    return SshHost(settings)
+
+
+def _sealed(config: "ClusterConfig", path: Path) -> str:
+    """The file for another machine, without secrets.
+
+    Raises:
+        Failure: a secret is missing.
+    """
+    from iris.cluster.controller.sealing import sealed
+    from iris.problems import Failure
+    from iris.yaml_source import load_mapping
+
+    try:
+        return sealed(load_mapping(path), config.auth)
+    except ValueError as error:
+        raise Failure(str(error), ExitStatus.BAD_INPUT, "give it, and try again") from error
+
+
 def _root(config: "ClusterConfig") -> Path:
     return Path(config.storage.root).absolute()
 
 
 def _vm_of(config: "ClusterConfig", gcp: "Gcp", path: Path) -> "ControllerHost":
-    from iris.cluster.controller.sealing import sealed
     from iris.problems import Failure
-    from iris.yaml_source import load_mapping
 
     assert config.controller.vm is not None, "asked for a machine that is not configured"
     _check_vm(config)
@@ -56,14 +91,10 @@ def _vm_of(config: "ClusterConfig", gcp: "Gcp", path: Path) -> "ControllerHost":
             "pip install 'iris-orchestrator[gcp]'",
         ) from error
 
-    def text() -> str:
-        try:
-            return sealed(load_mapping(path), config.auth)
-        except ValueError as error:
-            raise Failure(str(error), ExitStatus.BAD_INPUT, "give it, and try again") from error
-
     zone = gcp.zone or config.spec.groups[0].zones[0]
-    settings = VmSettings(gcp, config.controller.vm, config.controller.port, zone, text)
+    settings = VmSettings(
+        gcp, config.controller.vm, config.controller.port, zone, lambda: _sealed(config, path)
+    )
     return GcpHost(settings, Rest(google(), gcp.project_id), Calls(Limits()))
 
 
@@ -89,33 +120,66 @@ def _check_vm(config: "ClusterConfig") -> None:
 
 
 def url_of_machine(config: "ClusterConfig", path: Path) -> str:
-    """Where the controller of a cluster listens that has a machine for it, as the cloud knows.
+    """Where a controller that runs elsewhere can be called from here.
 
     Raises:
         Failure: there is none, it does not serve, or it cannot be reached from here.
     """
-    import socket
-
     from iris.problems import Failure
-    from iris.rpc.addresses import parse_address
 
     found = run(host_of(config, path).look)
     if found.url is None:
         message = f"the controller of {path} is {found.standing.value}"
         remedy = f"`iris cluster --config={path} start`, or give --controller-url"
         raise Failure(message, ExitStatus.UNREACHABLE, remedy)
+    return reachable(config, found)
+
+
+def reachable(config: "ClusterConfig", found: "Found") -> str:
+    """The URL of a controller that serves: its own, or that of a tunnel to its host.
+
+    Raises:
+        Failure: neither leads there from here.
+    """
+    import socket
+
+    from iris.config import Manual
+    from iris.problems import Failure
+    from iris.rpc.addresses import parse_address
+
+    assert found.url is not None, "nobody serves"
     address = parse_address(found.url)
     try:
         with socket.create_connection((address.host, address.port), _REACH_S):
             return found.url
     except OSError as error:
         port = address.port
+        if isinstance(config.provider, Manual) and config.controller.host is not None:
+            here = _by_tunnel(config.provider, config.controller.host, port)
+            return f"{'https' if address.tls else 'http'}://127.0.0.1:{here}"
         way = f"gcloud compute ssh {found.name} --zone={found.where} --tunnel-through-iap"
         remedy = (
             f"`{way} -- -NL {port}:localhost:{port}`, and --controller-url=http://127.0.0.1:{port}"
         )
         message = f"{found.url} ({found.name}) cannot be reached from here: {error}"
         raise Failure(message, ExitStatus.UNREACHABLE, remedy) from error
+
+
+def _by_tunnel(pool: "Manual", address: str, port: int) -> int:
+    """A port of this machine that leads to the controller's, as long as this process lives."""
+    import threading
+
+    from iris.cluster.vm.ssh import SshHosts, Unreachable
+    from iris.problems import Failure
+
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True, name="tunnel").start()
+    opened = SshHosts(pool.ssh, pool.python).forward(address, port)
+    try:
+        return asyncio.run_coroutine_threadsafe(opened, loop).result(_TUNNEL_S)
+    except (Unreachable, TimeoutError) as error:
+        message = f"no tunnel to the controller on {address}: {error}"
+        raise Failure(message, ExitStatus.UNREACHABLE, "see `docs/manual.md`") from error
 
 
 @asynccontextmanager
@@ -128,11 +192,14 @@ async def provider_alone(config: "ClusterConfig") -> "AsyncIterator[Provider]":
     from iris.cluster.controller.clock import WallClock
     from iris.cluster.controller.main import provider_of
     from iris.cluster.controller.service import CannotServe, Surroundings
+    from iris.config import Gcp
     from iris.problems import Failure
 
     groups = {group.name: group for group in config.spec.groups}
+    elsewhere = tempfile.TemporaryDirectory(prefix="iris-")
+    here = not isinstance(config.provider, Gcp) and config.controller.host is None
     around = Surroundings(
-        root=_root(config),
+        root=_root(config) if here else Path(elsewhere.name),
         url="http://127.0.0.1:0",
         advertised=True,
         groups=lambda: groups,
@@ -151,6 +218,7 @@ async def provider_alone(config: "ClusterConfig") -> "AsyncIterator[Provider]":
     finally:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
+        elsewhere.cleanup()
 
 
 def run(work: Callable[[], Awaitable[_T]]) -> _T:

@@ -217,7 +217,7 @@ async def _survey(config: "ClusterConfig", host: "ControllerHost", say: "Say") -
     from iris.rpc.methods import LIST_JOBS, LIST_SLICES
 
     found = await host.look()
-    link = _link(config, found)
+    link = await asyncio.to_thread(_link, config, found, say)
     ending = _Ending(config, host, found, link)
     if link is not None:
         try:
@@ -240,8 +240,10 @@ async def _survey(config: "ClusterConfig", host: "ControllerHost", say: "Say") -
     return ending
 
 
-def _link(config: "ClusterConfig", found: "Found") -> "Channel | None":
-    """A connection to a controller that serves."""
+def _link(config: "ClusterConfig", found: "Found", say: "Say") -> "Channel | None":
+    """A connection to a controller that serves, if there is a way to it."""
+    from iris.cli.hosts import reachable
+    from iris.problems import Failure
     from iris.rpc.addresses import parse_address
     from iris.rpc.channel import Channel
 
@@ -249,7 +251,12 @@ def _link(config: "ClusterConfig", found: "Found") -> "Channel | None":
         return None
     tls = config.controller.tls
     authority = None if tls is None else tls.cert
-    return Channel(parse_address(found.url), token=token(), authority=authority)
+    try:
+        url = reachable(config, found)
+    except Failure as error:
+        say(f"{error}: looking without it")
+        return None
+    return Channel(parse_address(url), token=token(), authority=authority)
 
 
 def _some(names: list[str]) -> str:

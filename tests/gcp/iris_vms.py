@@ -29,7 +29,7 @@ class IrisVms(ProcessVms):
         self._common |= {
             "IRIS_TPU_API": endpoints["FAKE_TPU_ENDPOINT"],
             "IRIS_COMPUTE_API": endpoints["FAKE_COMPUTE_ENDPOINT"],
-            ELSEWHERE: elsewhere(endpoints),
+            ELSEWHERE: elsewhere(endpoints["FAKE_TPU_GRPC"], endpoints["FAKE_COMPUTE_ENDPOINT"]),
         }
         super().joins(world, endpoints)
 
@@ -52,8 +52,6 @@ class IrisVms(ProcessVms):
         return super()._run(vm, home, metadata, script)
 
 
-def elsewhere(endpoints: Mapping[str, str]) -> str:
+def elsewhere(tpu: str, compute: str) -> str:
     """What the variable says by which processes of a test ask the fake."""
-    return json.dumps(
-        {"tpu": endpoints["FAKE_TPU_GRPC"], "compute": endpoints["FAKE_COMPUTE_ENDPOINT"]}
-    )
+    return json.dumps({"tpu": tpu, "compute": compute})

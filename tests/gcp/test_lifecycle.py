@@ -44,7 +44,9 @@ def cluster_file(folder: Path, **more: object) -> Path:
 @pytest.fixture
 def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoogle]:
     with serve(model=QUICK, compute_model=QUICK, hook=IrisVms(tmp_path / "vms")) as found:
-        monkeypatch.setenv(ELSEWHERE, elsewhere(found.endpoints))
+        monkeypatch.setenv(
+            ELSEWHERE, elsewhere(found.grpc_address, f"http://{found.compute_address}")
+        )
         monkeypatch.setenv("IRIS_TOKEN", TOKEN)
         yield found
 

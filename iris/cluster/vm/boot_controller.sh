@@ -38,7 +38,13 @@ launch() {
 
 # Waits until the controller serves, and says why when it does not.
 serves() {
-    docker logs "$name" 2>&1 | grep -q "serving at" && return
+    tries=0
+    while [ "$tries" -lt 30 ]; do
+        docker logs "$name" 2>&1 | grep -q "serving at" && return
+        [ "$(docker inspect -f '{{.State.ExitCode}}' "$name" 2>/dev/null)" = 0 ] || break # It has failed.
+        tries=$((tries + 1))
+        pause 1
+    done
     docker logs "$name" 2>&1 | tail -n 1
     [ "$(docker inspect -f '{{.State.ExitCode}}' "$name" 2>/dev/null)" != "$bad_input" ] || return "$hopeless"
     return 1

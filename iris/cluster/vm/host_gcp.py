@@ -48,7 +48,7 @@ class VmSettings:
     """Where a new one is made."""
     config: Callable[[], str]
     """The text of its cluster.yaml, without secrets."""
-    look_every_s: float = 2.0
+    look_every_s: float = 1.0
 
 
 class GcpHost:
@@ -304,6 +304,13 @@ class GcpHost:
         except CloudError as error:
             if error.code is not Code.NOT_FOUND:
                 raise
+        try:
+            async with asyncio.timeout(_OPERATION_S):
+                while await self._instance() is not None:
+                    await asyncio.sleep(self._settings.look_every_s)
+        except TimeoutError as error:
+            message = f"{self._name} was deleted, and is still there after {_OPERATION_S:g} s"
+            raise HostTrouble(message, "it may cost money: try again") from error
         return True
 
     async def _done(self, verb: str, path: str, zone: str, body: object = None) -> None:

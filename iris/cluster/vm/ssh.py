@@ -40,12 +40,13 @@ class NoLibrary(Exception):
 class SshHosts:
     """The hosts, by their addresses."""
 
-    def __init__(self, settings: Ssh, python: str) -> None:
+    def __init__(self, settings: Ssh, python: str, module: str = _ON_HOST) -> None:
         """Nobody is called yet.
 
         Args:
             settings: how hosts are reached.
             python: the program that has Iris there.
+            module: what answers requests there.
 
         Raises:
             NoLibrary: says what to install.
@@ -59,7 +60,7 @@ class SshHosts:
         asyncssh.set_log_level(logging.WARNING)
         self._settings = settings
         self._known = settings.known_hosts or Path("~/.ssh/known_hosts").expanduser()
-        self._command = f"{shlex.quote(python)} -P -m {_ON_HOST}"
+        self._command = f"{shlex.quote(python)} -P -m {module}"
         self._python = python
         if settings.key is not None:
             settings.key.read_bytes()
@@ -101,6 +102,21 @@ class SshHosts:
         """
         connection = await self._reached(address)
         return str(connection.get_extra_info("sockname")[0])
+
+    async def forward(self, address: str, port: int) -> int:
+        """A port of this machine's loopback that leads to a port of the host's.
+
+        Raises:
+            Unreachable: there is no connection.
+        """
+        import asyncssh
+
+        connection = await self._reached(address)
+        try:
+            listener = await connection.forward_local_port("127.0.0.1", 0, "127.0.0.1", port)
+        except (asyncssh.Error, OSError) as error:
+            raise Unreachable(_words(error)) from error
+        return int(listener.get_port())
 
     def close(self) -> None:
         """Drop all connections; what was started on the hosts goes on."""
