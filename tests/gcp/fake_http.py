@@ -1,6 +1,7 @@
 """An HTTP server of few words: a request in, an answer out, or the connection breaks."""
 
 import json
+import os
 import select
 import socket
 import struct
@@ -112,6 +113,7 @@ def _handler_of(answer: Callable[[Request], Answer]) -> type[BaseHTTPRequestHand
             except HangUp:
                 self.close_connection = True
                 self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _BREAK_AT_ONCE)
+                os.close(self.connection.detach())  # a shutdown first would be a polite end
                 return
             self.send_response(told.status)
             for key, value in told.headers.items():

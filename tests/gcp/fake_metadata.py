@@ -99,10 +99,7 @@ class MetadataServer:
     def _answer(self, request: Request) -> Answer:
         if request.path == "/":  # google-auth asks whether this is such a server at all
             return Answer(200, b"computeMetadata/\n", FLAVOR)
-        if (
-            request.headers.get("metadata-flavor") != "Google"
-            or "x-forwarded-for" in request.headers
-        ):
+        if request.headers.get("metadata-flavor") != "Google":
             return Answer(403, b"Missing Metadata-Flavor:Google header.", FLAVOR)
         if request.verb == "PUT" and request.path.startswith(_GUEST):
             return self._write(request)

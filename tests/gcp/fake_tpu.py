@@ -229,8 +229,6 @@ class TpuService:
             del self.nodes[node.name]
             holding.delete_told = self.world.now
             return
-        if holding.state is CloudState.DELETING:
-            return
         self.provider.give_back(holding)
         heard = self.world.wait(lambda: holding.delete_arrived, call.is_alive)
         if not heard:

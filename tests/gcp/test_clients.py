@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from google.auth.credentials import AnonymousCredentials
 from google.cloud import tpu_v2
 from googleapiclient import discovery
@@ -34,6 +35,10 @@ def test_the_rest_transport_creates_lists_and_waits() -> None:
         [listed] = client.list_nodes(parent=google.parent())
         client.delete_node(name=listed.name).result(timeout=10)
         assert google.fate.books() == {}
+        google.knobs.reset_after_create = 1
+        with pytest.raises(requests.ConnectionError, match="reset by peer"):
+            client.create_node(parent=google.parent(ZONE), node_id="a", node=node)
+        assert Asking(google).ids() == ["a"]
 
 
 # Without any seam, in a process of its own: gRPC reads its root certificates once.
@@ -181,13 +186,14 @@ def test_gcloud_makes_lists_and_deletes(tmp_path: Path) -> None:
         google.knobs.stockout = True
         instance = start("instances create c --machine-type=n2-standard-4 --image-family=debian-12")
         slice_ = start(f"tpus tpu-vm create t --type=v4 --topology=2x2x4 --version={RUNTIME}")
+        listing = start("tpus tpu-vm list --zone=-")
         made, why = instance.communicate()
         assert "RUNNING" in made, why
         assert google.compute.find(ZONE, "c").status() == "RUNNING"
         assert '"code": 8' in slice_.communicate()[1]
         [sent] = [call for call in google.gate.calls("CreateNode") if call.transport == "rest"]
         assert sent.request["node"]["acceleratorConfig"] == {"topology": "2x2x4", "type": "V4"}
-        listed, why = start("tpus tpu-vm list --zone=-").communicate()
+        listed, why = listing.communicate()
         row = ["ours", ZONE, "v4-32", "V4", "2x2x4", "READY"]
         assert [line.split() for line in listed.splitlines()[1:]] == [row], why
         start("tpus tpu-vm delete ours --async").communicate()

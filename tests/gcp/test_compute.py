@@ -9,7 +9,9 @@ from google.auth.transport.requests import AuthorizedSession
 from google.oauth2.service_account import Credentials
 
 from iris.core.instant import Instant
+from sim.model import Deletes
 from tests.gcp import fake_compute_errors
+from tests.gcp.clients import Asking, State
 from tests.gcp.conftest import MODEL
 from tests.gcp.discovery import Judge
 from tests.gcp.fake_google import FakeGoogle, serve
@@ -81,6 +83,10 @@ def test_an_instance_is_made_changed_found_and_deleted(
     fake_google.advance(30)
     session("GET", "instances/c", status=404)
     assert fake_google.fate.books() == {}
+    fake_google.knobs.check_auth = False
+    Asking(fake_google).ready("c")
+    fake_google.fate.preempt("c")  # the node: the instance of this name is no more
+    assert Asking(fake_google).get("c").state is State.PREEMPTED
 
 
 def test_what_instances_are_made_of(session: Session) -> None:
@@ -112,6 +118,12 @@ def test_refusals_come_in_the_operation_or_in_the_call(
     refused = session("POST", "instances", BODY, status=403)
     assert refused["error"]["errors"][0]["reason"] == "rateLimitExceeded"
     assert fake_google.fate.books() == {}
+    knobs.token_age_s = 3_600
+    session("GET", "instances", status=401)
+    knobs.token_age_s = 0
+    fake_google.machines.model = replace(MODEL, deletes=Deletes(refused=1.0))
+    session("POST", "instances", BODY)
+    session("DELETE", "instances/c", status=503)
     knobs.unreachable = frozenset({ZONE})
     assert session("GET", "/aggregated/instances")["unreachables"] == [f"zones/{ZONE}"]
 

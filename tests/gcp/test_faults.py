@@ -201,6 +201,8 @@ def test_what_is_left_of_a_preempted_node(asking: Asking, state: str) -> None:
     assert asking.get().state is State.READY
     asking.google.advance(30)
     assert (asking.get().state.name, asking.ids()) == (state, ["a"])
+    asking.delete()
+    assert asking.get().state is State.DELETING
 
 
 def test_a_preempted_node_is_gone_or_in_a_state_that_no_client_knows(asking: Asking) -> None:

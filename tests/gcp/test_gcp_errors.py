@@ -88,7 +88,9 @@ CASES = [
 
 
 @pytest.mark.parametrize(("meaning", "code", "text"), CASES)
-def test_every_known_text_has_its_meaning(meaning: CreateFailure, code: Code, text: str) -> None:
+def test_i_57_every_text_that_users_have_reported_has_its_meaning(
+    meaning: CreateFailure, code: Code, text: str
+) -> None:
     assert meaning_of(CloudError(code, text)) is meaning
 
 

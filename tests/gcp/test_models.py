@@ -85,7 +85,7 @@ def test_a_day_of_a_cloud_as_unkind_as_reports_leaves_nothing_behind() -> None:
     seen: set[str] = set()
     with serve(model=replace(TYPICAL, lists=MODEL.lists), clock=HandClock()) as google:
         asking = Asking(google)
-        for round_ in range(72):
+        for round_ in range(48):
             nodes = asking.page().nodes
             for node in nodes:
                 seen.add(node.state.name)
@@ -93,7 +93,7 @@ def test_a_day_of_a_cloud_as_unkind_as_reports_leaves_nothing_behind() -> None:
                     asking.client.delete_node(name=node.name)
             for number in range(6 - sum(node.state in alive for node in nodes)):
                 asking.create(f"n{round_}-{number}", scheduling_config=spot)
-            google.advance(1_200)
+            google.advance(1_800)
         assert {"READY", "PREEMPTED"} <= seen
         for node in asking.page().nodes:
             asking.client.delete_node(name=node.name)
@@ -114,6 +114,13 @@ def test_deletes_lie_as_the_simulators_do(lie: Deletes) -> None:
             google.advance(3_600)
             assert asking.operation(deleted).done is bool(lie.lies)
         assert asking.get().state is State.READY
+        google.slices.model = MODEL
+        again = asking.delete()
+        joined = asking.delete()
+        assert not asking.operation(again).done
+        google.advance(30)
+        assert asking.operation(again).done
+        assert asking.operation(joined).done
 
 
 def test_lists_lie_as_the_simulators_do() -> None:

@@ -4,6 +4,7 @@ The genuine client over the wire; what the core makes of what is told, its own t
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
@@ -49,7 +50,7 @@ async def reason_of_operation(m: Managed, name: str = A, zone: Zone = ZONE) -> C
 # ---- creates -----------------------------------------------------------------------------------
 
 
-def test_a_zone_without_capacity_says_so_in_the_operation_and_the_node_is_gone(
+def test_i_58_a_zone_without_capacity_says_so_in_the_operation_and_the_node_is_gone(
     fake_google: FakeGoogle,
 ) -> None:
     async def story(m: Managed) -> None:
@@ -69,7 +70,7 @@ def test_a_zone_without_capacity_says_so_in_the_operation_and_the_node_is_gone(
     ("quota", "reason"),
     [("quota_zone", CreateFailure.QUOTA_ZONE), ("quota_region", CreateFailure.QUOTA_REGION)],
 )
-def test_a_quota_says_in_the_call_whether_it_is_of_the_zone_or_of_the_region(
+def test_i_57_i_58_a_quota_says_in_the_call_whether_it_is_of_the_zone_or_of_the_region(
     fake_google: FakeGoogle, quota: str, reason: CreateFailure
 ) -> None:
     async def story(m: Managed) -> None:
@@ -91,13 +92,15 @@ def test_too_many_creates_a_minute_are_the_whole_projects_affair(fake_google: Fa
 
 
 def test_a_create_that_broke_inside_of_google_says_so_in_the_operation(
-    fake_google: FakeGoogle,
+    fake_google: FakeGoogle, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def story(m: Managed) -> None:
         fake_google.knobs.internal_creates = 1
         assert await reason_of_operation(m) is CreateFailure.INTERNAL
 
     tell(fake_google, story)
+    gc.collect()
+    assert "never retrieved" not in caplog.text  # The client has futures of its own.
 
 
 @pytest.mark.parametrize(
@@ -114,7 +117,7 @@ def test_a_create_that_broke_inside_of_google_says_so_in_the_operation(
         (no.unauthenticated("expired"), CreateFailure.UNKNOWN),
     ],
 )
-def test_every_refusal_of_a_call_has_its_meaning_and_leaves_nothing(
+def test_i_58_every_refusal_of_a_call_has_its_meaning_and_leaves_nothing(
     fake_google: FakeGoogle, error: no.ApiError, reason: CreateFailure
 ) -> None:
     async def story(m: Managed) -> None:
@@ -126,7 +129,7 @@ def test_every_refusal_of_a_call_has_its_meaning_and_leaves_nothing(
     tell(fake_google, story)
 
 
-def test_a_create_whose_answer_was_lost_is_found_and_is_one(fake_google: FakeGoogle) -> None:
+def test_i_48_a_create_whose_answer_was_lost_is_found_and_is_one(fake_google: FakeGoogle) -> None:
     async def story(m: Managed) -> None:
         fake_google.knobs.reset_after_create = 1
         assert await m.create(A) == ACCEPTED
@@ -179,7 +182,7 @@ def test_a_name_that_is_taken_is_refused_and_what_has_it_is_left_alone(
     tell(fake_google, story)
 
 
-def test_a_create_is_believed_by_nobody_whatever_its_operation_does(
+def test_i_37_a_create_is_believed_by_nobody_whatever_its_operation_does(
     fake_google: FakeGoogle,
 ) -> None:
     async def story(m: Managed) -> None:
@@ -250,9 +253,27 @@ def test_a_node_that_is_still_being_created_is_deleted_as_soon_as_google_lets_us
 
 def test_a_delete_waits_for_the_create_that_is_under_way(fake_google: FakeGoogle) -> None:
     async def story(m: Managed) -> None:
-        fake_google.knobs.slow_calls_s = 0.1
-        both = await asyncio.gather(m.create(A), m.delete(A))
-        assert [*both] == [ACCEPTED, DELETED]
+        fake_google.knobs.hanging_methods = frozenset({"CreateNode"})
+        create = asyncio.ensure_future(m.create(A))
+        await asyncio.sleep(0.1)
+        delete = asyncio.ensure_future(m.delete(A))
+        await asyncio.sleep(0.1)
+        fake_google.knobs.hanging_methods = frozenset()
+        assert (await create, await delete) == (ACCEPTED, DELETED)
         assert (await m.observe()).listing == ()
+
+    tell(fake_google, story)
+
+
+def test_what_is_asked_again_while_it_is_under_way_is_asked_of_google_once(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        assert [*await asyncio.gather(m.create(A), m.create(A))] == [ACCEPTED, ACCEPTED]
+        assert len(fake_google.gate.calls("CreateNode")) == 1
+        await asyncio.gather(m.observe(), m.observe(), m.observe(A))
+        assert len(fake_google.gate.calls("ListNodes")) == 1
+        assert [*await asyncio.gather(m.delete(A), m.delete(A))] == [DELETED, DELETED]
+        assert len(fake_google.gate.calls("GetNode")) == 1
 
     tell(fake_google, story)

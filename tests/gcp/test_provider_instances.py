@@ -56,10 +56,24 @@ def test_a_slice_of_a_group_that_left_the_configuration_is_deleted_whole(
 ) -> None:
     async def story(m: Managed) -> None:
         await m.create(A, "cpu")
-        del m.groups[next(name for name in m.groups if name == "cpu")]
+        later = Managed(fake_google)  # Its first request is this delete: it has seen nothing yet.
+        later.groups.clear()
+        try:
+            assert await later.delete(A, "cpu") == DELETED
+            assert instances(fake_google) == []
+        finally:
+            await later.end()
+
+    tell(fake_google, story)
+
+
+def test_a_group_that_left_the_configuration_is_told_as_its_labels_have_it(
+    fake_google: FakeGoogle,
+) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A, "cpu")
+        m.groups.clear()
         assert [it.group for it in (await m.observe()).listing] == ["cpu"]
-        assert await m.delete(A, "cpu") == DELETED
-        assert instances(fake_google) == []
 
     tell(fake_google, story)
 
@@ -111,6 +125,22 @@ def test_instances_that_could_not_be_listed_are_not_told_as_absent(
         assert (await m.observe(A)).missing == ()
 
     tell(fake_google, story, limits=patient(0.2))
+
+
+@pytest.mark.parametrize("sign", ["unreachables", "items"])
+def test_either_sign_of_a_zone_that_did_not_answer_is_enough(
+    fake_google: FakeGoogle, monkeypatch: pytest.MonkeyPatch, sign: str
+) -> None:
+    whole = fake_google.compute.aggregated
+    monkeypatch.setattr(
+        fake_google.compute, "aggregated", lambda wanted: {sign: whole(wanted)[sign]}
+    )
+
+    async def story(m: Managed) -> None:
+        fake_google.knobs.unreachable = frozenset({ZONE})
+        assert f"instances: no answer from zones/{ZONE}" in (await m.observe()).error
+
+    tell(fake_google, story)
 
 
 def test_a_zone_without_such_machines_says_so_in_the_operation() -> None:

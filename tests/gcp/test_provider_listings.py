@@ -11,12 +11,13 @@ from iris.core.events import (
     SliceDeleted,
     SlicesObserved,
 )
-from iris.core.ids import SliceId
+from iris.core.ids import SliceId, Zone
 from tests.gcp import fake_errors as no
 from tests.gcp.fake_google import FakeGoogle
 from tests.gcp.managing import ZONE, Managed, patient, tell
 
 A, B = "iris-tpu-1", "iris-tpu-2"
+ELSEWHERE = Zone("us-central1-b")
 ACCEPTED, DELETED = [SliceAccepted(SliceId(A))], [SliceDeleted(SliceId(A))]
 
 
@@ -44,6 +45,7 @@ def test_what_did_not_answer_is_never_told_as_absent(
 ) -> None:
     async def story(m: Managed) -> None:
         await m.create(A)
+        await m.create(B, zone=ELSEWHERE)
         setattr(fake_google.knobs, knob, value)
         found = await m.observe()
         assert not found.complete
@@ -51,6 +53,16 @@ def test_what_did_not_answer_is_never_told_as_absent(
         assert (some.complete, some.missing) == (False, ())
 
     tell(fake_google, story, limits=patient(0.2))
+
+
+def test_a_place_that_did_not_answer_is_named_for_each_kind(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        fake_google.knobs.unreachable = frozenset({ZONE})
+        said = (await m.observe()).error
+        assert f"nodes: no answer from {ZONE}" in said
+        assert f"instances: no answer from zones/{ZONE}" in said
+
+    tell(fake_google, story)
 
 
 def test_a_listing_of_many_pages_is_whole_or_says_that_it_is_not(fake_google: FakeGoogle) -> None:

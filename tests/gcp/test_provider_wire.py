@@ -15,6 +15,7 @@ from iris.core.ids import GroupName, SliceId
 from tests.cluster.certificates import Authority
 from tests.gcp import fake_errors as no
 from tests.gcp.fake_calls import Call
+from tests.gcp.fake_compute_errors import ComputeError
 from tests.gcp.fake_google import FakeGoogle, serve
 from tests.gcp.managing import QUICK, ZONE, Managed, config, patient, tell
 
@@ -74,7 +75,7 @@ def test_credentials_are_those_of_the_application_for_both_interfaces(tmp_path: 
             process.stdin.write("\n")
 
 
-def test_few_creates_are_under_way_at_once_and_hold_up_nothing_else(
+def test_i_60_i_87_few_creates_are_under_way_at_once_and_hold_up_nothing_else(
     fake_google: FakeGoogle,
 ) -> None:
     async def story(m: Managed) -> None:
@@ -93,17 +94,21 @@ def test_few_creates_are_under_way_at_once_and_hold_up_nothing_else(
 
 
 @pytest.mark.parametrize("group", ["cpu", "tpu"])
+@pytest.mark.parametrize("off", ["tpu", "compute"])
 def test_an_interface_that_is_not_enabled_is_missed_only_where_a_group_needs_it(
-    fake_google: FakeGoogle, group: str, monkeypatch: pytest.MonkeyPatch
+    fake_google: FakeGoogle, group: str, off: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enter = fake_google.gate.enter
     info = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED"}
+    text = "The API has not been used in project 1 before or it is disabled."
 
     def closed(call: Call) -> None:
-        if call.service == "tpu":
-            text = "Cloud TPU API has not been used in project 1 before or it is disabled."
+        if call.service != off:
+            enter(call)
+        elif off == "tpu":
             raise no.ApiError(grpc.StatusCode.PERMISSION_DENIED, text, [info])
-        enter(call)
+        else:
+            raise ComputeError(403, "accessNotConfigured", text)
 
     monkeypatch.setattr(fake_google.gate, "enter", closed)
     kinds = {"cpu": "accelerator_type: cpu", "tpu": "accelerator_type: v5litepod-16"}
@@ -113,7 +118,8 @@ def test_an_interface_that_is_not_enabled_is_missed_only_where_a_group_needs_it(
     )
 
     async def story(m: Managed) -> None:
-        assert (await m.observe()).complete is (group == "cpu")
+        needs = {"cpu": "compute", "tpu": "tpu"}
+        assert (await m.observe()).complete is (needs[group] != off)
 
     tell(fake_google, story, cluster=cluster)
 

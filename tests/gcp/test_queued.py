@@ -1,5 +1,7 @@
 """Queued resources, which wait for what is not there, and lose it again."""
 
+from dataclasses import replace
+
 import grpc
 import pytest
 from google.api_core import exceptions
@@ -7,8 +9,13 @@ from google.cloud import tpu_v2, tpu_v2alpha1
 from google.cloud.tpu_v2alpha1.services.tpu.transports import TpuGrpcTransport
 from google.protobuf import duration_pb2
 
+from iris.core.ids import Zone
+from iris.core.instant import Instant, Millis
+from sim.dice import Constant
 from tests.gcp.clients import RUNTIME, TYPE, ZONE, Asking, State
-from tests.gcp.fake_google import FakeGoogle
+from tests.gcp.conftest import MODEL
+from tests.gcp.fake_google import FakeGoogle, serve
+from tests.gcp.fake_time import HandClock
 
 
 @pytest.fixture
@@ -72,6 +79,29 @@ def test_a_queued_resource_comes_too_late_or_after_it_was_given_up(asking: Askin
     asking.google.knobs.stockout = False
     asking.google.advance(200)
     assert asking.get("zombie").state is State.READY
+
+
+def test_a_node_that_may_yet_be_refused_is_not_there_while_it_is_queued() -> None:
+    late = Constant(Millis(45_000))
+    model = replace(MODEL, capacity={Zone(ZONE): ((Instant(0), 0),)}, verdict=late)
+    with serve(model=model, clock=HandClock()) as google:
+        asking = Asking(google)
+        name = queue(asking)
+        google.advance(20)
+        assert (state_of(asking, name), asking.ids()) == ("WAITING_FOR_RESOURCES", [])
+
+
+def test_a_queued_resource_is_deleted_while_its_node_is_being_asked_for() -> None:
+    with serve(model=replace(MODEL, call=Constant(Millis(5_000))), clock=HandClock()) as google:
+        asking = Asking(google)
+        name = queue(asking)
+        google.advance(1)
+        assert state_of(asking, name) == "WAITING_FOR_RESOURCES"
+        asking.client.delete_queued_resource(name=name)
+        google.advance(4)
+        assert list(google.fate.books()) == [f"{ZONE}.q"]
+        google.advance(100)
+        assert google.fate.books() == {}
 
 
 def test_the_alpha_delete_answers_with_another_type_than_it_declares(asking: Asking) -> None:

@@ -41,7 +41,8 @@ from iris.core.spec import GroupSpec
 from iris.core.topology import tpu_type
 from iris.ports import Clock, NoLog, VmPlace
 
-_NOT_ENABLED: Final = "SERVICE_DISABLED"
+_NOT_ENABLED: Final = ("SERVICE_DISABLED", "accessNotConfigured")
+"""How an interface that the project has never enabled says so."""
 
 _log = logging.getLogger(__name__)
 
@@ -331,7 +332,8 @@ class GcpVmManager:
                 found = await kind.list()
         except TimeoutError:
             return Listing(lacks=f"no whole answer in {limit_s:g} s")
-        if _NOT_ENABLED in found.lacks and not found.found and not self._is_needed(kind):
+        is_off = any(reason in found.lacks for reason in _NOT_ENABLED)
+        if is_off and not found.found and not self._is_needed(kind):
             return Listing()  # Where an interface was never enabled, there is nothing of it.
         return found
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from iris.cluster.vm.gcp_calls import Calls
 from iris.cluster.vm.gcp_endpoints import SCOPES
 from iris.cluster.vm.gcp_errors import CloudError, Code
-from iris.cluster.vm.gcp_kinds import Found, Listing, Order, Unanswered, made, removed, worst
+from iris.cluster.vm.gcp_kinds import Found, Listing, Order, made, removed, worst
 from iris.cluster.vm.gcp_names import CLUSTER, HOSTS, SLICE, TAG, Marks
 from iris.cluster.vm.gcp_operations import Look, Outcome
 from iris.cluster.vm.gcp_rest import Rest, error_of
@@ -53,15 +53,13 @@ class Instances:
         found = await asyncio.gather(
             *(self._create(order, host) for host in hosts), return_exceptions=True
         )
-        for error in found:
-            if isinstance(error, BaseException) and not isinstance(error, CloudError | Unanswered):
-                raise error
-        # What was refused outweighs what was not answered: it will not come by asking again.
-        for kind in (CloudError, Unanswered):
-            for error in found:
-                if isinstance(error, kind):
-                    raise error
-        return [look for look in found if look is not None and not isinstance(look, BaseException)]
+        looks: list[Look] = []
+        for one in found:  # All have ended by now: whatever was made is found by a delete.
+            if isinstance(one, BaseException):
+                raise one
+            if one is not None:
+                looks.append(one)
+        return looks
 
     async def delete(self, slice_: SliceId, zone: Zone, hosts: int) -> Sequence[Look]:
         """Remove every instance of a slice: those that it must have, and those that are seen."""

@@ -56,13 +56,12 @@ QUEUED_STATES: Final[Mapping[int, CloudState]] = {
 
 
 def node_state(node: Any) -> CloudState:
-    """What a node, as the wire has it, is to us."""
+    """What a node, as the wire has it, is to us; whether it is healthy, its workers say."""
     state = NODE_STATES.get(node.state, CloudState.OTHER)
     plan = node.scheduling_config
     if node.state == _S.TERMINATED and (plan.spot or plan.preemptible):
         return CloudState.PREEMPTED
-    maintained = node.health == tpu_v2.Node.Health.UNHEALTHY_MAINTENANCE
-    return CloudState.REPAIRING if maintained and state is CloudState.READY else state
+    return state
 
 
 class _Things:
@@ -252,7 +251,7 @@ class Nodes(_Things):
         return dict(thing.labels)
 
     def state(self, thing: Any) -> CloudState:
-        """By what it is called, and by its health."""
+        """By what it is called."""
         return node_state(thing)
 
 
