@@ -80,6 +80,7 @@ def indexes(state: ClusterState) -> dict[str, object]:
         "present": {key: count for key, count in state.present.items() if count},
         "idle": {group: entries for group, entries in state.idle.items() if entries},
         "bands_on": {key: counts for key, counts in state.bands_on.items() if any(counts)},
+        "leaving": state.leaving,
         "amounts": {key: pool.amounts for key, pool in room.pools.items()},
         "buckets": {key: pool.buckets for key, pool in room.pools.items()},
         "open slices": {key: pool.slices for key, pool in room.pools.items()},
