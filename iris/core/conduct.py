@@ -19,7 +19,7 @@ from iris.core.grounds import Grounds
 from iris.core.ids import GroupName, SliceId, TaskId, WorkerId, Zone, attempt_name
 from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, WorkerState
-from iris.core.overtaking import First, first_who_waits, overtakes
+from iris.core.overtaking import First, first_who_waits, outstays, overtakes
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
 from iris.core.resources import fits
@@ -161,8 +161,7 @@ class Witness:
         if job.spec.coscheduled:
             yield from self._gang(job, placement)
         passed = overtakes(job, placement, self._first, state) if self._first else ""
-        if passed:
-            yield passed
+        yield from filter(None, (passed, outstays(job, placement, state)))
         for name, host in zip(placement.tasks, placement.workers, strict=True):
             worker = state.workers[host]
             slice_ = state.slices[worker.slice]
