@@ -48,7 +48,7 @@ def test_what_is_remembered_of_a_search_is_what_a_new_one_finds(
         cpu_group("two", hosts=2, min_slices=2, max_slices=2),
         cpu_group("three", min_slices=2, max_slices=2),
         scheduler=SchedulerPolicy(backfill=backfill),
-    )
+    ).unwatched()
     found: Counter[str] = Counter()
 
     def checked(search_for: Callable[..., Offer | None]) -> Callable[..., Offer | None]:
