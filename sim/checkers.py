@@ -112,13 +112,14 @@ def _no_attempt_twice(evidence: Evidence) -> Iterator[str]:
 
 
 def _never_back(evidence: Evidence) -> Iterator[str]:
-    """V-16: a task does not return to a host on which a launch of it has failed by itself."""
+    """V-16: a task does not return to a host on which a launch of it has failed by itself, as was reported."""
     failed: set[tuple[TaskId, str]] = set()
     for container in evidence.containers:
         if (container.task, container.worker) in failed:
             name = attempt_name(container.task, container.attempt)
             yield f"V-16 {name} was started on {container.worker}, where a launch of it had failed"
-        if container.cause is EndCause.LAUNCH and container.asked is None:
+        reported = container.asked is None and container.bereft is None
+        if container.cause is EndCause.LAUNCH and reported:
             failed.add((container.task, container.worker))
 
 
@@ -201,8 +202,13 @@ def _nobody_outlives_its_parent(evidence: Evidence) -> Iterator[str]:
 
 def _makes_headway(evidence: Evidence) -> bool:
     """Whether work was still being done at the end: a world may be given more than fits into its time."""
-    done = (c.ended for c in evidence.containers if c.cause is EndCause.EXIT_ZERO)
-    return any(at is not None and evidence.now - at < HOUR for at in done)
+    runs = [
+        (c.ran, c.ended)
+        for c in evidence.containers
+        if c.asked is None and c.cause is not None and c.ran is not None and c.ended is not None
+    ]
+    longest = max((ended - ran for ran, ended in runs), default=0)
+    return any(evidence.now - ended < max(HOUR, longest) for _, ended in runs)
 
 
 def _everything_ended(evidence: Evidence) -> Iterator[str]:

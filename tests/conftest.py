@@ -20,11 +20,11 @@ DATA: Final = "../shared/data"
 NEEDS_DATA: Final = re.compile(r"(Skipped: )?needs \.\./shared/data\b")
 
 hypothesis.settings.register_profile(
-    "dev", max_examples=50, stateful_step_count=30, deadline=None, derandomize=True
+    "dev", max_examples=40, stateful_step_count=30, deadline=None, derandomize=True
 )
 hypothesis.settings.register_profile(
     "ci",
-    max_examples=60,
+    max_examples=40,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,

@@ -16,13 +16,14 @@ from iris.core.displacing import what_is_wrong_with
 from iris.core.fit import Shape, refusal
 from iris.core.gates import TOKEN
 from iris.core.grounds import Grounds
-from iris.core.ids import GroupName, TaskId, WorkerId, Zone, attempt_name
+from iris.core.ids import GroupName, SliceId, TaskId, WorkerId, Zone, attempt_name
 from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, WorkerState
-from iris.core.overtaking import First, first_who_waits, overtakes
+from iris.core.overtaking import First, first_who_waits, outstays, overtakes
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
 from iris.core.resources import fits
+from iris.core.shrinking import what_is_wrong_with_drain
 from iris.core.soundness import GIVEN_UP
 from iris.core.state import ClusterState
 
@@ -49,6 +50,10 @@ class Witness:
             if task.attempts and task.attempts[-1].state in _UNDER_WAY
         }
         """The attempt of each task that its worker has said to be building or running."""
+        self.left_at: dict[SliceId, Instant] = {
+            s.id: s.idle_since for s in state.slices.values() if s.idle_since is not None
+        }
+        """When work that keeps a slice was last seen to end there."""
         self.checked = 0
         self._evaluations = state.books.evaluations
         self._pools: dict[tuple[Shape, GroupName, Zone], bool] = {}
@@ -80,18 +85,30 @@ class Witness:
             if here and self.grounds.is_current(event):
                 for report in event.reports:
                     if here.get(report.task) == report.attempt:
-                        self._told_of(here, report)
+                        self._told_of(event.worker, report)
         elif isinstance(event, ev.ConfigLoaded):
             self._pools.clear()
         self.grounds.hear(event)
 
-    def _told_of(self, here: dict[TaskId, int], report: ev.AttemptReport) -> None:
+    def _told_of(self, worker: WorkerId, report: ev.AttemptReport) -> None:
         """The worker that has an attempt said how it stands."""
+        here = self.live[worker]
         if report.state in ENDED_ATTEMPT:
             del here[report.task]
             self.told.pop(report.task, None)
+            self._left(worker, report.task)
         else:
             self.told[report.task] = report.attempt
+
+    def _left(self, worker: WorkerId, task: TaskId) -> None:
+        """Work is over on a host: if it was of the kind that keeps its slice, that may be idle now."""
+        record, host = self.state.tasks.get(task), self.state.workers.get(worker)
+        if record is not None and host is not None:
+            slice_ = self.state.slices[host.slice]
+            pool = self.state.pool_of(slice_)
+            plain = pool is None or pool.group.accelerator is None
+            if plain or self.state.jobs[record.job].spec.resources.chips:
+                self.left_at[slice_.id] = self.state.now
 
     # ---- the memory against the state ------------------------------------------------------
 
@@ -144,8 +161,7 @@ class Witness:
         if job.spec.coscheduled:
             yield from self._gang(job, placement)
         passed = overtakes(job, placement, self._first, state) if self._first else ""
-        if passed:
-            yield passed
+        yield from filter(None, (passed, outstays(job, placement, state)))
         for name, host in zip(placement.tasks, placement.workers, strict=True):
             worker = state.workers[host]
             slice_ = state.slices[worker.slice]
@@ -214,6 +230,7 @@ class Witness:
             yield f"V-05 {name} was given up, and {attempt.worker} neither denied it nor was lost"
         self.grounds.gave_up(attempt)
         self.live.get(attempt.worker, {}).pop(task.id, None)
+        self._left(attempt.worker, task.id)
 
     def slice_loss(self, loss: de.SliceLoss) -> Iterator[str]:
         """V-09, V-12, V-14: a slice is lost on evidence, and its attempts with it, for that reason."""
@@ -241,6 +258,7 @@ class Witness:
 
     def slice_gone(self, gone: de.SliceGone) -> Iterator[str]:
         """V-09: a slice is off the books only by the cloud's word, or by a complete listing without it."""
+        self.left_at.pop(gone.slice, None)
         if not self.grounds.of_absence(gone.slice):
             yield f"V-09 slice {gone.slice} was taken off the books, and nobody said that it is gone"
 
@@ -252,16 +270,8 @@ class Witness:
                 yield f"V-08 the delete of {slice_.id} was asked for, and {name} has unfinished attempts"
 
     def slice_drain(self, drain: de.SliceDrain) -> Iterator[str]:
-        """V-08: a slice in use drains only for a bad host, or if its group left the configuration."""
-        state = self.state
-        slice_ = state.slices[drain.slice]
-        pool = state.pool_of(slice_)
-        if pool is None or any(w and state.workers[w].cordoned for w in slice_.workers):
-            return
-        # CPU work on the spare cores of an accelerator does not keep it, but is let finish.
-        used = slice_.live if pool.group.accelerator is None else slice_.chips_used
-        if used:
-            yield f"V-08 slice {slice_.id} drains while it is in use, and nothing is wrong with it"
+        """V-08, V-22, V-27: a slice drains for a reason, or when nobody has used it for long and nobody wants it."""
+        yield from what_is_wrong_with_drain(drain, self.left_at.get(drain.slice), self.state)
 
     def slice_request(self, request: de.SliceRequest) -> Iterator[str]:
         """V-07, V-16: it is within every limit, and it is for a floor, a buffer, an operator or demand it fits."""

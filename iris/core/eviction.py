@@ -12,7 +12,7 @@ places that the eviction touched are looked at again.
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from iris.core import decisions as de
@@ -40,6 +40,7 @@ class _Search:
     """For whom room is looked for, and where."""
 
     key: QueueKey
+    unit: Unit
     own: HoldKey
     """What is kept for it already is no bar to it."""
     pools: tuple[Pool, ...]
@@ -96,8 +97,10 @@ def _evict_for_queue(
         ranks = tuple(pool.rank for pool in pools)
         where = churned if state.hopeless.get(key) == ranks else None
         job = state.job_by_number[unit.job]
-        search = _Search(key, (job.id, unit.member), pools, where)
-        found = _cheapest(state, search, unit)
+        search = _Search(key, unit, (job.id, unit.member), pools, where)
+        found = _cheapest(state, search)
+        if found is None and claiming:
+            found = _vacated(state, search)
         if found is None:
             state.hopeless[key] = ranks
             return
@@ -122,24 +125,41 @@ def _open_pools(state: ClusterState, shape: Shape) -> tuple[Pool, ...]:
     return tuple(p for p in candidates if not spare_is_wanted(state, shape, p))
 
 
-def _cheapest(state: ClusterState, search: _Search, unit: Unit) -> Offer | None:
+def _cheapest(state: ClusterState, search: _Search) -> Offer | None:
     """The place whose victims lose least, or one that will be free without any."""
-    pools = [p for p in search.pools if _has_victims(state, p, search.key.band)]
+    pools = tuple(p for p in search.pools if _has_victims(state, p, search.key.band))
     if not pools:
         return None  # Nobody there would have to go: no worker need be looked at.
-    ranks = tuple(pool.rank for pool in pools)
-    known = state.news.offers.get(search.key)
-    names: Iterable[WorkerId] = state.workers
+    there = replace(search, pools=pools)
     if search.where is not None:
-        names, offers = search.where, Offers(ranks)
-    elif known is None or known.pools != ranks:
-        offers = state.news.offers[search.key] = Offers(ranks)
+        return _best_of(state, there, search.where, {})
+    return _best_of(state, there, state.workers, state.news.offers)
+
+
+def _vacated(state: ClusterState, search: _Search) -> Offer | None:
+    """The cheapest place where somebody is leaving, also where nobody works who would have to go."""
+    if not state.leaving:
+        return None
+    return _best_of(state, search, state.leaving, state.news.vacated)
+
+
+def _best_of(
+    state: ClusterState,
+    search: _Search,
+    names: Iterable[WorkerId],
+    memory: dict[QueueKey, Offers],
+) -> Offer | None:
+    """The cheapest place on some workers; if they are remembered, only the stirred are looked at."""
+    ranks = tuple(pool.rank for pool in search.pools)
+    known = memory.get(search.key)
+    if known is None or known.pools != ranks:
+        offers = memory[search.key] = Offers(ranks)
     else:
         own = state.holds.get(search.own)
         kept = own.workers if own is not None else ()
         offers, names = known, dict.fromkeys((*kept, *state.news.stirred[known.seen :]))
     offers.seen = len(state.news.stirred)
-    for number, workers in _places(state, pools, names, unit):
+    for number, workers in _places(state, search, names):
         offers.put(number, _offer(state, number, workers, search))
     return offers.best()
 
@@ -159,12 +179,12 @@ def _has_victims(state: ClusterState, pool: Pool, band: int) -> bool:
 
 
 def _places(
-    state: ClusterState, pools: list[Pool], names: Iterable[WorkerId], unit: Unit
+    state: ClusterState, search: _Search, names: Iterable[WorkerId]
 ) -> Iterator[tuple[int, list[Worker]]]:
     """Hosts for a task, whole slices for a gang, each with its number."""
     seen: dict[SliceId, None] = {}
-    for worker in _workers_in(state, pools, names):
-        if unit.member != GANG:
+    for worker in _workers_in(state, search.pools, names):
+        if search.unit.member != GANG:
             yield worker.number, [worker]
         elif worker.slice not in seen:
             seen[worker.slice] = None
@@ -173,7 +193,7 @@ def _places(
 
 
 def _workers_in(
-    state: ClusterState, pools: list[Pool], names: Iterable[WorkerId]
+    state: ClusterState, pools: tuple[Pool, ...], names: Iterable[WorkerId]
 ) -> Iterator[Worker]:
     for name in names:
         worker = state.workers.get(name)

@@ -76,6 +76,8 @@ class IndexedTables:
         """Slices that may exist, by pool."""
         self.idle: dict[GroupName, list[tuple[Instant, int]]] = {}
         self.bands_on: dict[PoolKey, list[int]] = {}
+        self.leaving: dict[WorkerId, int] = {}
+        """How many attempts are stopping on a worker, where any is."""
         ended = sorted(
             (j.ended_at, j.number, j.id) for j in self.jobs.values() if j.ended_at is not None
         )
@@ -105,6 +107,7 @@ class IndexedTables:
         self.room.configure(self.spec.groups)
         self.opened = {}
         self.fleet, self.coming, self.present, self.idle, self.bands_on = {}, {}, {}, {}, {}
+        self.leaving = {}
         for slice_ in self.slices.values():
             self.count_slice(slice_, slice_.state, 1)
             if slice_.idle_since is not None:
@@ -116,6 +119,8 @@ class IndexedTables:
         for busy in self.workers.values():
             for task in busy.attempts:
                 self.count_band(busy, task, 1)
+                if self.tasks[task].attempts[-1].state is AttemptState.STOPPING:
+                    self.count_leaving(busy.id, 1)
 
     def reindex_waiting(self) -> None:
         """Queue every unit that waits, in queues of the present policy."""
@@ -375,3 +380,11 @@ class IndexedTables:
         key = (slice_.group, slice_.zone)
         counts = self.bands_on.setdefault(key, [0, 0, 0])
         counts[self.jobs[self.tasks[task].job].spec.band] += by
+
+    def count_leaving(self, worker: WorkerId, by: int) -> None:
+        """Count an attempt in (1) or out of (-1) those that are stopping on a worker."""
+        count = self.leaving.get(worker, 0) + by
+        if count:
+            self.leaving[worker] = count
+        else:
+            del self.leaving[worker]

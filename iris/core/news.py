@@ -58,6 +58,8 @@ class News:
     """Workers on which something changed, in order, as often as it did."""
     offers: dict[QueueKey, Offers] = field(default_factory=dict)
     """What was found in this turn for those who need the room of others."""
+    vacated: dict[QueueKey, Offers] = field(default_factory=dict)
+    """The same where somebody is leaving already."""
 
     def is_about_slices(self) -> bool:
         """Whether anything is up for decision about slices and workers."""

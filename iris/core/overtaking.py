@@ -1,4 +1,4 @@
-"""Whether anybody went ahead of the first who waits: held against the policy, by its words alone.
+"""Whether anybody went ahead of the first who waits, or into kept room for too long, by the policy's words.
 
 One of the judges of `iris.core.conduct`. It asks neither the order nor the holds that the scheduler
 goes by: under `fifo` the first is told by band and arrival. It looks at the first alone, which costs a
@@ -68,3 +68,26 @@ def _is_served_there(state: ClusterState, shape: Shape, placement: de.Placement)
     if listed is None or (shape.accelerator is None and listed[0].group.accelerator is not None):
         return False
     return any(pool is listed[0] for pool in state.room.candidates(shape))
+
+
+def outstays(job: Job, placement: de.Placement, state: ClusterState) -> str:
+    """A sentence if a placement takes room that is kept for another beyond the instant it is kept for."""
+    if placement.why in de.KEPT.values():
+        return ""
+    for name in placement.workers:
+        worker = state.workers[name]
+        # Those of this turn may have been made after the placement.
+        kept = [h for h in map(state.holds.__getitem__, worker.holds) if h.since < state.now]
+        room = worker.committed
+        for hold in kept:
+            room = plus(room, hold.need)
+        if not kept or fits(room, worker.offers):
+            continue
+        timeout = job.spec.timeout
+        span = None if timeout is None else timeout + state.spec.timeouts.stop_timeout
+        if not any(
+            span is not None and hold.expected is not None and state.now + span <= hold.expected
+            for hold in kept
+        ):
+            return f"V-23 {job.id} was let into the room kept for {kept[0].job}, and may outstay it"
+    return ""

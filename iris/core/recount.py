@@ -11,7 +11,7 @@ from typing import Final, TypeAlias, TypeVar
 from iris.core.fit import Shape, shape_of, weight_of
 from iris.core.ids import GroupName, SliceId, UserName, WorkerId, Zone
 from iris.core.instant import Instant
-from iris.core.lifecycle import COMING, SliceState, WorkerState
+from iris.core.lifecycle import COMING, AttemptState, SliceState, WorkerState
 from iris.core.placing import best_host, first_in_line, place_gang
 from iris.core.records import Slice, Worker
 from iris.core.resources import Resources
@@ -42,6 +42,7 @@ def sums_of_attempts(sight: Sight) -> Iterator[str]:
     live: dict[SliceId, int] = {}
     chips: dict[SliceId, int] = {}
     bands: dict[_PoolKey, list[int]] = {}
+    leaving: dict[WorkerId, int] = {}
     rates: dict[tuple[int, UserName], int] = {}
     for job, _, attempt in sight.live:
         slice_ = state.slices.get(attempt.slice)
@@ -51,6 +52,8 @@ def sums_of_attempts(sight: Sight) -> Iterator[str]:
         live[slice_.id] = live.get(slice_.id, 0) + 1
         chips[slice_.id] = chips.get(slice_.id, 0) + spec.resources.chips
         bands.setdefault((slice_.group, slice_.zone), [0, 0, 0])[spec.band] += 1
+        if attempt.state is AttemptState.STOPPING:
+            leaving[attempt.worker] = leaving.get(attempt.worker, 0) + 1
         user = (int(spec.band), spec.user)
         rates[user] = rates.get(user, 0) + weight_of(spec.resources)
     slices = state.slices.values()
@@ -58,6 +61,7 @@ def sums_of_attempts(sight: Sight) -> Iterator[str]:
     yield from _differ("V-01 chips in use on", {s.id: s.chips_used for s in slices}, chips)
     counted = {key: counts for key, counts in state.bands_on.items() if any(counts)}
     yield from _differ("V-01 attempts by band on", counted, bands)
+    yield from _differ("V-01 stopping attempts on", state.leaving, leaving)
     used = {key: usage.rate for key, usage in state.usage.items()}
     yield from _differ("V-01 rate of use of", used, rates)
 

@@ -216,6 +216,7 @@ class ClusterState(IndexedTables):
         elif to is AttemptState.STOPPING:
             self.churned[attempt.worker] = None  # What is leaving need not be evicted.
             self.news.stirred.append(attempt.worker)
+            self.count_leaving(attempt.worker, 1)
         self.settle_task(task)
 
     def note_started(self, task: Task, attempt: Attempt) -> None:
@@ -231,6 +232,8 @@ class ClusterState(IndexedTables):
             raise IllegalMove(
                 f"attempt {task.id}@{attempt.number}: {attempt.state.value} -> {to.value}"
             )
+        if attempt.state is AttemptState.STOPPING:
+            self.count_leaving(attempt.worker, -1)
         attempt.state = to
         attempt.cause = cause
         attempt.detail = detail

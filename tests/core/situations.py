@@ -104,7 +104,7 @@ def situations(draw: st.DrawFn) -> Script:
     policy = draw(st.sampled_from(_POLICIES))
     scale = AutoscalerPolicy(create_burst=draw(st.integers(1, 6)), creates_per_minute=1)
     groups = _groups(draw(st.integers(0, 2)))
-    script = cluster(*groups, scheduler=policy, autoscaler=scale)
+    script = cluster(*groups, scheduler=policy, autoscaler=scale).unwatched()
     for group in groups:
         if script.coming(group.name):
             script.ready(group.name)
@@ -119,7 +119,7 @@ def situations(draw: st.DrawFn) -> Script:
 def crowds(draw: st.DrawFn) -> Script:
     """Two machines that are full, and jobs of several users, sizes and bands that wait for them."""
     machines = cpu_group(hosts=2, min_slices=1, max_slices=1)
-    script = fleet(machines, scheduler=draw(st.sampled_from(_POLICIES)))
+    script = fleet(machines, scheduler=draw(st.sampled_from(_POLICIES))).unwatched()
     for name in ("fill-1", "fill-2", "fill-3"):
         script.submit(name, cpu=draw(st.integers(2, 4)), band=Band.PRODUCTION)
     jobs = st.tuples(

@@ -72,6 +72,10 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
         lambda s: s.bands_on[s.slices[POD].group, Zone("us-a")].__setitem__(2, 7),
         "V-01 attempts by band on ('tpu', 'us-a')",
     ),
+    "a worker that miscounts who is leaving": (
+        lambda s: s.leaving.__setitem__(WorkerId("iris-tpu-1-w0"), 2),
+        "V-01 stopping attempts on iris-tpu-1-w0: cached 2, recomputed None",
+    ),
     "a user who is charged too much": (
         lambda s: put(next(iter(s.usage.values())), rate=9),
         "V-01 rate of use of (1, 'alice')",

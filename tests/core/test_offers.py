@@ -1,5 +1,7 @@
 """What is remembered of a search for victims within a turn: always what a new search would find."""
 
+from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,10 +15,9 @@ from iris.core.offers import Offer
 from iris.core.resources import Resources
 from iris.core.spec import Backfill, Band, JobSpec, SchedulerPolicy
 from iris.core.state import ClusterState
-from iris.core.waiting import Unit
 from tests.harness import ALICE, GIB, cpu_group, fleet
 
-BATCH, INTERACTIVE = Band.BATCH, Band.INTERACTIVE
+BATCH, INTERACTIVE, PRODUCTION = Band.BATCH, Band.INTERACTIVE, Band.PRODUCTION
 
 
 def submission(number: int, band: int, cpu: int, replicas: int, gang: bool) -> ev.JobSubmitted:
@@ -45,27 +46,34 @@ def test_what_is_remembered_of_a_search_is_what_a_new_one_finds(
     script = fleet(
         cpu_group("one", min_slices=3, max_slices=3),
         cpu_group("two", hosts=2, min_slices=2, max_slices=2),
+        cpu_group("three", min_slices=2, max_slices=2),
         scheduler=SchedulerPolicy(backfill=backfill),
-    )
-    cheapest, found = eviction._cheapest, 0
+    ).unwatched()
+    found: Counter[str] = Counter()
 
-    def checked(state: ClusterState, search: Any, unit: Unit) -> Offer | None:
-        nonlocal found
-        offer = cheapest(state, search, unit)
-        state.news.offers.clear()
-        again = cheapest(state, search, unit)
-        assert (offer is None) is (again is None)
-        if offer is not None and again is not None:
-            found += 1
-            assert (offer.cost, offer.workers) == (again.cost, again.workers)
-            assert [v.id for v in offer.victims] == [v.id for v in again.victims]
-        return offer
+    def checked(search_for: Callable[..., Offer | None]) -> Callable[..., Offer | None]:
+        def twice(state: ClusterState, search: Any) -> Offer | None:
+            offer = search_for(state, search)
+            state.news.offers.clear()
+            state.news.vacated.clear()
+            again = search_for(state, search)
+            assert (offer is None) is (again is None)
+            if offer is not None and again is not None:
+                found[search_for.__name__] += 1
+                assert (offer.cost, offer.workers) == (again.cost, again.workers)
+                assert [v.id for v in offer.victims] == [v.id for v in again.victims]
+            return offer
+
+        return twice
 
     script.submit("fill", cpu=1, replicas=20, band=BATCH)
     script.submit("more", cpu=1, replicas=8, band=INTERACTIVE)
+    script.stop(script.submit("going", cpu=3, replicas=2, band=PRODUCTION))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(eviction, "_cheapest", checked)
+        for name in ("_cheapest", "_vacated"):
+            patch.setattr(eviction, name, checked(getattr(eviction, name)))
         script.step(*(submission(number, *wish) for number, wish in enumerate(wishes)))
         for job in ("/alice/more", "/alice/fill"):
             script.finish(JobId(job))
-    event(f"{min(found, 3)} or more searches that found a place")
+    for name, count in found.items():
+        event(f"{name} found a place {min(count, 3)} or more times")

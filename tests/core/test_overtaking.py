@@ -7,6 +7,7 @@ import pytest
 from iris.core import decisions as de
 from iris.core.conduct import Witness
 from iris.core.ids import JobId, WorkerId, task_id
+from iris.core.instant import HOUR, MINUTE, Instant, Millis
 from iris.core.record import Turn
 from iris.core.resources import Resources
 from iris.core.spec import Backfill, Band, Order, SchedulerPolicy
@@ -26,6 +27,13 @@ def waiting(backfill: Backfill, order: Order = Order.FIFO, *, wide: int = 3) -> 
     return script
 
 
+def forget_holds(script: Script) -> None:
+    state = script.controller.state
+    state.holds.clear()
+    for worker in state.workers.values():
+        worker.holds = ()
+
+
 def told(script: Script, job: str, *more: de.Decision, why: str = de.BEST_FIT) -> str:
     """What is said of overtaking in a turn that is said to have placed a job."""
     state = script.controller.state
@@ -41,7 +49,7 @@ PASSED = "V-23 /alice/small was placed ahead of /alice/wide, for which nothing i
 @pytest.mark.parametrize("backfill", [Backfill.NONE, Backfill.HOLD])
 def test_i_16_nobody_goes_ahead_of_the_first_for_whom_nothing_is_kept(backfill: Backfill) -> None:
     script = waiting(backfill)
-    script.controller.state.holds.clear()
+    forget_holds(script)
     assert told(script, "small") == PASSED
     assert told(script, "wide") == told(script, "before") == ""
     assert told(script, "small", why="kept for it (eviction)") == ""
@@ -106,7 +114,7 @@ def test_where_something_is_kept_others_pass() -> None:
 def test_who_could_never_have_had_the_place_is_not_overtaken_there() -> None:
     script = waiting(Backfill.HOLD, wide=3)
     state = script.controller.state
-    state.holds.clear()
+    forget_holds(script)
     put(state.workers[HOST], offers=state.workers[HOST].offers._replace(cpu=2_000))
     assert told(script, "small") == ""
 
@@ -114,7 +122,7 @@ def test_who_could_never_have_had_the_place_is_not_overtaken_there() -> None:
 def test_a_host_that_may_have_no_work_is_nobodys_place() -> None:
     script = waiting(Backfill.HOLD)
     state = script.controller.state
-    state.holds.clear()
+    forget_holds(script)
     state.room.where.clear()
     assert told(script, "small") == ""
 
@@ -127,8 +135,35 @@ def test_cpu_work_is_a_guest_on_accelerators() -> None:
         script.submit(name, cpu=1, band=Band.BATCH)
     script.submit("gang", gang=True, replicas=2, tpu="v5litepod-16")
     state = script.controller.state
-    state.holds.clear()
+    forget_holds(script)
     name = JobId("/alice/small")
     place = de.Placement(name, (task_id(name, 0),), (WorkerId("iris-tpu-1-w0"),), de.BEST_FIT)
     said = Witness(state).saw(Turn(state.now, (), (place,)))
     assert not [sentence for sentence in said if sentence.startswith("V-23")]
+
+
+def test_who_is_let_into_kept_room_ends_before_it_is_needed() -> None:
+    policy = SchedulerPolicy(backfill=Backfill.HOLD)
+    script = fleet(cpu_group(min_slices=1, max_slices=1, cores=4), scheduler=policy)
+    script.running(script.submit("before", cpu=2, timeout=Millis(10 * HOUR)))
+    script.submit("wide", cpu=4)
+    script.submit("later", cpu=1)
+    hold = next(iter(script.controller.state.holds.values()))
+    assert hold.job == "/alice/wide"
+    script.advance(MINUTE)
+    passing = script.submit("passing", cpu=2, timeout=Millis(HOUR))
+    assert script.the(de.Placement).job == passing
+    outstays = "V-23 /alice/passing was let into the room kept for /alice/wide, and may outstay it"
+    why = "it ends before the place is needed by its holder"
+    assert told(script, "passing", why=why) == ""
+    assert told(script, "passing", why=de.KEPT[de.HoldKind.BACKFILL]) == ""
+    job = script.job(passing)
+    put(job, spec=replace(job.spec, timeout=Millis(10 * HOUR)))
+    assert told(script, "passing", why=why) == outstays
+    put(hold, since=script.now)
+    assert told(script, "passing", why=why) == ""
+    put(hold, since=Instant(0))
+    put(job, spec=replace(job.spec, timeout=None))
+    assert told(script, "passing", why=why) == outstays
+    put(script.worker(HOST), committed=Resources())
+    assert told(script, "passing", why=why) == ""

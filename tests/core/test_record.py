@@ -9,6 +9,7 @@ from typing import Union, get_args, get_origin, get_type_hints
 
 import pytest
 
+from iris.core import record
 from iris.core.decisions import Decision
 from iris.core.effects import Effect
 from iris.core.events import ConfigLoaded, Event, WorkerHeard
@@ -24,6 +25,12 @@ from tests.harness import cpu_group, fleet, tpu_group
 
 ROWS: tuple[type, ...] = (Attempt, Books, Gate, Hold, Job, Slice, Task, Usage, Worker)
 RECORDS: tuple[type, ...] = (*get_args(Event), *get_args(Decision), *get_args(Effect))
+
+
+@pytest.fixture(autouse=True)
+def new_readers() -> None:
+    """Readers are made once for each type: here, where coverage looks, whoever made them before."""
+    record._reader.cache_clear()
 
 
 def example(hint: object, *, filled: bool) -> object:

@@ -20,6 +20,7 @@ from iris.core.retry import EndCause
 from iris.core.snapshot import restore, snapshot, snapshot_from_json, snapshot_to_json
 from iris.core.soundness import GIVEN_UP
 from iris.core.spec import AutoscalerPolicy, ClusterSpec, GroupSpec, RetentionPolicy
+from tests.checks import untraced
 from tests.properties.world import Host, Key, World
 
 GIB: Final = 1 << 30
@@ -136,6 +137,7 @@ class Cluster:
 
     # ---- what must hold --------------------------------------------------------------------
 
+    @untraced
     def _check_twin(self, twin: Controller, turn: Turn, effects: Sequence[ef.Effect]) -> None:
         """A copy decides the same, the record reads back the same, and a second step is empty."""
         decided, asked = twin.step(turn.now, turn.events)
@@ -149,6 +151,7 @@ class Cluster:
         written = json.dumps(to_json(turn))
         assert turn_from_json(json.loads(written)) == turn
 
+    @untraced
     def _check(self) -> None:
         assert not self.auditor.violated, "\n".join(
             [*self.auditor.sentences, str(self.journal[-1:])]
@@ -174,6 +177,7 @@ class Cluster:
             assert key[0] not in where, f"V-02 {key} runs beside {where[key[0]]}"
             where[key[0]] = key
 
+    @untraced
     def recovered(self) -> Controller:
         """The controller that the journal leads to: it is in the very state that this one is in."""
         recovered = recover(self.journal)
@@ -183,6 +187,7 @@ class Cluster:
         assert recovered.digest() == self.controller.digest(), "V-17 recovery: another state"
         return recovered
 
+    @untraced
     def check_journal(self) -> None:
         """The journal, and a snapshot, lead to the very state."""
         state = self.controller.state

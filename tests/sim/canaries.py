@@ -30,6 +30,8 @@ _SAID: Final = ("name", "entry", "where", "old", "new")
 Row: TypeAlias = dict[str, str | int | float]
 MOST_SEEDS: Final = 400
 _MOST_S: Final = 60.0
+_QUICK_S: Final = 5.0
+"""The tests run the world that finds a bug: one that needs longer is taken if no other finds it."""
 _PROFILES: Final = ("swarm", "crash", "cloud", "policy")
 _QUARRELS: Final = ("eviction", "holds", "order", "placing", "scheduler")
 """Modules whose bugs show where work is in the way of work: they are looked for without faults."""
@@ -118,16 +120,18 @@ CANARIES: Final = tuple(
 
 
 def search(bug: Bug, patch: Patch) -> Row | None:
-    """The first world that finds a bug, over seeds and profiles in turn."""
-    began = time.process_time()
+    """The first world that finds a bug quickly, over seeds and profiles in turn, or the first at all."""
+    began = so_far = time.process_time()
+    slow: Row | None = None
     bug.plant(patch)
     profiles = ("policy",) if bug.where.partition(":")[0] in _QUARRELS else _PROFILES
     worlds = ((profile, seed) for seed in range(MOST_SEEDS) for profile in profiles)
     for tried, (profile, seed) in enumerate(worlds, start=1):
         outcome = run_seed(profile, seed, hasty=True)
-        span = time.process_time() - began
+        took, so_far = time.process_time() - so_far, time.process_time()
+        span = so_far - began
         if outcome.violated:
-            return {
+            row: Row = {
                 "entry": bug.entry,
                 "profile": profile,
                 "seed": seed,
@@ -135,9 +139,12 @@ def search(bug: Bug, patch: Patch) -> Row | None:
                 "worlds": tried,
                 "seconds": round(span, 1),
             }
+            if took <= _QUICK_S:
+                return row
+            slow = slow or row
         if span > _MOST_S:
             break
-    return None
+    return slow
 
 
 def table() -> str:

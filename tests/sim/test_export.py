@@ -29,6 +29,14 @@ def output(*runs: Measures) -> Output:
     return Output(scenario, results, runs, "iris sim example.yaml --seed 7")
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of the example: to be read, not to be touched."""
+    folder = tmp_path_factory.mktemp("written")
+    write_outputs(folder, output(example()))
+    return folder
+
+
 def table(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
@@ -41,11 +49,9 @@ def test_all_files_are_written_and_nothing_else_is_left(tmp_path: Path) -> None:
     assert paths == [folder / name for name in FILES]
 
 
-def test_the_summary_is_what_json_prints(tmp_path: Path) -> None:
-    made = output(example())
-    write_outputs(tmp_path, made)
-    text = (tmp_path / "summary.json").read_text(encoding="utf-8")
-    assert text == json_text(made.results)
+def test_the_summary_is_what_json_prints(written: Path) -> None:
+    text = (written / "summary.json").read_text(encoding="utf-8")
+    assert text == json_text(output(example()).results)
     assert json.loads(text)["jobs"]["succeeded"] == 2
 
 
@@ -54,9 +60,8 @@ def test_a_number_that_is_not_finite_is_refused() -> None:
         json_text({"cost_usd": float("nan")})
 
 
-def test_a_job_is_a_row_with_its_waits(tmp_path: Path) -> None:
-    write_outputs(tmp_path, output(example()))
-    train, _, probe, late, _ = table(tmp_path / "jobs.csv")
+def test_a_job_is_a_row_with_its_waits(written: Path) -> None:
+    train, _, probe, late, _ = table(written / "jobs.csv")
     assert train["job"] == "/alice/train"
     assert (train["queue_wait_s"], train["completion_s"]) == ("170.0", "5000.0")
     assert (train["chips"], train["lost_chip_s"]) == ("16.0", str(16 * 580.0))
@@ -64,9 +69,8 @@ def test_a_job_is_a_row_with_its_waits(tmp_path: Path) -> None:
     assert (late["first_running_s"], late["end_s"], late["state"]) == ("", "", "pending")
 
 
-def test_a_slice_is_a_row_whose_parts_add_up(tmp_path: Path) -> None:
-    write_outputs(tmp_path, output(example()))
-    rows = table(tmp_path / "slices.csv")
+def test_a_slice_is_a_row_whose_parts_add_up(written: Path) -> None:
+    rows = table(written / "slices.csv")
     assert [row["slice"] for row in rows] == list(example().slices)
     for row in rows:
         parts = (row["boot_chip_s"], row["busy_chip_s"], row["idle_chip_s"])
@@ -79,9 +83,8 @@ def test_a_slice_is_a_row_whose_parts_add_up(tmp_path: Path) -> None:
     )
 
 
-def test_the_time_series_has_a_column_for_every_group(tmp_path: Path) -> None:
-    write_outputs(tmp_path, output(example()))
-    rows = table(tmp_path / "timeseries.csv")
+def test_the_time_series_has_a_column_for_every_group(written: Path) -> None:
+    rows = table(written / "timeseries.csv")
     assert list(rows[0])[-3:] == ["slices_tpu", "slices_cpu", "slices_spare"]
     assert [row["slices_tpu"] for row in rows] == ["0", "0", "0", "1", "0", "1", "1"]
     assert rows[3]["busy_chips"] == "20.0"
@@ -96,11 +99,10 @@ def test_replications_share_the_tables_told_apart_by_seed(tmp_path: Path) -> Non
     assert json.loads((tmp_path / "summary.json").read_text())["replications"] == 2
 
 
-def test_equal_runs_give_equal_files(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        write_outputs(tmp_path / name, output(example()))
+def test_equal_runs_give_equal_files(written: Path, tmp_path: Path) -> None:
+    write_outputs(tmp_path, output(example()))
     for name in FILES:
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (written / name).read_bytes()
 
 
 def test_a_failure_leaves_the_old_files_as_they_were(
@@ -222,9 +224,8 @@ def test_the_counted_cost_per_hour_follows_the_slices() -> None:
     assert by_second[7200] == {"dollars": 0.0}
 
 
-def test_the_trace_file_is_json_with_whole_microseconds(tmp_path: Path) -> None:
-    write_outputs(tmp_path, output(example()))
-    trace = json.loads((tmp_path / "trace.json").read_text(encoding="utf-8"))
+def test_the_trace_file_is_json_with_whole_microseconds(written: Path) -> None:
+    trace = json.loads((written / "trace.json").read_text(encoding="utf-8"))
     assert trace["traceEvents"] == [dict(event) for event in trace_events(example())]
     for event in trace["traceEvents"]:
         assert type(event["pid"]) is int

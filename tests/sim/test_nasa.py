@@ -94,7 +94,7 @@ def test_a_part_of_the_philly_log_on_slots_starts_each_job_in_the_second_that_th
     None
 ):
     path = real_trace("jobs/philly_82k.csv.gz")
-    rows, slots = 8_000, 256
+    rows, slots = 3_000, 192
     with gzip.open(path, "rt", encoding="utf-8") as file:
         log = [row for row, _ in zip(csv.DictReader(file), range(rows), strict=False)]
     jobs = [

@@ -41,7 +41,7 @@ class Row(NamedTuple):
 )
 def test_work_with_checkpoints_takes_as_long_as_the_formula_says(row: Row, tmp_path: Path) -> None:
     save = {"every": f"{row.every}h", "cost": f"{row.cost}h", "restore": f"{row.restart}h"}
-    spans = spans_of(alone(tmp_path, row, 150, {"checkpoint": save}))
+    spans = spans_of(alone(tmp_path, row, 60, {"checkpoint": save}))
     assert_in_interval(queueing.with_checkpoints(*row), spans)
 
 
@@ -50,7 +50,7 @@ def test_work_without_checkpoints_takes_as_long_as_the_formula_says(
     mtbf: float, work: float, tmp_path: Path
 ) -> None:
     # The restart that cannot be hit is the boot of the next machine.
-    spans = spans_of(alone(tmp_path, Row(mtbf, work, 0.2, 0, 0), 500, {}, boot="0.2h"))
+    spans = spans_of(alone(tmp_path, Row(mtbf, work, 0.2, 0, 0), 250, {}, boot="0.2h"))
     assert_in_interval(queueing.without_checkpoints(mtbf, work, 0.2), spans)
 
 

@@ -1,5 +1,6 @@
 """`fidelity: protocol`: the same answers where nothing goes wrong, and whole where everything does."""
 
+import functools
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,7 @@ def answers(measures: Measures) -> list[tuple[object, ...]]:
     return [(j.job, j.first_running, j.end, j.state, j.attempts) for j in measures.jobs.values()]
 
 
+@functools.cache
 def unkind(seed: int) -> tuple[ProtocolWorld, Measures]:
     world = world_of(scenario(KIND + UNKIND, seed=seed))
     assert isinstance(world, ProtocolWorld)
@@ -95,7 +97,8 @@ def test_nothing_is_violated_and_everything_ends_where_everything_goes_wrong(see
 
 
 def test_a_seed_is_the_same_again_and_another_is_another() -> None:
-    first, again, other = (unkind(seed)[1].digest for seed in (0, 0, 1))
+    first, other = (unkind(seed)[1].digest for seed in (0, 1))
+    again = unkind.__wrapped__(0)[1].digest
     assert first == again
     assert first != other
 

@@ -1,5 +1,6 @@
 """The page: it says whether it can be trusted, asks nobody for anything, and is well-formed."""
 
+import functools
 import json
 import re
 import sys
@@ -77,8 +78,13 @@ def page_of(measures: Measures, *expected: str, command: str = "") -> Page:
     return Page(render_report(measures, results, scenario, command))
 
 
+@functools.cache
+def page_of_example(*expected: str) -> Page:
+    return page_of(example(), *expected)
+
+
 def test_the_page_is_well_formed_and_forbids_every_request() -> None:
-    page = page_of(example(), *EXPECTED)
+    page = page_of_example(*EXPECTED)
     assert page.open == page.badly_closed == []
     names = {name for _, name, _ in page.attributes}
     assert not names & {"src", "href", "srcset", "action", "data", "background"}
@@ -103,7 +109,7 @@ def test_the_header_says_what_was_run_and_how_to_repeat_it() -> None:
 
 
 def test_a_sound_and_whole_run_has_no_red_band() -> None:
-    assert ("div", "class", "band") not in page_of(example()).attributes
+    assert ("div", "class", "band") not in page_of_example().attributes
 
 
 def test_a_partial_run_says_so_in_a_red_band() -> None:
@@ -123,7 +129,7 @@ def test_a_violated_invariant_is_told_before_any_number() -> None:
 
 
 def test_the_verdict_gives_each_expectation_with_its_margin() -> None:
-    words = page_of(example(), *EXPECTED).words
+    words = page_of_example(*EXPECTED).words
     assert "false jobs.unfinished == 0 1 against 0: 1 apart" in words
     assert "holds queue_wait_s.p95 < 2h 3,910 against 7,200: 3,290 apart, 45.7%" in words
 
@@ -180,7 +186,7 @@ def specs_of(measures: Measures, *expected: str) -> Mapping[str, Mapping[str, ob
 
 def test_the_charts_are_the_same_every_time_and_each_has_a_place_in_the_page() -> None:
     assert specs_of(example()) == specs_of(example())
-    page = page_of(example())
+    page = page_of_example()
     places = {value for tag, name, value in page.attributes if (tag, name) == ("div", "id")}
     assert places == {f"chart-{name}" for name in json.loads(page.data["chart-specs"])}
 

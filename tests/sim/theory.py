@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from sim.dice import Dice
 from sim.measure import JobRow, Measures
@@ -13,6 +13,8 @@ from sim.statistics import mean_interval
 from sim.workload import arrivals
 from tests.sim.queueing import Customer
 from tests.sim.watch import scenario_of
+
+_Value = TypeVar("_Value")
 
 REPLICATIONS: Final = 30
 LENGTH: Final = 10 if os.environ.get("IRIS_TESTS") == "night" else 1
@@ -73,8 +75,8 @@ def assert_in_interval(exact: float, values: Sequence[float]) -> None:
 
 
 def replicate(
-    scenario: Scenario, statistic: Callable[[list[Customer]], float], first: int = 1
-) -> list[float]:
+    scenario: Scenario, statistic: Callable[[list[Customer]], _Value], first: int = 1
+) -> list[_Value]:
     """A statistic of the loops over replications, each with a seed of its own."""
     seeds = range(first, first + REPLICATIONS)
     return [statistic(customers(replace(scenario, seed=seed))) for seed in seeds]
