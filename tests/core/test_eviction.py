@@ -14,7 +14,6 @@ from iris.core.lifecycle import AttemptState, JobState
 from iris.core.resources import Resources
 from iris.core.retry import EndCause
 from iris.core.spec import (
-    Backfill,
     Band,
     Constraint,
     ConstraintOp,
@@ -324,19 +323,6 @@ def test_room_is_taken_for_the_urgent_before_later_work_is_placed_in_it() -> Non
     )
     assert victims(script) == ["/alice/old:0"]
     assert not script.decided(de.Placement)
-
-
-def test_later_work_takes_no_room_beside_one_who_is_leaving_if_it_would_have_to_go_again() -> None:
-    group = cpu_group(cores=4, min_slices=1, max_slices=1)
-    script = fleet(group, scheduler=SchedulerPolicy(backfill=Backfill.GREEDY))
-    leaving = runs(script, "leaving", cpu=3, band=PRODUCTION)
-    script.stop(leaving)
-    specs = (small("urgent", INTERACTIVE, 4), small("later", BATCH, 1))
-    script.step(*(ev.JobSubmitted(RequestId(spec.name), spec) for spec in specs))
-    assert not script.decided(de.Placement)
-    script.stopped(leaving)
-    assert script.job(JobId("/alice/urgent")).state is JobState.RUNNING
-    assert script.job(JobId("/alice/later")).state is JobState.PENDING
 
 
 def small(name: str, band: Band, cpu: int) -> JobSpec:

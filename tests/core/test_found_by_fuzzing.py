@@ -7,14 +7,15 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.desired import desired_set
-from iris.core.ids import JobId, SliceId
+from iris.core.ids import JobId, RequestId, SliceId
 from iris.core.instant import MINUTE, Instant, Millis
 from iris.core.invariants import Auditor
-from iris.core.lifecycle import TaskState
+from iris.core.lifecycle import JobState, TaskState
 from iris.core.record import Turn
+from iris.core.resources import Resources
 from iris.core.retry import EndCause
-from iris.core.spec import Backfill, Band, SchedulerPolicy
-from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
+from iris.core.spec import Backfill, Band, JobSpec, SchedulerPolicy
+from tests.harness import ALICE, GIB, Script, cluster, cpu_group, fleet, tpu_group
 
 IDLE = Millis(10 * MINUTE)
 
@@ -190,3 +191,21 @@ def test_v_02_what_an_earlier_run_of_an_agent_may_have_started_is_started_by_no_
     script.step(script.registration(worker.slice, worker.host, incarnation=incarnation))
     (wanted,) = desired_set(script.controller.state, worker).attempts
     assert (wanted.attempt, wanted.seen) == (before.attempt, again)
+
+
+def test_v_25_later_work_takes_no_room_beside_one_who_is_leaving_if_it_would_have_to_go_again() -> (
+    None
+):
+    group = cpu_group(cores=4, min_slices=1, max_slices=1)
+    script = fleet(group, scheduler=SchedulerPolicy(backfill=Backfill.GREEDY))
+    leaving = script.submit("leaving", cpu=3, band=Band.PRODUCTION)
+    script.running(leaving).stop(leaving)
+    specs = [
+        JobSpec(ALICE, name, band=band, resources=Resources(cpu=cpu * 1_000, memory=GIB))
+        for name, band, cpu in (("urgent", Band.INTERACTIVE, 4), ("later", Band.BATCH, 1))
+    ]
+    script.step(*(ev.JobSubmitted(RequestId(spec.name), spec) for spec in specs))
+    assert not script.decided(de.Placement)
+    script.stopped(leaving)
+    assert script.job(JobId("/alice/urgent")).state is JobState.RUNNING
+    assert script.job(JobId("/alice/later")).state is JobState.PENDING
