@@ -39,11 +39,11 @@ AUTH: Final = {
 }
 
 PEOPLE = {
-    "SubmitJob", "GetJob", "ListJobs", "StopJob", "ExplainJob", "GetResult", "ListWorkers", "ListSlices",
+    "SubmitJob", "GetJob", "ListJobs", "StopJob", "ExplainJob", "GetResult", "ListWorkers", "ListSlices", "ListVms",
     "GetStatus", "HasBlob", "PutBlob", "GetBlob", "ReadLog",
 }  # fmt: skip
 OWNER = {"ExecTask", "GetImage"}
-OPERATOR = {"DrainWorker", "TerminateSlice", "CreateSlice", "Shutdown"}
+OPERATOR = {"DrainWorker", "TerminateSlice", "CreateSlice", "ReadVmLog", "Shutdown"}
 WORKER = {"GetStatus", "GetBlob", "Register", "Reconcile", "PutResult", "AppendLog", "ServeExec"}
 ALLOWED: Final = {
     "none": set[str](),
