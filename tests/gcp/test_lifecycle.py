@@ -66,6 +66,12 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[str, str]:
     return capsys.readouterr()
 
 
+def state(google: FakeGoogle) -> str:
+    """What the controller's machine has said last."""
+    (vm,) = google.compute.instances["us-central1-a", "iris-controller"].holding.vms.values()
+    return vm.guest_attributes["iris/state"]
+
+
 def controller_pids(folder: Path) -> list[int]:
     told = (folder / "vms" / "iris-controller" / "docker" / "iris-controller" / "pids").read_text()
     return [int(word) for word in told.split()]
@@ -132,8 +138,13 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     said(capsys, "cluster", config, "start")
     said(capsys, "job", "run", config, *GANG, "--no-wait", "--", "sleep", "100")
     until(lambda: bool(nodes(google)))
-    for pid in controller_pids(tmp_path):
-        os.kill(pid, signal.SIGKILL)
+    _, controller = controller_pids(tmp_path)
+    os.kill(controller, signal.SIGTERM)
+    until(lambda: " failed: the controller has ended" in state(google))
+    google.knobs.unreachable = frozenset({"us-central1-a"})
+    assert main(["cluster", config, "start"]) == 1, "a listing that lacks its zone proves nothing"
+    assert "whether iris-controller is there is not known" in capsys.readouterr().err
+    google.knobs.unreachable = frozenset()
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["cluster", config, "stop"]) == 2, "nobody can answer its question"
     err = capsys.readouterr().err

@@ -9,6 +9,7 @@ metadata="http://${GCE_METADATA_HOST:-metadata.google.internal}/computeMetadata/
 home="${IRIS_HOME:-/var/lib/iris}"
 second="${IRIS_SECOND:-1}" # how long a second lasts
 called="" stamp="" image="" patience=600
+export DOCKER_CONFIG="$home/logins" # /root can be read only
 
 say() { echo "iris: $(date -u +%H:%M:%S) ${called:+$called: }$*"; }
 
@@ -80,6 +81,19 @@ insist() {
         wait_s=$((wait_s * 2))
         [ "$wait_s" -le 60 ] || wait_s=60
     done
+}
+
+# Puts right what Google's image for containers has otherwise: it runs no program below /var, and lets in nobody
+# but by SSH. What of TCP is let in is said in the words of iptables.
+settle() {
+    mkdir -p "$home" || return 1
+    printf '#!/bin/sh\n' >"$home/tried" && chmod 700 "$home/tried" || return 1
+    if ! "$home/tried" 2>/dev/null; then
+        mount --bind "$home" "$home" && mount -o remount,bind,exec "$home" || return 1
+    fi
+    rm -f "$home/tried"
+    iptables -w -S INPUT 2>/dev/null | grep -q '^-P INPUT DROP' || return 0
+    iptables -w -C INPUT -p tcp "$@" -j ACCEPT 2>/dev/null || iptables -w -A INPUT -p tcp "$@" -j ACCEPT
 }
 
 engine() {

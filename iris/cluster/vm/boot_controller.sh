@@ -50,10 +50,25 @@ serves() {
     return 1
 }
 
+# Says for ever after when it serves no more; what crashes the engine starts again by itself.
+attend() {
+    while :; do
+        docker wait "$name" >/dev/null 2>&1
+        pause 5
+        docker info >/dev/null 2>&1 || continue
+        case "$(docker inspect -f '{{.State.Status}}' "$name" 2>/dev/null)" in
+        running | restarting) ;;
+        *) end "the controller has ended: $(docker logs "$name" 2>&1 | tail -n 1)" ;;
+        esac
+    done
+}
+
 who_am_i
 tell booting "to have a controller on port $port"
+insist "the machine is not fit" settle --dport "$port"
 insist "no container engine" engine
 insist "the image $image cannot be had" pull
 insist "the controller does not start" launch
 insist "the controller does not serve" serves
 tell serving "at http://$address:$port"
+attend

@@ -130,6 +130,7 @@ attend() {
 
 who_am_i
 tell booting "host $host of $hosts"
+insist "the machine is not fit" settle
 insist "no container engine" engine
 insist "the image $image cannot be had" pull
 wait_for_the_others

@@ -13,6 +13,7 @@ from typing import Any, Final
 from iris import __version__
 from iris.cluster.vm.host import Found, HostTrouble
 from iris.cluster.vm.host_process import ProcessHost, ProcessSettings
+from iris.cluster.vm.on_host import Unfit, own_folder
 from iris.cluster.vm.workers import write
 
 _FOLDER: Final = "controller"
@@ -26,13 +27,15 @@ async def answer(request: Mapping[str, Any]) -> dict[str, object]:
         told = await _done(request, said)
     except HostTrouble as error:
         told = {"error": str(error), "help": error.help, "log": error.log}
+    except Unfit as error:
+        told = {"error": str(error)}
     except OSError as error:
         told = {"error": f"{error.filename or request['folder']}: {error.strerror or error}"}
     return {"iris": __version__, "said": said, **told}
 
 
 async def _done(request: Mapping[str, Any], said: list[str]) -> dict[str, object]:
-    folder = Path(request["folder"]) / _FOLDER
+    folder = own_folder(Path(request["folder"])) / _FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = ("--advertise", request["url"])
     settings = ProcessSettings(

@@ -4,7 +4,7 @@ A slice is what its instances are together: as bad as the worst of them, and nev
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from iris.cluster.vm.gcp_calls import Calls
@@ -35,6 +35,15 @@ INSTANCE_STATES: Final[Mapping[str, CloudState]] = {
     "TERMINATED": CloudState.STOPPED,
 }
 """What an instance's status means; every other is `OTHER`."""
+
+
+def lacks_of(page: Mapping[str, Any]) -> Iterator[str]:
+    """What a page of an aggregated listing has no answer from: then absence from it proves nothing."""
+    yield from page.get("unreachables", ())
+    for place, there in page.get("items", {}).items():
+        code = there.get("warning", {}).get("code", _NOTHING_THERE)
+        if code != _NOTHING_THERE:
+            yield f"{place}: {code}"
 
 
 class Instances:
@@ -80,11 +89,8 @@ class Instances:
         lacks: dict[str, None] = {}
         try:
             async for page in self._pages():
-                lacks.update(dict.fromkeys(page.get("unreachables", ())))
-                for place, there in page.get("items", {}).items():
-                    code = there.get("warning", {}).get("code", _NOTHING_THERE)
-                    if code != _NOTHING_THERE:
-                        lacks[f"{place}: {code}"] = None
+                lacks.update(dict.fromkeys(lacks_of(page)))
+                for there in page.get("items", {}).values():
                     for it in there.get("instances", ()):
                         name = self._marks.slice_of(it.get("labels", {}))
                         if name is not None:

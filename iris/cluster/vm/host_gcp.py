@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from iris.cluster.vm.bootstrap import STARTUP_SCRIPT, controller_script
 from iris.cluster.vm.gcp_calls import Calls
-from iris.cluster.vm.gcp_compute import network_of
+from iris.cluster.vm.gcp_compute import lacks_of, network_of
 from iris.cluster.vm.gcp_endpoints import SCOPES
 from iris.cluster.vm.gcp_errors import CloudError, Code
 from iris.cluster.vm.gcp_names import CLUSTER, MANAGED, ROLE, TAG
@@ -120,9 +120,11 @@ class GcpHost:
             "maxResults": _PAGE,
         }
         found: list[dict[str, Any]] = []
+        lacks: list[str] = []
         while True:
             ask = self._rest.ask("GET", "aggregated/instances", None, **query)
             page = await self._calls.read(ask)
+            lacks += lacks_of(page)
             for there in page.get("items", {}).values():
                 found += [
                     it
@@ -138,6 +140,11 @@ class GcpHost:
             raise HostTrouble(
                 f"{len(found)} machines say that they are its controller: {names}", remedy
             )
+        if lacks and not found:
+            message = (
+                f"whether {self._name} is there is not known: no answer from {', '.join(lacks)}"
+            )
+            raise HostTrouble(message, "try again: Google's listing was not complete")
         return found[0] if found else None
 
     async def _state(self, instance: Mapping[str, Any]) -> str:

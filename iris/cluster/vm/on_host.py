@@ -159,7 +159,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, object]:
     """What a request comes to; an error is told in the answer."""
     verb = request["verb"]
     try:
-        root = _own_folder(Path(request["folder"]))
+        root = own_folder(Path(request["folder"]))
         os.chdir(root)  # Where no folder is called `iris`.
         with _alone(root, altering=verb in _ALTERING):
             said = VERBS[verb](root, request)
@@ -174,7 +174,7 @@ def _workers(root: Path, request: Mapping[str, Any]) -> WorkerProcesses:
     return WorkerProcesses(root, containers=request["containers"])
 
 
-def _own_folder(path: Path) -> Path:
+def own_folder(path: Path) -> Path:
     """The folder of all slices, which nobody else may write to.
 
     Raises:
