@@ -56,9 +56,12 @@ def _examined(config: "ClusterConfig") -> "Iterator[Check]":
 
         yield from asyncio.run(examine_hosts(config.provider))
     if isinstance(config.provider, Gcp):
+        from iris.cluster.vm.gcp_endpoints import (
+            google,
+        )  # First: it hushes the libraries of Google.
+
         try:
             from iris.cluster.checkup_gcp import examine_google
-            from iris.cluster.vm.gcp_endpoints import google
         except ModuleNotFoundError as error:
             yield skipped("Google Cloud", f"{error.name} is not installed")
             return

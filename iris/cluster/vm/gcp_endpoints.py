@@ -2,6 +2,7 @@
 
 import json
 import os
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import grpc.aio
     from google.auth.credentials import Credentials
+
+# Google's libraries tell whoever imports them how long they will know this Python: no user can act on it.
+warnings.filterwarnings("ignore", "You are using a Python version", FutureWarning)
 
 SCOPES: Final = ("https://www.googleapis.com/auth/cloud-platform",)
 ELSEWHERE: Final = "IRIS_GOOGLE"
