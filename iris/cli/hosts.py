@@ -169,15 +169,15 @@ def _by_tunnel(pool: "Manual", address: str, port: int) -> int:
     """A port of this machine that leads to the controller's, as long as this process lives."""
     import threading
 
-    from iris.cluster.vm.ssh import SshHosts, Unreachable
+    from iris.cluster.vm.ssh import NoLibrary, SshHosts, Unreachable
     from iris.problems import Failure
 
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, daemon=True, name="tunnel").start()
-    opened = SshHosts(pool.ssh, pool.python).forward(address, port)
     try:
+        opened = SshHosts(pool.ssh, pool.python).forward(address, port)
         return asyncio.run_coroutine_threadsafe(opened, loop).result(_TUNNEL_S)
-    except (Unreachable, TimeoutError) as error:
+    except (NoLibrary, Unreachable, TimeoutError) as error:
         message = f"no tunnel to the controller on {address}: {error}"
         raise Failure(message, ExitStatus.UNREACHABLE, "see `docs/manual.md`") from error
 
@@ -196,29 +196,28 @@ async def provider_alone(config: "ClusterConfig") -> "AsyncIterator[Provider]":
     from iris.problems import Failure
 
     groups = {group.name: group for group in config.spec.groups}
-    elsewhere = tempfile.TemporaryDirectory(prefix="iris-")
     here = not isinstance(config.provider, Gcp) and config.controller.host is None
-    around = Surroundings(
-        root=_root(config) if here else Path(elsewhere.name),
-        url="http://127.0.0.1:0",
-        advertised=True,
-        groups=lambda: groups,
-        worker_token=lambda _: "",
-        slice_token=lambda _: "",
-        clock=WallClock(),
-        deliver=lambda _: None,
-    )
-    try:
-        provider = provider_of(config)(around)
-    except CannotServe as error:
-        raise Failure(str(error), ExitStatus.BAD_INPUT) from error
-    watching = asyncio.create_task(provider.watch())
-    try:
-        yield provider
-    finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        elsewhere.cleanup()
+    with tempfile.TemporaryDirectory(prefix="iris-") as elsewhere:
+        around = Surroundings(
+            root=_root(config) if here else Path(elsewhere),
+            url="http://127.0.0.1:0",
+            advertised=True,
+            groups=lambda: groups,
+            worker_token=lambda _: "",
+            slice_token=lambda _: "",
+            clock=WallClock(),
+            deliver=lambda _: None,
+        )
+        try:
+            provider = provider_of(config)(around)
+        except CannotServe as error:
+            raise Failure(str(error), ExitStatus.BAD_INPUT) from error
+        watching = asyncio.create_task(provider.watch())
+        try:
+            yield provider
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
 
 def run(work: Callable[[], Awaitable[_T]]) -> _T:

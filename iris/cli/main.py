@@ -109,6 +109,8 @@ def _run(words: list[str], style: Style) -> int:
         raise
     # This is the end of every command: what is left is a bad file, the system's refusal, or a bug.
     except Exception as error:  # noqa: BLE001
+        if isinstance(error, RuntimeError) and sys.stdin is None:  # What input() makes of that.
+            return _unanswered(style)
         return _failed(error, style)
     return result if isinstance(result, int) else ExitStatus.DONE
 
@@ -116,10 +118,14 @@ def _run(words: list[str], style: Style) -> int:
 def _aborted(error: click.Abort, style: Style) -> ExitStatus:
     """Ctrl-C, or a question that nobody could answer."""
     if any(isinstance(cause, EOFError) for cause in (error.__cause__, error.__context__)):
-        remedy = "confirm with an option; see -h"
-        _say(style, "usage", "no answer: standard input is closed", remedy)
-        return ExitStatus.BAD_INPUT
+        return _unanswered(style)
     return ExitStatus.INTERRUPTED
+
+
+def _unanswered(style: Style) -> ExitStatus:
+    remedy = "confirm with an option; see -h"
+    _say(style, "usage", "no answer: standard input is closed", remedy)
+    return ExitStatus.BAD_INPUT
 
 
 def _usage_error(error: click.ClickException, style: Style) -> int:

@@ -54,9 +54,12 @@ def test_a_cluster_of_this_machine_is_started_restarted_and_stopped(
     assert err.endswith("the controller is stopped\n")
     assert cluster.worker_pids() == workers
     # Without it, what it had is still found, and named before it is ended.
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    assert main(["cluster", f"--config={cluster.config}", "stop"]) == 2
-    assert "slices (1): iris-cpu-1" in capsys.readouterr().err
+    for nobody in (io.StringIO(), None):
+        monkeypatch.setattr("sys.stdin", nobody)
+        assert main(["cluster", f"--config={cluster.config}", "stop"]) == 2
+        err = capsys.readouterr().err
+        assert "slices (1): iris-cpu-1" in err
+        assert "no answer: standard input is closed" in err
     assert cluster.worker_pids() == workers
     said(capsys, cluster, "start")
     _, err = said(capsys, cluster, "stop", "-y")
@@ -87,3 +90,14 @@ def test_a_controller_that_hangs_is_killed(
     os.kill(pid(cluster), signal.SIGSTOP)
     said(capsys, cluster, "controller", "stop", "-y")
     assert said(capsys, cluster, "controller", "stop", "-y")[1] == "no controller runs\n"
+
+
+def test_a_controller_that_listens_and_then_lacks_something_has_not_started(
+    cluster: RunningCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = json.loads(cluster.config.read_text())
+    manual = {"type": "manual", "hosts": ["127.0.0.1"], "ssh": {"user": "x", "key": "/nowhere"}}
+    tokens = {"tokens": {"alice": {"value": "alices-own-long-token"}}}
+    cluster.config.write_text(json.dumps({**whole, "provider": manual, "auth": tokens}))
+    assert main(["cluster", f"--config={cluster.config}", "start"]) == 1
+    assert "/nowhere: No such file or directory" in capsys.readouterr().err

@@ -7,6 +7,7 @@ ended; tasks run on meanwhile.
 import argparse
 import asyncio
 import logging
+import os
 import signal
 import socket
 import sys
@@ -25,6 +26,7 @@ from iris.cluster.controller.service import (
     Provider,
     Surroundings,
 )
+from iris.cluster.vm.host_process import SERVES
 from iris.config import ClusterConfig, Gcp, Local, Manual, Runtime, load_cluster
 from iris.exit_status import ExitStatus
 from iris.garbage import rare_collections
@@ -216,7 +218,12 @@ def main(words: list[str] | None = None) -> int:
     root = arguments.root if arguments.root is not None else Path(config.storage.root)
     port = arguments.port if arguments.port is not None else config.controller.port
     options = Options(root, port, end_workers=False, advertise=arguments.advertise)
-    return run(config, options, lambda service: _log.info("serving at %s", service.url))
+
+    def ready(service: ControllerService) -> None:
+        (root / SERVES).write_text(str(os.getpid()))
+        _log.info("serving at %s", service.url)
+
+    return run(config, options, ready)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from iris.cluster.vm.host import Found, HostTrouble, Say, Standing
 
 _PID: Final = "controller.pid"
 _LOG: Final = "controller.log"
+SERVES: Final = "controller.serving"
+"""The file of its folder in which a controller that has all it needs says who it is, by its process."""
 _LAST_LINES: Final = 20
 _SERVES_S: Final = 60.0
 _STOP_S: Final = 30.0
@@ -48,11 +50,11 @@ class ProcessHost:
     # ---- the port ------------------------------------------------------------------------------
 
     async def look(self) -> Found:
-        """See whether its process runs, and takes connections."""
+        """See whether its process runs, serves, and takes connections."""
         pid = self._pid()
         if pid is None:
             return Found(Standing.STOPPED if self._root.exists() else Standing.ABSENT, "controller")
-        if not self._answers():
+        if self._read(SERVES) != pid or not self._answers():
             return Found(Standing.BOOTING, f"process {pid}")
         scheme = "https" if self._settings.tls else "http"
         return Found(
@@ -130,13 +132,18 @@ class ProcessHost:
         process.returncode = 0  # Nobody waits for it: from now on it is found by its folder.
 
     def _pid(self) -> int | None:
-        try:
-            pid = int((self._root / _PID).read_text())
-        except (OSError, ValueError):
+        pid = self._read(_PID)
+        if pid is None:
             return None
         with suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)  # It may be our own.
         return pid if is_running(pid, mark=str(self._root)) else None
+
+    def _read(self, name: str) -> int | None:
+        try:
+            return int((self._root / name).read_text())
+        except (OSError, ValueError):
+            return None
 
     def _answers(self) -> bool:
         try:

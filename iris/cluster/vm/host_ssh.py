@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from iris.cluster.vm.host import Found, HostTrouble, Say, Standing
-from iris.cluster.vm.ssh import SshHosts, Unreachable
+from iris.cluster.vm.ssh import NoLibrary, SshHosts, Unreachable
 from iris.config import Manual
 
 MODULE: Final = "iris.cluster.vm.controller_on_host"
@@ -76,7 +76,12 @@ class SshHost:
         self, verb: str, config: str | None = None, say: Say | None = None
     ) -> dict[str, Any]:
         settings = self._settings
-        hosts = SshHosts(settings.pool.ssh, settings.pool.python, MODULE)
+        try:
+            hosts = SshHosts(settings.pool.ssh, settings.pool.python, MODULE)
+        except NoLibrary as error:
+            raise HostTrouble(
+                f"host {settings.address}: {error}", "see `docs/manual.md`"
+            ) from error
         request = {
             "verb": verb,
             "folder": settings.pool.folder,
