@@ -220,7 +220,9 @@ def main(words: list[str] | None = None) -> int:
     options = Options(root, port, end_workers=False, advertise=arguments.advertise)
 
     def ready(service: ControllerService) -> None:
-        (root / SERVES).write_text(str(os.getpid()))
+        serves = root / SERVES
+        serves.touch(mode=0o600)
+        serves.write_text(str(os.getpid()))
         _log.info("serving at %s", service.url)
 
     return run(config, options, ready)
