@@ -138,8 +138,6 @@ def _cheapest(state: ClusterState, search: _Search) -> Offer | None:
 
 def _vacated(state: ClusterState, search: _Search) -> Offer | None:
     """The cheapest place where somebody is leaving, also where nobody works who would have to go."""
-    if not state.leaving:
-        return None
     return _best_of(state, search, state.leaving, state.news.vacated)
 
 
