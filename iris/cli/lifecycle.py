@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
@@ -11,6 +11,8 @@ from iris.cli.tables import print_object
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from iris.cli.place import Place
     from iris.cluster.vm.host import ControllerHost, Found, Say
     from iris.config import ClusterConfig
@@ -21,6 +23,8 @@ _ENDS_S: Final = 600.0
 _LOOK_EVERY_S: Final = 1.0
 _SHOWN: Final = 20
 
+_T = TypeVar("_T")
+
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
@@ -30,12 +34,8 @@ yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 @click.pass_obj
 def start(place: "Place", as_json: bool) -> None:
     """Have the controller run, on a machine that is made if need be; twice is as once."""
-    from iris.cli.hosts import run
-    from iris.cli.progress import Progress
-
     _, host = _meant(place)
-    with Progress() as progress:
-        found, begun = run(lambda: host.begin(progress.say))
+    found, begun = _shown(host.begin)
     if not begun:
         click.echo("it runs already", err=True)
     _tell(found, as_json=as_json)
@@ -46,13 +46,8 @@ def start(place: "Place", as_json: bool) -> None:
 @click.pass_obj
 def restart(place: "Place", as_json: bool) -> None:
     """Have it run with the configuration and image of now; jobs go on meanwhile."""
-    from iris.cli.hosts import run
-    from iris.cli.progress import Progress
-
     _, host = _meant(place)
-    with Progress() as progress:
-        found = run(lambda: host.begin_anew(progress.say))
-    _tell(found, as_json=as_json)
+    _tell(_shown(host.begin_anew), as_json=as_json)
 
 
 @click.command(epilog="\b\nExamples:\n  iris cluster --config=cluster.yaml controller stop -y\n")
@@ -61,8 +56,6 @@ def restart(place: "Place", as_json: bool) -> None:
 @click.pass_obj
 def stop_controller(place: "Place", yes: bool, as_json: bool) -> None:
     """Stop the controller, and leave slices and jobs alone as long as they wait for it."""
-    from iris.cli.hosts import run
-    from iris.cli.progress import Progress
     from iris.units import format_duration
 
     config, host = _meant(place)
@@ -72,8 +65,7 @@ def stop_controller(place: "Place", yes: bool, as_json: bool) -> None:
             f"workers that miss it for {span} stop their tasks, and end themselves", err=True
         )
         click.confirm("stop the controller", abort=True, err=True)
-    with Progress() as progress:
-        ran = run(lambda: host.end(progress.say))
+    ran = _shown(host.end)
     click.echo("the controller is stopped" if ran else "no controller runs", err=True)
     if as_json:
         print_object("ControllerStop", {"stopped": ran})
@@ -85,19 +77,14 @@ def stop_controller(place: "Place", yes: bool, as_json: bool) -> None:
 @click.pass_obj
 def stop(place: "Place", yes: bool, as_json: bool) -> None:
     """End the cluster: its jobs, its slices and its controller; nothing is left that costs money."""
-    from iris.cli.hosts import run
-    from iris.cli.progress import Progress
-
     config, host = _meant(place)
-    with Progress() as progress:
-        found = run(lambda: _survey(config, host, progress.say))
+    found = _shown(lambda say: _survey(config, host, say))
     dies = found.describe()
     for line in dies:
         click.echo(line, err=True)
     if not yes and dies:
         click.confirm("end all that", abort=True, err=True)
-    with Progress() as progress:
-        slices = run(lambda: found.end(progress.say))
+    slices = _shown(found.end)
     click.echo("the cluster is stopped" if dies else "nothing of this cluster runs", err=True)
     if as_json:
         print_object("ClusterStop", {"stopped": bool(dies), "slices": slices})
@@ -117,6 +104,15 @@ def _meant(place: "Place") -> "tuple[ClusterConfig, ControllerHost]":
         raise click.UsageError("it needs `iris cluster --config=FILE`, or IRIS_CONFIG")
     config = load_cluster(named)
     return config, host_of(config, named)
+
+
+def _shown(work: "Callable[[Say], Awaitable[_T]]") -> _T:
+    """Do something that takes a while, and show its steps."""
+    from iris.cli.hosts import run
+    from iris.cli.steps import Steps
+
+    with Steps() as steps:
+        return run(lambda: work(steps.say))
 
 
 def _tell(found: "Found", *, as_json: bool) -> None:

@@ -11,7 +11,7 @@ import click
 _TICK_S: Final = 1.0
 
 
-class Progress:
+class Steps:
     """Lines, each with the seconds since the work began."""
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Progress:
         self._ended = threading.Event()
         self._ticker = threading.Thread(target=self._tick, daemon=True)
 
-    def __enter__(self) -> "Progress":
+    def __enter__(self) -> "Steps":
         if self._on_terminal:
             self._ticker.start()
         return self
