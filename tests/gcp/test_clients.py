@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from google.cloud import tpu_v2
 from googleapiclient import discovery
 
 from tests.cluster.certificates import Authority
+from tests.gcp.apart import client_apart
 from tests.gcp.clients import RUNTIME, ZONE, Asking, State
 from tests.gcp.discovery import Judge
 from tests.gcp.fake_google import FakeGoogle, serve
@@ -41,7 +41,7 @@ def test_the_rest_transport_creates_lists_and_waits() -> None:
         assert Asking(google).ids() == ["a"]
 
 
-# Without any seam, in a process of its own: gRPC reads its root certificates once.
+# Without any seam.
 _PRODUCTION = """
 import sys
 from google.cloud import tpu_v2
@@ -59,30 +59,14 @@ def test_tls_and_a_service_account_need_no_seam_and_tokens_are_looked_at(tmp_pat
     authority = Authority(tmp_path, "authority")
     with serve(tls=authority.sign("server")) as google:
         google.knobs.check_auth = True
-        environment = os.environ | {
-            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(authority.cert),
-            "GOOGLE_APPLICATION_CREDENTIALS": str(google.service_account(tmp_path / "sa.json")),
-        }
-        command = [sys.executable, "-W", "ignore", "-c", _PRODUCTION]
-        with subprocess.Popen(
-            [*command, google.grpc_address, google.parent()],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stdout.readline() == "0\n"
+        places = (google.grpc_address, google.parent())
+        with client_apart(_PRODUCTION, google, authority, tmp_path, *places) as next_line:
+            assert next_line() == "0\n"
             google.knobs.audience = "https://compute.googleapis.com/"
-            process.stdin.write("\n")
-            assert process.stdout.readline().startswith("Unauthenticated 401")
+            assert next_line().startswith("Unauthenticated 401")
             google.knobs.audience = "https://tpu.googleapis.com/"
             google.knobs.token_age_s = 7_200
-            process.stdin.write("\n")
-            assert "expired" in process.stdout.readline()
-            process.stdin.write("\n")
+            assert "expired" in next_line()
         assert "Bearer ey" in google.gate.log[0].headers["authorization"]
 
 

@@ -1,9 +1,6 @@
 """How the provider asks: as whom, how many at a time, and which interfaces it can do without."""
 
 import asyncio
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,12 +11,13 @@ from iris.core.events import SliceAccepted, SliceDeleted
 from iris.core.ids import GroupName, SliceId
 from tests.cluster.certificates import Authority
 from tests.gcp import fake_errors as no
+from tests.gcp.apart import client_apart
 from tests.gcp.fake_calls import Call
 from tests.gcp.fake_compute_errors import ComputeError
 from tests.gcp.fake_google import FakeGoogle, serve
 from tests.gcp.managing import QUICK, ZONE, Managed, config, patient, tell
 
-# Built as in production, in a process of its own: gRPC reads its root certificates once.
+# Built as in production.
 _PRODUCTION = """
 import asyncio, sys
 from iris.cluster.controller.clock import WallClock
@@ -46,33 +44,17 @@ asyncio.run(main())
 def test_credentials_are_those_of_the_application_for_both_interfaces(tmp_path: Path) -> None:
     authority = Authority(tmp_path, "authority")
     with serve(tls=authority.sign("server")) as google:
-        environment = os.environ | {
-            "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH": str(authority.cert),
-            "GOOGLE_APPLICATION_CREDENTIALS": str(google.service_account(tmp_path / "sa.json")),
-        }
-        command = [sys.executable, "-W", "ignore", "-c", _PRODUCTION]
-        with subprocess.Popen(
-            [*command, google.grpc_address, f"http://{google.compute_address}"],
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            bufsize=1,
-        ) as process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            assert process.stdout.readline() == "True \n"
+        places = (google.grpc_address, f"http://{google.compute_address}")
+        with client_apart(_PRODUCTION, google, authority, tmp_path, *places) as next_line:
+            assert next_line() == "True \n"
             google.knobs.check_auth = True  # A token is for one of them, and no good for the other.
-            process.stdin.write("\n")
-            said = process.stdout.readline()
+            said = next_line()
             assert "instances: UNAUTHENTICATED" in said
             assert "nodes" not in said
             google.knobs.audience = "https://compute.googleapis.com/"
-            process.stdin.write("\n")
-            said = process.stdout.readline()
+            said = next_line()
             assert "nodes: UNAUTHENTICATED" in said
             assert "instances" not in said
-            process.stdin.write("\n")
 
 
 def test_i_60_i_87_few_creates_are_under_way_at_once_and_hold_up_nothing_else(
