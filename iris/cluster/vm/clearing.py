@@ -40,6 +40,7 @@ async def clear(vms: VmManager, say: Say) -> int:
         HostTrouble: some are left, or may be; names them.
     """
     deleted: dict[str, None] = {}
+    told: dict[str, None] = {}
     left: Sequence[str] = ()
     pause_s = _FIRST_PAUSE_S
     try:
@@ -54,7 +55,11 @@ async def clear(vms: VmManager, say: Say) -> int:
                     deleted[name] = None
                 if seen.lacks:
                     say(f"the listing is not complete: {seen.lacks}")
-                left = await _delete(vms, seen.slices) or left
+                refused = await _delete(vms, seen.slices)
+                for reason in (it for it in refused if it not in told):
+                    say(f"not deleted yet: {reason}")
+                    told[reason] = None
+                left = refused or left
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     except TimeoutError as error:

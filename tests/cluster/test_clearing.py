@@ -1,0 +1,42 @@
+"""A cluster's slices are given back without a controller, and what holds that up is told once."""
+
+import asyncio
+from collections.abc import Sequence
+
+from iris.cluster.vm.clearing import clear
+from iris.core import effects as ef
+from iris.core import events as ev
+from iris.core.ids import GroupName, SliceId, Zone
+from iris.core.instant import Instant
+
+SLICE = SliceId("iris-cpu-1")
+
+
+class Reluctant:
+    """A cloud that gives its one slice back at the third time of asking."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    async def observe(self, _: ef.ObserveSlices) -> Sequence[ev.Event]:
+        here = ev.SliceSighting(SLICE, ev.CloudState.READY, GroupName("cpu"), Zone("a"))
+        listing = (here,) if self.asked < 3 else ()
+        return (ev.SlicesObserved(listing, Instant(0), complete=True),)
+
+    async def delete_slice(self, request: ef.DeleteSlice) -> Sequence[ev.Event]:
+        self.asked += 1
+        if self.asked < 3:
+            return (ev.SliceDeleteFailed(request.slice, "its host does not answer"),)
+        return (ev.SliceDeleted(request.slice),)
+
+    async def create_slice(self, request: ef.CreateSlice) -> Sequence[ev.Event]:
+        raise AssertionError(request)
+
+
+def test_why_a_slice_is_still_there_is_said_once() -> None:
+    said: list[str] = []
+    assert asyncio.run(clear(Reluctant(), said.append)) == 1
+    assert said == [
+        "deleting slice iris-cpu-1",
+        "not deleted yet: iris-cpu-1 (its host does not answer)",
+    ]
