@@ -75,8 +75,10 @@ def _clock(endpoints: Endpoints) -> Check:
 
 @dataclass(frozen=True, slots=True)
 class _Machines:
-    """Machines of one type that a configuration wants in one zone."""
+    """Machines of one type that a configuration may want in one zone."""
 
+    whose: str
+    """Of what they are; a group in several zones has them in any."""
     zone: str
     type: str
     least: int
@@ -133,13 +135,14 @@ class _Project:
         groups = self._config.spec.groups
         if vm is not None:
             zone = self._gcp.zone or groups[0].zones[0]
-            yield _Machines(zone, vm.machine_type, 1, 1)
+            yield _Machines("controller.vm", zone, vm.machine_type, 1, 1)
         for group in groups:
             if group.name in types:
                 most = group.max_slices * group.hosts
                 least = min(most, max(group.min_slices, 1) * group.hosts)
                 for zone in group.zones:
-                    yield _Machines(zone, types[group.name].type, least, most)
+                    whose = f"scale_groups.{group.name}"
+                    yield _Machines(whose, zone, types[group.name].type, least, most)
 
     # ---- TPUs ----------------------------------------------------------------------------------
 
@@ -198,19 +201,22 @@ class _Project:
             found = self._refused(name, region, error, _COMPUTE, remedy)
             return [found]
         quotas = {it["metric"]: it for it in said.get("quotas", ())}
-        least: dict[str, int] = {}
-        most: dict[str, int] = {}
+        wanted: dict[str, dict[str, tuple[int, int]]] = {}
         for it in self._machines():
             cores = self._cores.get((it.zone, it.type))
             if cores is None or it.zone.rpartition("-")[0] != region:
                 continue
             metric = _metric(it.type, quotas)
-            # Of a group in several zones any of them will do.
-            least[metric] = max(least.get(metric, 0), it.least * cores)
-            most[metric] = max(most.get(metric, 0), it.most * cores)
+            wanted.setdefault(metric, {})[it.whose] = (it.least * cores, it.most * cores)
         return [
-            _quota_check(name, metric, quotas.get(metric), least[metric], most[metric])
-            for metric in least
+            _quota_check(
+                name,
+                metric,
+                quotas.get(metric),
+                sum(least for least, _ in cores_of.values()),
+                sum(most for _, most in cores_of.values()),
+            )
+            for metric, cores_of in wanted.items()
         ]
 
     def _refused(self, name: str, what: str, error: CloudError, service: str, remedy: str) -> Check:

@@ -47,7 +47,8 @@ def examined(
 def test_a_project_that_has_all_is_well(
     google: FakeGoogle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    status, found = examined(tmp_path, capsys, tpu=TPU, cpu=CPU)
+    more = {**CPU, "max_slices": 1}
+    status, found = examined(tmp_path, capsys, tpu=TPU, cpu=CPU, more=more)
     assert status == ExitStatus.DONE, found
     outcomes = {name: item["outcome"] for name, item in found.items()}
     assert [name for name, outcome in outcomes.items() if outcome == "ok"] == [
@@ -60,7 +61,7 @@ def test_a_project_that_has_all_is_well(
         "quota us-central1",
     ]
     said = found["quota us-central1"]["said"]
-    assert said == "N2_CPUS: 192 of 200 are free, 16 are needed, 64 at most"
+    assert said == "N2_CPUS: 192 of 200 are free, 36 are needed, 84 at most"
     assert found["credentials"]["outcome"] == "skipped"
     assert not google.gate.calls("CreateNode") + google.gate.calls("instances.insert")
 
@@ -76,7 +77,7 @@ def test_what_a_project_lacks_is_said_with_the_command_that_gives_it(
         "gcloud services enable tpu.googleapis.com --project=iris-test"
     )
     assert found["quota us-central1"]["outcome"] == "failed"
-    assert "8 of 8 are free, 16 are needed" in found["quota us-central1"]["said"]
+    assert "8 of 8 are free, 20 are needed" in found["quota us-central1"]["said"]
 
     google.knobs.disabled = frozenset()
     google.knobs.denied = frozenset({"machineTypes.get", "regions.get"})

@@ -152,10 +152,8 @@ def _as_seen_by_others(url: str) -> str:
     """
     address = parse_address(url)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(
-                _ELSEWHERE
-            )  # Nothing is sent: it is only looked up which way it would go.
+        try:  # Nothing is sent: it is only looked up which way it would go.
+            probe.connect(_ELSEWHERE)
         except OSError as error:
             message = "this machine has no address that others could call: say --advertise URL"
             raise CannotServe(f"provider: {message}") from error
