@@ -256,8 +256,9 @@ class ManualCluster(RunningCluster):
             provider=hosts.provider(),
             auth={"tokens": {"alice": TOKEN}, "admins": ["alice"]} if auth is None else auth,
             autoscaler={**waits, "idle_timeout": "1h"},
-            # A lost host is missed after a third of the one and all of the other.
-            timeouts={"orphan_timeout": "15s", "worker_timeout": "2s", "retry_backoff": "100ms"},
+            # A lost host is missed after a third of the one and all of the other, which must be longer than
+            # the pause in which a worker looks for a controller that was away.
+            timeouts={"orphan_timeout": "15s", "worker_timeout": "6s", "retry_backoff": "100ms"},
             scale_groups={"cpu": {**vm, **group}},
         )
         self.hosts = hosts
