@@ -77,6 +77,11 @@ class Handlers:
         self._recovery = recovery
         self._end = end
         self._started_at = loop.clock.now()
+        self._dashboard: tuple[int | None, str] = None, ""
+
+    def tell_dashboard(self, port: int | None, trouble: str) -> None:
+        """Let a status say where the dashboard is, or why there is none."""
+        self._dashboard = port, trouble
 
     @property
     def state(self) -> ClusterState:
@@ -335,6 +340,8 @@ class Handlers:
             jobs=len(state.jobs),
             recovered_turns=turns,
             recovery_ms=span,
+            dashboard_port=self._dashboard[0],
+            no_dashboard=self._dashboard[1],
         )
 
     # ---- blobs ---------------------------------------------------------------------------------
