@@ -12,10 +12,10 @@ from iris.cli.lazy import Lazy, LazyGroup
 from iris.cli.place import Place, url_option
 from iris.cli.tables import age, print_object, print_table, timestamp, wide_option
 from iris.cli.watch import watchable
+from iris.rpc import kinds_cluster
 
 if TYPE_CHECKING:
     from iris.cluster.controller.service import ControllerService
-    from iris.rpc import iris_pb2 as pb
 
 
 class Cluster(LazyGroup):
@@ -154,7 +154,7 @@ def _print_status(place: Place, *, as_json: bool, wide: bool) -> None:
                 "recovery_s": found.recovery_ms / 1_000,
                 "workers": found.workers,
                 "jobs": found.jobs,
-                "groups": [_group(group) for group in found.groups],
+                "groups": [kinds_cluster.group(group) for group in found.groups],
             },
         )
         return
@@ -173,14 +173,3 @@ def _print_status(place: Place, *, as_json: bool, wide: bool) -> None:
     ]
     spare = None if wide else ("TYPE", "NOW")
     print_table(("GROUP", "TYPE", "SLICES", "NOW"), rows, spare=spare)
-
-
-def _group(group: "pb.Group") -> dict[str, object]:
-    return {
-        "name": group.name,
-        "accelerator_type": group.accelerator_type,
-        "min_slices": group.min_slices,
-        "max_slices": group.max_slices,
-        "slices": {count.state: count.number for count in group.slices},
-        "scaling": list(group.scaling),
-    }

@@ -3,3 +3,8 @@
 It shows and decides nothing. What it is told stands in `subject`; whoever runs a controller, real or
 simulated, supplies one. It needs the extra `server`.
 """
+
+from typing import Final
+
+NEEDS: Final = ("jinja2", "starlette", "uvicorn")
+"""Modules of that extra."""

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, quote
@@ -11,6 +12,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import (
+    FileResponse,
     HTMLResponse,
     JSONResponse,
     RedirectResponse,
@@ -20,14 +22,16 @@ from starlette.responses import (
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from iris.dashboard.actions import ACTIONS, Action
 from iris.dashboard.assets import load_assets
 from iris.dashboard.page import Asked, Page
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import Query
 from iris.dashboard.render import Renderer
+from iris.dashboard.runs import REPORT, file_of
 from iris.dashboard.sessions import NotSignedIn, Sessions
 from iris.dashboard.stream import changes
-from iris.dashboard.subject import Door, Refusal, Subject
+from iris.dashboard.subject import Door, Refusal, Subject, Viewer
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +47,11 @@ _HEADERS: Final = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
 }
+REPORT_POLICY: Final = (
+    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; "
+    "style-src 'unsafe-inline'; img-src data: blob:; font-src data:; frame-ancestors 'self'"
+)
+"""A report holds its own scripts, and may reach nothing."""
 _MOST_FORM_BYTES: Final = 16 << 10
 _KEPT: Final = 64
 """Rendered pages that several dashboards may share."""
@@ -74,6 +83,10 @@ class Dashboard:
         for page in PAGES:
             told = "/overview" if page.path == "/" else page.path
             routes.append(Route(f"/api/v1{told}.json", self._guarded(self._told(page))))
+        for action in ACTIONS:
+            routes.append(Route(action.path, self._guarded(self._asked(action)), methods=["GET"]))
+            routes.append(Route(action.path, self._guarded(self._done(action)), methods=["POST"]))
+        routes.append(Route("/simulations/files/{name}/{file}", self._guarded(self._run_file)))
         routes += [Route(page.path, self._guarded(self._shown(page))) for page in PAGES]
         self.app: ASGIApp = _Headers(Starlette(routes=routes))
 
@@ -82,7 +95,7 @@ class Dashboard:
     def _shown(self, page: Page) -> _Handler:
         async def show(request: Request) -> Response:
             viewer = self._sessions.viewer(request)
-            mark, main = self._main(page, request)
+            mark, main = await self._main(page, request, viewer)
             fragment = "hx-request" in request.headers
             headers = {
                 "etag": f'W/"{mark}"', "cache-control": "private, no-cache", "vary": "HX-Request, Cookie"
@@ -97,7 +110,7 @@ class Dashboard:
 
         return show
 
-    def _main(self, page: Page, request: Request) -> tuple[str, str]:
+    async def _main(self, page: Page, request: Request, viewer: Viewer) -> tuple[str, str]:
         """A page's changing part, shared by all who look at the same while nothing changes."""
         subject = self._subject
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
@@ -106,8 +119,10 @@ class Dashboard:
         if kept is not None and kept[0] == mark:
             return kept
         query = Query(request.query_params)
-        model = page.load(subject, Asked(query, _name(request)))
+        model = await page.load(subject, Asked(query, viewer, _name(request)))
         main = self._renderer.main(page, model, query, url)
+        if not page.is_shared:
+            return sha256(main.encode()).hexdigest()[:16], main
         self._kept.pop(url, None)
         self._kept[url] = mark, main
         if len(self._kept) > _KEPT:
@@ -116,8 +131,9 @@ class Dashboard:
 
     def _told(self, page: Page) -> _Handler:
         async def tell(request: Request) -> Response:
-            self._sessions.viewer(request)
-            model = page.load(self._subject, Asked(Query(request.query_params), _name(request)))
+            viewer = self._sessions.viewer(request)
+            asked = Asked(Query(request.query_params), viewer, _name(request))
+            model = await page.load(self._subject, asked)
             return JSONResponse(page.told(model), headers={"cache-control": "no-store"})
 
         return tell
@@ -134,6 +150,42 @@ class Dashboard:
             return Response("no such file", HTTPStatus.NOT_FOUND, media_type="text/plain")
         headers = {"cache-control": "public, max-age=31536000, immutable"}
         return Response(asset.content, media_type=asset.media_type, headers=headers)
+
+    # ---- actions ---------------------------------------------------------------------------------
+
+    def _asked(self, action: Action) -> _Handler:
+        async def ask(request: Request) -> Response:
+            self._sessions.viewer(request)
+            question = action.ask(self._subject, _name(request))
+            seal = self._sessions.seal(request)
+            html = self._renderer.alone("question.html", question=question, seal=seal)
+            return HTMLResponse(html, headers={"cache-control": "no-store"})
+
+        return ask
+
+    def _done(self, action: Action) -> _Handler:
+        async def do(request: Request) -> Response:
+            viewer = self._sessions.viewer(request)
+            form = await _form(request)
+            self._sessions.check_wish(request, form.get("seal", ""))
+            question = action.ask(self._subject, _name(request))
+            await action.do(self._subject, _name(request), viewer, form)
+            _log.info("%s: %s", viewer.user or "somebody here", question.title)
+            return RedirectResponse(question.back, HTTPStatus.SEE_OTHER)
+
+        return do
+
+    async def _run_file(self, request: Request) -> Response:
+        """A file of a finished simulation; its scripts can reach nothing of this dashboard."""
+        self._sessions.viewer(request)
+        name, file = request.path_params["name"], request.path_params["file"]
+        path = await asyncio.to_thread(file_of, self._subject.runs, name, file)
+        if path is None:
+            raise Refusal(HTTPStatus.NOT_FOUND, f"there is no file {file!r} of a run {name!r}")
+        if file != REPORT:
+            return FileResponse(path, filename=f"{name}-{file}")
+        headers = {"content-security-policy": REPORT_POLICY, "x-frame-options": "SAMEORIGIN"}
+        return FileResponse(path, media_type="text/html", headers=headers)
 
     # ---- who looks -------------------------------------------------------------------------------
 

@@ -7,8 +7,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from iris.dashboard import words
 from iris.dashboard.assets import Asset
+from iris.dashboard.logs import TRACE
 from iris.dashboard.page import Page
+from iris.dashboard.pages.simulations import speed_text
 from iris.dashboard.query import Query
+from iris.dashboard.reasons import NEVER
 from iris.dashboard.subject import Subject, Viewer
 
 
@@ -29,12 +32,16 @@ class Renderer:
         )
         filters = (
             words.span, words.short_span, words.amount, words.cores, words.size, words.dollars,
-            words.job_url, words.task_url, words.slice_url, words.plural,
+            words.job_url, words.task_url, words.slice_url, words.worker_url, words.plural,
+            words.figure, words.marked,
         )  # fmt: skip
         self._environment.filters |= {write.__name__: write for write in filters}
-        self._environment.globals["asset"] = lambda name: (
-            f"/static/{name}?v={assets[name].digest[:12]}"
-        )
+        self._environment.globals |= {
+            "asset": lambda name: f"/static/{name}?v={assets[name].digest[:12]}",
+            "never": NEVER,
+            "speed_text": speed_text,
+            "trace": TRACE,
+        }
 
     def main(self, page: Page, model: Any, query: Query, url: str) -> str:
         """The part of a page that is written anew when something changed."""
@@ -47,6 +54,8 @@ class Renderer:
             page=page,
             subject=subject,
             now=now,
+            late=subject.recent.lateness(now),
+            follows=getattr(model, "follows", False),
             ago=words.ago(subject.kind, now),
             moment=lambda at: words.moment(subject.kind, at),
         )

@@ -8,12 +8,10 @@ import asyncio
 import socket
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import uvicorn
-
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 _BELT_S: Final = 2
 """For answers under way at the end; streams are gone before that."""
@@ -34,7 +32,7 @@ class HttpServer:
 
     def __init__(
         self,
-        app: "Starlette",
+        app: ASGIApp,
         listener: socket.socket,
         stopping: asyncio.Event,
         tls: tuple[Path, Path] | None = None,

@@ -5,6 +5,7 @@ through the subject, so that it is checked, decided and recorded as if it had co
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Protocol
 
 from iris.core.ids import JobId, SliceId, TaskId, UserName, WorkerId
-from iris.core.instant import Instant
+from iris.core.instant import Instant, Millis
 from iris.core.state import ClusterState
+from iris.dashboard.recent import Recent
 
 
 class Kind(Enum):
@@ -69,8 +71,51 @@ class Door(Protocol):
         ...
 
 
+class Simulation(Protocol):
+    """What can be said and wanted of a simulation beside its cluster."""
+
+    @property
+    def speed(self) -> float | None:
+        """Simulated seconds in a second; 0: it rests; None: as fast as it goes."""
+        ...
+
+    @property
+    def duration(self) -> Millis | None:
+        """When it stops at the latest; nothing when that is not said."""
+        ...
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it has come to its end."""
+        ...
+
+    @property
+    def touched(self) -> int:
+        """How often somebody meddled: then it is no run of its scenario any more."""
+        ...
+
+    def pace(self, speed: float | None) -> None:
+        """Go at another speed from now on."""
+        ...
+
+
 class Subject(Protocol):
     """A cluster, or a simulation of one."""
+
+    @property
+    def recent(self) -> Recent:
+        """What was decided lately."""
+        ...
+
+    @property
+    def simulation(self) -> Simulation | None:
+        """The simulation that this is; nothing of a live cluster."""
+        ...
+
+    @property
+    def runs(self) -> Path | None:
+        """Where the folders of finished simulations are; nothing when nobody keeps any."""
+        ...
 
     @property
     def kind(self) -> Kind:
@@ -107,6 +152,14 @@ class Subject(Protocol):
 
     def unwatch(self, changed: asyncio.Event) -> None:
         """Nobody waits for this any more."""
+        ...
+
+    async def command(self, job: JobId) -> str:
+        """What a job runs, as a person would write it; empty when nobody knows."""
+        ...
+
+    async def facts(self) -> Mapping[str, str]:
+        """What else is to be said of this controller, in words."""
         ...
 
     async def log(self, task: TaskId, attempt: int, viewer: Viewer) -> Path | None:

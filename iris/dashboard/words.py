@@ -4,9 +4,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from iris.core.ids import JobId, SliceId, TaskId
+from iris.core.ids import JobId, SliceId, TaskId, WorkerId
 from iris.core.instant import Instant
 from iris.core.resources import Resources
 from iris.dashboard.subject import Kind
@@ -90,9 +90,35 @@ def task_url(task: TaskId | str) -> str:
     return f"/tasks{quote(task, safe='/:')}"
 
 
+def worker_url(worker: WorkerId | str) -> str:
+    """Where a worker has its page."""
+    return f"/workers/{quote(worker, safe='')}"
+
+
 def slice_url(slice_: SliceId | str) -> str:
     """Where a slice has its page."""
     return f"/slices/{quote(slice_, safe='')}"
+
+
+def figure(value: float | None) -> str:
+    """A figure with as many digits as a person reads."""
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if value == int(value) or abs(value) >= 1_000 else f"{value:,.4g}"
+
+
+def marked(text: str, words: str) -> Markup:
+    """Text in which words, in any case, are marked."""
+    if not words:
+        return escape(text)
+    low, wanted = text.lower(), words.lower()
+    whole, at = Markup(""), 0
+    # Where lower case has another length, places would not agree.
+    while len(low) == len(text) and (found := low.find(wanted, at)) >= 0:
+        stop = found + len(wanted)
+        whole += escape(text[at:found]) + Markup("<mark>{}</mark>").format(text[found:stop])
+        at = stop
+    return whole + escape(text[at:])
 
 
 def plural(number: int, noun: str) -> str:

@@ -8,7 +8,7 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from importlib import import_module
 from importlib.util import find_spec
@@ -27,9 +27,11 @@ from iris.config import Tls
 from iris.core.ids import JobId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant
 from iris.core.state import ClusterState
+from iris.dashboard import NEEDS
 from iris.dashboard.listener import bind
+from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Kind as Shown
-from iris.dashboard.subject import Refusal, Viewer
+from iris.dashboard.subject import Refusal, Simulation, Viewer
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec import Malformed
 from iris.rpc.methods import DRAIN_WORKER, STOP_JOB, TERMINATE_SLICE, Kind, Method
@@ -37,7 +39,6 @@ from iris.rpc.methods import DRAIN_WORKER, STOP_JOB, TERMINATE_SLICE, Kind, Meth
 if TYPE_CHECKING:
     from iris.dashboard.server import HttpServer
 
-_NEEDS: Final = ("jinja2", "starlette", "uvicorn")
 _PEOPLE: Final = frozenset({Kind.USER, Kind.ADMIN})
 _STATUS: Final = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -93,22 +94,31 @@ class PeopleOnly:
 class LiveCluster:
     """A controller at work, as a dashboard's subject."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917
         self,
         name: str,
         loop: TurnLoop,
         door: Doorkeeper,
         handlers: Handlers,
         logs: LogHandlers,
+        runs: Path,
     ) -> None:
-        """As calls see it."""
+        """As calls see it; `runs` is where finished simulations may be put."""
         self.kind = Shown.LIVE
         self.name = name
         self.started_at = loop.clock.now()
+        self.simulation: Simulation | None = None
+        self.runs: Path | None = runs
         self._loop = loop
         self._door = door
         self._handlers = handlers
         self._logs = logs
+
+    @property
+    def recent(self) -> Recent:
+        """What was decided lately; the present included."""
+        self._loop.recent.look(self.state, self.now())
+        return self._loop.recent
 
     @property
     def state(self) -> ClusterState:
@@ -131,6 +141,14 @@ class LiveCluster:
     def unwatch(self, changed: asyncio.Event) -> None:
         """Nobody waits for this any more."""
         self._loop.unwatch(changed)
+
+    async def command(self, job: JobId) -> str:
+        """What a job runs."""
+        return self._handlers.command_of(job)
+
+    async def facts(self) -> Mapping[str, str]:
+        """Where the controller is, and what it was recovered from."""
+        return self._handlers.facts()
 
     async def log(self, task: TaskId, attempt: int, viewer: Viewer) -> Path | None:
         """Where the log of an attempt is, once it is here."""
@@ -195,7 +213,7 @@ class DashboardServer:
         if port is None:
             self.trouble = "controller.dashboard_port says that there is none"
             return
-        lacking = [name for name in _NEEDS if find_spec(name) is None]
+        lacking = [name for name in NEEDS if find_spec(name) is None]
         if lacking:
             self._lacks(f"{lacking[0]} is not installed: pip install 'iris-orchestrator[server]'")
             return

@@ -1,6 +1,7 @@
 """What users and operators ask of the controller: requests become facts, answers come from views."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.image import Image, packed
 from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS, Kind
+from iris.units import timestamp
 
 MAX_PAGE: Final = 1_000
 _STATUS: Final = {
@@ -226,6 +228,28 @@ class Handlers:
         else:
             said = sentences(why_waiting(self.state, view.line.id, self._loop.clock.now()))
         return pb.ExplainJobResponse(sentences=said, state=view.line.state.value)
+
+    def command_of(self, job: JobId) -> str:
+        """What a job runs, in words; empty when it is not there any more."""
+        row = self.state.jobs.get(job)
+        path = None if row is None else self._store.blob(row.spec.payload)
+        if path is None:
+            return ""
+        launch = pb.Launch.FromString(path.read_bytes())
+        return shlex.join(launch.command) if launch.command else "a Python function"
+
+    def facts(self) -> dict[str, str]:
+        """What is to be said of this controller beside its state."""
+        journal = self._loop.journal.path
+        log = journal.with_name(f"{journal.name}-wal")
+        sizes = [f"{path.stat().st_size:,} bytes" for path in (journal, log) if path.exists()]
+        turns, span = self._recovery
+        return {
+            "started": timestamp(self._started_at),
+            "turns": f"{self._loop.journal.turns:,}",
+            "taken up": f"{turns:,} turns in {span:,} ms" if turns else "nothing: it began anew",
+            "journal, its write-ahead log": ", ".join(sizes),
+        }
 
     async def get_image(self, _: pb.GetImageRequest, caller: Caller) -> AsyncIterator[pb.Chunk]:
         """The whole state without secrets, for whoever wants to simulate what comes of it.

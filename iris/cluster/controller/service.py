@@ -207,7 +207,8 @@ class ControllerService:
         """Serve the dashboard. Whatever becomes of it, jobs go on."""
         provider = self._config.provider
         name = provider.cluster if isinstance(provider, Gcp) else socket.gethostname()
-        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs)
+        runs = self._root / "simulations"
+        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, runs)
         try:
             await dashboard.serve(cluster, PeopleOnly(self.door, signing_key(self._root)))
         except Exception:  # noqa: BLE001
