@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from iris.cli.place import Place, url_option
-from iris.cli.tables import age, print_list, print_object, print_table, timestamp, wide_option
+from iris.cli.tables import age, print_list, print_object, print_table, wide_option
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iris.cli.tables import age, print_table, timestamp
+from iris.cli.tables import age, print_table
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb

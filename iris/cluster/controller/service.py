@@ -11,6 +11,7 @@ from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
 from iris.cluster.controller.execs import ExecHandlers, Execs
+from iris.cluster.controller.explain_handlers import ExplainHandlers
 from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
@@ -164,6 +165,7 @@ class ControllerService:
             asyncio.create_task(sweep_daily(self._store, state)),
             asyncio.create_task(links.watch(lambda: state.workers)),
             asyncio.create_task(provider.watch()),
+            asyncio.create_task(self._explain.watch()),
             asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
             asyncio.create_task(self._until_closed()),
         ]
@@ -238,9 +240,11 @@ class ControllerService:
             loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
+        self._explain = ExplainHandlers(loop)
         execs = Execs(links.wake)
         services = {
             "ControllerService": handlers,
+            "ExplainService": self._explain,
             "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
             "ExecService": ExecHandlers(handlers, execs),
