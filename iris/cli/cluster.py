@@ -10,9 +10,10 @@ import click
 from iris.cli import lifecycle
 from iris.cli.lazy import Lazy, LazyGroup
 from iris.cli.place import Place, url_option
-from iris.cli.tables import age, print_object, print_table, timestamp, wide_option
+from iris.cli.tables import age, print_object, print_table, wide_option
 from iris.cli.watch import watchable
 from iris.rpc import kinds_cluster
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.cluster.controller.service import ControllerService
@@ -25,6 +26,9 @@ class Cluster(LazyGroup):
         "slice": Lazy(
             "iris.cli.slice:slice",
             "Slices: what the cloud gives, loses and takes back as a whole.",
+        ),
+        "autoscaler": Lazy(
+            "iris.cli.autoscaler:autoscaler", "The autoscaler: what it decides, and why."
         ),
         "vm": Lazy(
             "iris.cli.vm:vm", "Machines: the hosts of all slices, those that are awaited included."

@@ -13,6 +13,7 @@ from iris.cli.told import print_status, progress, say_end
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 from iris.rpc import kinds_cluster
+from iris.rpc.kinds import explanation
 
 if TYPE_CHECKING:
     from iris.client import IrisClient, Job
@@ -218,10 +219,10 @@ def list_(
             click.echo(found.id)
         return
     rows = [
-        (found.id, found.state, progress(found), found.band, age(found.submitted_at_ms))
+        (found.id, found.state, progress(found), found.band, age(found.submitted_at_ms), found.why)
         for found in answer.jobs
     ]
-    print_table(("JOB", "STATE", "TASKS", "BAND", "AGE"), rows)
+    print_table(("JOB", "STATE", "TASKS", "BAND", "AGE", "WHY"), rows, spare=("WHY", "BAND", "AGE"))
     if answer.total > len(rows):
         click.echo(f"{len(rows)} of {answer.total} jobs; see --limit", err=True)
 
@@ -313,11 +314,11 @@ def why(
 
         start = start_of(image_of(iris.channel), found.id, effort(futures, horizon))
         return say(start, as_json=as_json)
-    said = found.why()
+    told = found.explain()
     if as_json:
-        print_object("Explanation", {"job": found.id, "why": said})
+        print_object("Explanation", explanation(told))
         return ExitStatus.DONE
-    for sentence in said:
+    for sentence in told.sentences:
         click.echo(sentence)
     return ExitStatus.DONE
 

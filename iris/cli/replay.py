@@ -177,7 +177,7 @@ def _told(decision: object) -> str | None:
 def _dump(book: "SqliteJournal", *, as_json: bool) -> ExitStatus:
     import json
 
-    from iris.cli.tables import timestamp
+    from iris.units import timestamp
 
     image, turns = book.whole()
     if image is not None and not as_json:

@@ -219,5 +219,13 @@ class Job:
 
     def why(self) -> list[str]:
         """Why it waits, or how it ended, in sentences."""
+        return list(self.explain().sentences)
+
+    def explain(self) -> pb.Explanation:
+        """Why it waits, in numbers and in sentences.
+
+        Raises:
+            RemoteError: it is not known, or the controller did not answer.
+        """
         request = pb.ExplainJobRequest(job=self.id)
-        return list(self._channel.call(EXPLAIN_JOB, request).sentences)
+        return self._channel.call(EXPLAIN_JOB, request).explanation

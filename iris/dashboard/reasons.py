@@ -2,77 +2,81 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Final
 
-from iris.core.explain import why_not_scaling, why_waiting
+from iris.core.explain import briefly, waiting_by_verdict, why_waiting
 from iris.core.ids import GroupName, JobId
 from iris.core.instant import Instant
-from iris.core.reasons import Reason, Verdict, sentences
+from iris.core.reasons import NEVER as NEVER_PLACED
+from iris.core.reasons import Reason, Verdict
+from iris.core.rules import Rule, Scaling
+from iris.core.scaling import scalings
 from iris.core.state import ClusterState
+from iris.core.survey import Survey
+from iris.core.telling import headline, sentences
 
-MOST_SHAPES: Final = 40
-"""Kinds of waiting work that are explained on one page."""
+MOST_QUEUES: Final = 500
+"""Kinds of waiting work that are looked at for one page."""
+NEVER: Final = frozenset(verdict.value for verdict in NEVER_PLACED)
+"""Verdicts of work that nobody need wait for."""
+NOT_WAITING: Final = Verdict.NOT_WAITING.value
+_CONTENT: Final = frozenset({Rule.SERVED, Rule.IDLE, Rule.NO_DEMAND, Rule.DEMAND})
+"""Rules of groups that nothing keeps from anything."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """Why a job waits."""
+    """Why a job waits, as a line of a list has it."""
 
     verdict: str
     headline: str
-    sentences: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTold:
     """Why a group has the slices that it has."""
 
-    group: GroupName
-    rule: str
+    scaling: Scaling
     headline: str
     sentences: Sequence[str]
-    demand: int
-    is_held: bool
-    """Work waits for it, and it gets no slice now."""
+
+    @property
+    def group(self) -> GroupName:
+        """Which group."""
+        return self.scaling.group
+
+    @property
+    def rule(self) -> str:
+        """What holds for it."""
+        return self.scaling.rule.value
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it wants slices, and gets none now."""
+        return self.scaling.rule not in _CONTENT
 
 
-def told(state: ClusterState, job: JobId, now: Instant) -> Told:
-    """Why a job on record waits."""
-    return _told(why_waiting(state, job, now))
+def whole(state: ClusterState, job: JobId, now: Instant) -> tuple[Reason, Sequence[str]]:
+    """All that is to be said of why a job on record waits."""
+    reason = why_waiting(state, job, now)
+    return reason, sentences(reason)
 
 
-def _told(reason: Reason) -> Told:
-    said = sentences(reason)
-    return Told(reason.verdict.value, said[0], said)
-
-
-def headlines(state: ClusterState, jobs: Iterable[JobId]) -> Mapping[JobId, Told]:
-    """The same for several jobs that wait."""
-    return {job: told(state, job, state.now) for job in jobs}
+def headlines(state: ClusterState, jobs: Iterable[JobId], now: Instant) -> Mapping[JobId, Told]:
+    """Why each of several jobs waits."""
+    found = briefly(state, jobs, now)
+    return {job: Told(it.verdict.value, headline(it)) for job, it in found.items()}
 
 
 def by_verdict(state: ClusterState) -> Mapping[str, int]:
     """How many units wait, by what they wait for; of many kinds of work, the first ones."""
     counts: dict[str, int] = {}
-    for queue in list(state.waiting.queues.values())[:MOST_SHAPES]:
-        job = state.job_by_number[queue.head().job].id
-        verdict = why_waiting(state, job, state.now).verdict.value
-        counts[verdict] = counts.get(verdict, 0) + len(queue)
-    return counts
+    for verdict, units in islice(waiting_by_verdict(state, Survey(state)), MOST_QUEUES):
+        counts[verdict.value] = counts.get(verdict.value, 0) + units
+    return {verdict: units for verdict, units in counts.items() if units}
 
 
 def of_groups(state: ClusterState) -> Sequence[GroupTold]:
     """What holds for every configured group, in the order of the configuration."""
-    found = []
-    for group in state.spec.groups:
-        scaling = why_not_scaling(state, group.name)
-        said = sentences(scaling)
-        limits = [limit for _, zone in scaling.limits for limit in zone]
-        held = bool(scaling.demand and all(zone for _, zone in scaling.limits))
-        rule = limits[0].check if held and limits else "open"
-        found.append(GroupTold(group.name, rule, said[-1], said, scaling.demand, held))
-    return found
-
-
-NEVER: Final = frozenset({Verdict.NEVER_FITS.value})
-"""Verdicts of work that nobody need wait for."""
+    return [GroupTold(it, headline(it), sentences(it)) for it in scalings(state)]

@@ -74,11 +74,11 @@ class JobRow:
         return sum(count for state, count in self.tasks if state is TaskState.SUCCEEDED)
 
 
-def job_rows(state: ClusterState, jobs: Iterable[Job]) -> list[JobRow]:
+def job_rows(state: ClusterState, jobs: Iterable[Job], now: Instant) -> list[JobRow]:
     """Jobs as lines, each with why it waits, or how it ended."""
     shown = list(jobs)
     waiting = [it.id for it in shown if it.state is JobState.PENDING]
-    told = reasons.headlines(state, waiting)
+    told = reasons.headlines(state, waiting, now)
     return [_job_row(job, told.get(job.id)) for job in shown]
 
 

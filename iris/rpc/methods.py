@@ -76,6 +76,7 @@ _W: Final = "WorkerService"
 _L: Final = "LogService"
 _E: Final = "ExecService"
 _V: Final = "VmService"
+_X: Final = "ExplainService"
 _POLL_S: Final = CALL_DEADLINE / 1_000
 _EXEC_S: Final = 86_400.0
 """A shell in a task may stay open for a day."""
@@ -114,6 +115,10 @@ PUT_BLOB: Final = Method(
 )
 GET_BLOB: Final = Method(
     _C, "GetBlob", pb.GetBlobRequest, pb.Chunk, _ALL, 300, stream=Stream.ANSWER
+)
+
+EXPLAIN_GROUP: Final = Method(
+    _X, "ExplainGroup", pb.ExplainGroupRequest, pb.ExplainGroupResponse, _PEOPLE
 )
 
 LIST_VMS: Final = Method(_V, "ListVms", pb.ListVmsRequest, pb.ListVmsResponse, _PEOPLE)

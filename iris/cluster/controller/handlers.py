@@ -18,16 +18,18 @@ from iris.cluster.controller.store import Store, TooLarge, read_pieces
 from iris.cluster.controller.turns import TurnLoop
 from iris.core import effects as ef
 from iris.core import events as ev
-from iris.core.explain import why_not_scaling, why_waiting
+from iris.core.explain import briefly, why_waiting, without_others
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.lifecycle import ENDED_JOB, JobState
-from iris.core.reasons import sentences
+from iris.core.scaling import scalings, why_not_scaling
 from iris.core.snapshot import snapshot, without_secrets
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
+from iris.core.telling import headline, sentences
 from iris.core.views import JobView, group_views, job_page, job_view, slice_views, worker_views
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
+from iris.rpc.codec_explain import explanation_to_wire
 from iris.rpc.image import Image, packed
 from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS, Kind
 from iris.units import timestamp
@@ -202,6 +204,11 @@ class Handlers:
             limit=codec.limit_from_wire(request.limit, MAX_PAGE),
         )
         lines = [codec.job_line_to_wire(line) for line in page.jobs]
+        pending = [line.id for line in page.jobs if line.state is JobState.PENDING]
+        told = briefly(self.state, pending, self._loop.clock.now())
+        for line in lines:
+            if JobId(line.id) in told:
+                line.why = headline(told[JobId(line.id)])
         return pb.ListJobsResponse(jobs=lines, total=page.total)
 
     async def stop_job(self, request: pb.StopJobRequest, caller: Caller) -> pb.StopJobResponse:
@@ -219,15 +226,12 @@ class Handlers:
         self, request: pb.ExplainJobRequest, caller: Caller
     ) -> pb.ExplainJobResponse:
         """Why a job waits, in the words of what refused its placement; or how it ended."""
-        view = self._job(JobId(request.job), caller)
-        if view.line.state in ENDED_JOB:
-            why = view.why or next((task.why for task in view.tasks if task.why), "")
-            said: tuple[str, ...] = (
-                f"{view.line.state.value}: {why}" if why else view.line.state.value,
-            )
-        else:
-            said = sentences(why_waiting(self.state, view.line.id, self._loop.clock.now()))
-        return pb.ExplainJobResponse(sentences=said, state=view.line.state.value)
+        view = self._job(self._meant(request.job, caller), caller)
+        reason = why_waiting(self.state, view.line.id, self._loop.clock.now())
+        if caller.tree is not None:
+            reason = without_others(reason)
+        told = explanation_to_wire(reason, self._loop.journal.turns)
+        return pb.ExplainJobResponse(sentences=told.sentences, state=told.state, explanation=told)
 
     def command_of(self, job: JobId) -> str:
         """What a job runs, in words; empty when it is not there any more."""
@@ -350,8 +354,8 @@ class Handlers:
         """The controller and its groups, in numbers."""
         state = self.state
         groups = [
-            codec.group_to_wire(view, sentences(why_not_scaling(state, view.spec.name)))
-            for view in group_views(state)
+            codec.group_to_wire(view, sentences(scaling))
+            for view, scaling in zip(group_views(state), scalings(state), strict=True)
         ]
         turns, span = self._recovery
         return pb.GetStatusResponse(

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from iris.cluster.controller.auth import Doorkeeper, signing_key
 from iris.cluster.controller.dashboard import DashboardServer, LiveCluster, PeopleOnly
 from iris.cluster.controller.execs import ExecHandlers, Execs
+from iris.cluster.controller.explain_handlers import ExplainHandlers
 from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
@@ -178,6 +179,7 @@ class ControllerService:
             asyncio.create_task(sweep_daily(self._store, state)),
             asyncio.create_task(links.watch(lambda: state.workers)),
             asyncio.create_task(provider.watch()),
+            asyncio.create_task(self._explain.watch()),
             asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
             asyncio.create_task(self._until_closed()),
         ]
@@ -270,10 +272,12 @@ class ControllerService:
             loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
+        self._explain = ExplainHandlers(loop)
         execs = Execs(links.wake)
         self._logs = LogHandlers(handlers, store, self._mirror, Followers(loop))
         services = {
             "ControllerService": handlers,
+            "ExplainService": self._explain,
             "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
             "ExecService": ExecHandlers(handlers, execs),

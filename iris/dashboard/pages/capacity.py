@@ -130,7 +130,7 @@ def _unmet(subject: Subject) -> list[Unmet]:
     state = subject.state
     queues = sorted(state.waiting.queues.items(), key=lambda it: -len(it[1]))[:_UNMET]
     heads = {state.job_by_number[queue.head().job].id: (key, queue) for key, queue in queues}
-    told = reasons.headlines(state, heads)
+    told = reasons.headlines(state, heads, subject.now())
     return [
         Unmet(job, len(queue), key.user or state.jobs[job].spec.user, told[job])
         for job, (key, queue) in heads.items()

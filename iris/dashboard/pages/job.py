@@ -8,8 +8,8 @@ from typing import Final
 from iris.core.ids import JobId, TaskId
 from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_JOB, JobState, TaskState
+from iris.core.reasons import Reason, Verdict
 from iris.core.records import Attempt, Job, Task
-from iris.core.state import ClusterState
 from iris.core.views import job_view
 from iris.dashboard import reasons
 from iris.dashboard.page import Asked, Json, Page, object_of
@@ -17,8 +17,9 @@ from iris.dashboard.recent import Entry
 from iris.dashboard.rows import JobRow, Rows, cut, job_rows, taken
 from iris.dashboard.subject import Refusal, Subject
 from iris.dashboard.timeline import Span, Timeline, timeline
-from iris.rpc import kinds_cluster
+from iris.rpc import kinds, kinds_cluster
 from iris.rpc.codec import job_to_wire
+from iris.rpc.codec_explain import explanation_to_wire
 
 MOST_CELLS: Final = 1_000
 MOST_BARS: Final = 40
@@ -52,7 +53,8 @@ class JobPage:
     row: JobRow
     job: Job
     is_over: bool
-    told: reasons.Told | None  # None: nothing of it waits
+    reason: Reason | None  # None: nothing of it waits
+    sentences: Sequence[str]
     root_cause: AttemptRow | None  # None: it has not failed by an attempt
     above: Sequence[JobId]
     """Its parents, the root first."""
@@ -64,6 +66,7 @@ class JobPage:
     command: str
     entries: Sequence[Entry]
     whole: Json
+    turns: int
 
 
 async def load(subject: Subject, asked: Asked) -> JobPage:
@@ -75,10 +78,10 @@ async def load(subject: Subject, asked: Asked) -> JobPage:
             HTTPStatus.NOT_FOUND, f"job {name} is not known; ended jobs are kept for a while"
         )
     is_over = job.state in ENDED_JOB
-    told = None if is_over else reasons.told(state, name, subject.now())
+    reason, sentences = _waits(subject, name, is_over=is_over)
     attempts = [row for task in job.tasks for row in _attempts(task)]
     recent = sorted(attempts, key=lambda row: (-row.attempt.assigned_at, row.index))
-    (row,) = job_rows(state, [job])
+    (row,) = job_rows(state, [job], subject.now())
     view = job_view(state, name)
     assert view is not None, name
     command = await subject.command(name)
@@ -86,17 +89,19 @@ async def load(subject: Subject, asked: Asked) -> JobPage:
         row=row,
         job=job,
         is_over=is_over,
-        told=told if told is not None and told.verdict != "not_waiting" else None,
+        reason=reason,
+        sentences=sentences,
         root_cause=_cause(attempts) if job.state is JobState.FAILED else None,
         above=_above(name),
         cells=[Cell(t.id, t.index, t.state) for t in job.tasks[:MOST_CELLS]],
         attempts=cut(recent, asked.query.page),
         timeline=_timeline(job, recent[:MOST_BARS], subject.now()),
-        children=_children(state, job),
+        children=_children(subject, job),
         children_total=len(job.children),
         command=command,
         entries=_entries(subject, name),
         whole=kinds_cluster.job(job_to_wire(view)),
+        turns=subject.turns,
     )
 
 
@@ -116,9 +121,17 @@ def _above(name: JobId) -> list[JobId]:
     return [JobId("/".join(parts[:end])) for end in range(3, len(parts))]
 
 
-def _children(state: ClusterState, job: Job) -> list[JobRow]:
-    found = (state.jobs[name] for name in reversed(job.children))
-    return job_rows(state, taken(found, 1))
+def _waits(subject: Subject, name: JobId, *, is_over: bool) -> tuple[Reason | None, Sequence[str]]:
+    """Why a job waits, if it does."""
+    if is_over:
+        return None, ()
+    reason, sentences = reasons.whole(subject.state, name, subject.now())
+    return (None, ()) if reason.verdict is Verdict.NOT_WAITING else (reason, sentences)
+
+
+def _children(subject: Subject, job: Job) -> list[JobRow]:
+    found = (subject.state.jobs[name] for name in reversed(job.children))
+    return job_rows(subject.state, taken(found, 1), subject.now())
 
 
 def _entries(subject: Subject, name: JobId) -> list[Entry]:
@@ -146,10 +159,10 @@ def _timeline(job: Job, attempts: Sequence[AttemptRow], now: Instant) -> Timelin
 
 def told(model: JobPage) -> Json:
     """The same for programs."""
-    why = {} if model.told is None else {
-        "verdict": model.told.verdict, "waits": list(model.told.sentences)
-    }  # fmt: skip
-    return object_of("Job", {**model.whole, **why, "children": list(model.job.children)})
+    item = {**model.whole, "children": list(model.job.children), "explanation": None}
+    if model.reason is not None:
+        item["explanation"] = kinds.explanation(explanation_to_wire(model.reason, model.turns))
+    return object_of("Job", item)
 
 
 PAGE = Page("/jobs/{name:path}", "job.html", "Jobs", load, told, in_menu=False)

@@ -42,7 +42,7 @@ async def load(subject: Subject, asked: Asked) -> Jobs:
         matching = [it for it in looked_at if user in ("", it.spec.user) and name in it.id]
         jobs, total = iter(matching), len(matching)
     shown = taken(jobs, query.page)
-    found = Rows(job_rows(state, shown), query.page, pages_of(total), total)
+    found = Rows(job_rows(state, shown, subject.now()), query.page, pages_of(total), total)
     counts = {it: len(names) for it, names in state.by_state.items()}
     return Jobs(counts, only, user, name, found, tuple(_object(it) for it in shown))
 

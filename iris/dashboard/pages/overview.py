@@ -54,13 +54,13 @@ async def load(subject: Subject, _: Asked) -> Overview:
     since = Instant(max(0, now - DAY))
     samples = subject.recent.samples
     alarms = [*_groups(state), *_silent(state), *_late(subject)]
-    failed, more = _failed(state, since)
+    failed, more = _failed(state, since, now)
     return Overview(
         alarms=[*failed, *alarms],
         more_failed=more,
         jobs={it: len(names) for it, names in state.by_state.items()},
         verdicts=reasons.by_verdict(state),
-        waiting=_longest_waiting(state),
+        waiting=_longest_waiting(state, now),
         workers=_workers(state),
         now=sample_of(state, now),
         groups=[(g.name, state.existing(g.name), g.max_slices) for g in state.spec.groups],
@@ -76,7 +76,7 @@ async def load(subject: Subject, _: Asked) -> Overview:
     )
 
 
-def _failed(state: ClusterState, since: Instant) -> tuple[list[Alarm], int]:
+def _failed(state: ClusterState, since: Instant, now: Instant) -> tuple[list[Alarm], int]:
     """The jobs that failed last, and how many more did within a day; a tree is told by its root cause."""
     fresh = [
         name
@@ -85,7 +85,7 @@ def _failed(state: ClusterState, since: Instant) -> tuple[list[Alarm], int]:
         if (state.jobs[name].ended_at or 0) >= since
     ]
     fresh.sort(key=lambda name: -(state.jobs[name].ended_at or 0))
-    rows = job_rows(state, (state.jobs[name] for name in fresh[:MOST_FAILED]))
+    rows = job_rows(state, (state.jobs[name] for name in fresh[:MOST_FAILED]), now)
     alarms = [
         Alarm(
             f"{row.id} {row.state.value}", words.job_url(row.id), row.why, row.ended_at, is_bad=True
@@ -98,7 +98,8 @@ def _failed(state: ClusterState, since: Instant) -> tuple[list[Alarm], int]:
 def _groups(state: ClusterState) -> Iterator[Alarm]:
     for told in reasons.of_groups(state):
         if told.is_held:
-            what = f"{told.group} gets no more slices, and {words.plural(told.demand, 'unit')} wait"
+            wanted = words.plural(told.scaling.demand, "unit")
+            what = f"{told.group} gets no more slices, and {wanted} of work would use them"
             yield Alarm(what, f"/capacity#why-{told.group}", told.headline, None, is_bad=False)
 
 
@@ -117,9 +118,9 @@ def _late(subject: Subject) -> Iterator[Alarm]:
         yield Alarm("the controller's loop was late", "/controller", lateness, None, is_bad=True)
 
 
-def _longest_waiting(state: ClusterState) -> list[JobRow]:
+def _longest_waiting(state: ClusterState, now: Instant) -> list[JobRow]:
     pending = islice(state.by_state[JobState.PENDING], 5)
-    return job_rows(state, (state.jobs[name] for name in pending))
+    return job_rows(state, (state.jobs[name] for name in pending), now)
 
 
 def _workers(state: ClusterState) -> dict[str, int]:

@@ -7,8 +7,10 @@ from http import HTTPStatus
 from iris.core.ids import SliceId, TaskId
 from iris.core.instant import Instant
 from iris.core.lifecycle import ALIVE
-from iris.core.records import Attempt, Life, Slice
+from iris.core.reasons import Usual
+from iris.core.records import Attempt, Slice
 from iris.core.state import ClusterState
+from iris.core.usual import usual_steps
 from iris.core.views import WorkerView, slice_view, worker_views
 from iris.dashboard.page import Asked, Json, Page, object_of
 from iris.dashboard.recent import Entry
@@ -28,10 +30,8 @@ class Step:
     took: int
     """Milliseconds, so far if it goes on."""
     goes_on: bool
-    half: int | None  # None: too few of its group are remembered
-    """What half of its group's slices took for it at most."""
-    most: int | None  # None: likewise
-    """What nine of ten took at most."""
+    usual: Usual | None  # None: too few of its group are remembered
+    """What others of its group took for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,45 +82,24 @@ def _host(state: ClusterState, number: int, view: WorkerView | None) -> HostRow:
 
 
 def _steps(state: ClusterState, slice_: Slice, now: Instant) -> list[Step]:
-    lives = state.lives.get(slice_.group, ())
+    to_accept, to_boot = usual_steps(state, slice_.group)
     accepted, ready = slice_.accepted_at, slice_.ready_at
     end = slice_.gone_at if slice_.gone_at is not None else now
     going = slice_.gone_at is None
     found = [
-        _step("asked for", slice_.requested_at, accepted, end, _asked(lives)),
+        _step("asked for", slice_.requested_at, accepted, end, to_accept),
     ]
     if accepted is not None:
-        found.append(_step("booting", accepted, ready, end, _boots(lives)))
+        found.append(_step("booting", accepted, ready, end, to_boot))
     if ready is not None:
-        found.append(Step("ready, to its end", end - ready, going, None, None))
+        found.append(Step("ready, to its end", end - ready, going, None))
     return found
 
 
 def _step(
-    name: str, start: Instant, stop: Instant | None, end: Instant, usual: Sequence[int]
+    name: str, start: Instant, stop: Instant | None, end: Instant, usual: Usual | None
 ) -> Step:
-    took = (stop if stop is not None else end) - start
-    half, most = _quantiles(usual)
-    return Step(name, took, stop is None, half, most)
-
-
-def _asked(lives: Sequence[Life]) -> list[int]:
-    return [it.accepted_at - it.requested_at for it in lives if it.accepted_at is not None]
-
-
-def _boots(lives: Sequence[Life]) -> list[int]:
-    return [
-        it.ready_at - it.accepted_at
-        for it in lives
-        if it.ready_at is not None and it.accepted_at is not None
-    ]
-
-
-def _quantiles(spans: Sequence[int]) -> tuple[int | None, int | None]:
-    if len(spans) < 3:
-        return None, None
-    ordered = sorted(spans)
-    return ordered[(len(ordered) - 1) // 2], ordered[-(-len(ordered) * 9 // 10) - 1]
+    return Step(name, (stop if stop is not None else end) - start, stop is None, usual)
 
 
 def _life(slice_: Slice, now: Instant) -> Timeline:

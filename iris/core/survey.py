@@ -1,0 +1,76 @@
+"""What every pool says to a shape, in one state: found out once, for whoever explains many jobs of it."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
+from iris.core.fit import Shape, refusal
+from iris.core.indexes import PoolKey
+from iris.core.lifecycle import COMING
+from iris.core.reasons import NextEvent, PoolReason, UnderWay, Verdict
+from iris.core.records import Slice, Worker
+from iris.core.room import Pool
+from iris.core.state import ClusterState
+from iris.core.usual import usual_coming
+
+
+class Survey:
+    """The pools of a state between two turns; good until the next one."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self.state = state
+        self.slices: Mapping[PoolKey, Sequence[Slice]] = slices_by_pool(state)
+        self._told: dict[Shape, tuple[PoolReason, ...]] = {}
+        self._coming: dict[Shape, tuple[UnderWay, ...]] = {}
+        self.in_vain: dict[Shape, tuple[Verdict, NextEvent]] = {}
+        """What was found for shapes that have no room, and for which nothing is kept."""
+
+    def pools(self, shape: Shape) -> tuple[PoolReason, ...]:
+        """What each pool says to a shape, in the order of the configuration."""
+        told = self._told.get(shape)
+        if told is None:
+            told = self._told[shape] = tuple(
+                self._pool(shape, pool) for pool in self.state.room.pools.values()
+            )
+        return told
+
+    def _pool(self, shape: Shape, pool: Pool) -> PoolReason:
+        slices = self.slices[pool.group.name, pool.zone]
+        bought = is_bought(shape, pool)
+        return PoolReason(
+            group=pool.group.name,
+            zone=pool.zone,
+            looked_at=sum(1 for _ in workers_of(self.state, slices)),
+            blocker=blocker_of(self.state, shape, pool, slices),
+            can_serve=refusal(shape, pool.group, pool.zone) is None,
+            is_bought=bought,
+            limits=tuple(limits_of(self.state, pool)) if bought else (),
+        )
+
+    def under_way(self, shape: Shape) -> tuple[UnderWay, ...]:
+        """The slices that are coming and could serve a shape."""
+        told = self._coming.get(shape)
+        if told is None:
+            candidates = self.state.room.candidates(shape)
+            told = tuple(it for pool in candidates for it in self._coming_of(pool))
+            self._coming[shape] = told
+        return told
+
+    def _coming_of(self, pool: Pool) -> Iterator[UnderWay]:
+        slices = self.slices[pool.group.name, pool.zone]
+        coming = [slice_ for slice_ in slices if slice_.state in COMING]
+        if coming:
+            usual = usual_coming(self.state, pool.group.name, pool.zone)
+            for it in coming:
+                assert it.deadline is not None, it  # Whatever is coming has one.
+                yield UnderWay(it.id, it.group, it.state, it.requested_at, usual, it.deadline)
+
+    def workers(self, shape: Shape) -> Iterator[Worker]:
+        """The workers of all pools that can serve a shape, best-suited pools first."""
+        for pool in self.state.room.candidates(shape):
+            yield from workers_of(self.state, self.slices[pool.group.name, pool.zone])
+
+
+def is_bought(shape: Shape, pool: Pool) -> bool:
+    """Whether slices of a pool are asked for when a shape waits: no accelerator for CPU work."""
+    guest = shape.accelerator is None and pool.group.accelerator is not None
+    return refusal(shape, pool.group, pool.zone) is None and not guest
