@@ -188,6 +188,14 @@ class Stage:
                 continue
         self._tell()
 
+    def advance(self, span: int) -> None:
+        """Go on at once by so many milliseconds of simulated time."""
+        world = self._world
+        until = Instant(world.clock.now + span)
+        while world.goes_on() and world.clock.next_at() <= until:
+            world.clock.step()
+        self._anchor()
+
     def finish(self) -> Measures:
         """Close the books; the pages show how it ended."""
         return self._world.finish(partial=self._world.goes_on())

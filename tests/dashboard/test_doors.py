@@ -32,7 +32,7 @@ def door(alice: str = ALICE) -> PeopleOnly:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    return stage_of(tmp_path, FLEET, until="4.5")
+    return stage_of(tmp_path, FLEET, hours=4.5)
 
 
 def signed_in(stage: Stage, token: str = ALICE) -> TestClient:
