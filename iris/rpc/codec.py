@@ -369,6 +369,15 @@ def keep_from_wire(number: int) -> Millis:
     return Millis(_count(number, "keep_ms"))
 
 
+def count_from_wire(number: int, field: str) -> int:
+    """A number that counts something.
+
+    Raises:
+        Malformed: it is negative.
+    """
+    return _count(number, field)
+
+
 def offset_from_wire(number: int) -> int:
     """A place in a log.
 

@@ -117,8 +117,12 @@ GET_BLOB: Final = Method(
     _C, "GetBlob", pb.GetBlobRequest, pb.Chunk, _ALL, 300, stream=Stream.ANSWER
 )
 
+# What is decided, and what happened, names the jobs of everybody.
 EXPLAIN_GROUP: Final = Method(
-    _X, "ExplainGroup", pb.ExplainGroupRequest, pb.ExplainGroupResponse, _PEOPLE
+    _X, "ExplainGroup", pb.ExplainGroupRequest, pb.ExplainGroupResponse, _USERS
+)
+LIST_EVENTS: Final = Method(
+    _X, "ListEvents", pb.ListEventsRequest, pb.ListEventsResponse, _USERS, 30
 )
 
 LIST_VMS: Final = Method(_V, "ListVms", pb.ListVmsRequest, pb.ListVmsResponse, _PEOPLE)

@@ -144,7 +144,7 @@ class Handlers:
 
     async def get_job(self, request: pb.GetJobRequest, caller: Caller) -> pb.GetJobResponse:
         """A job with everything on record, at once or when it has ended."""
-        job = self._meant(request.job, caller)
+        job = self.meant(request.job, caller)
         view = self._job(job, caller)
         end = asyncio.get_running_loop().time() + min(request.wait_ms, LONG_POLL_MS) / 1_000
         changed = self._loop.watch()
@@ -165,7 +165,8 @@ class Handlers:
             self._loop.unwatch(changed)
         return pb.GetJobResponse(job=codec.job_to_wire(self._job(job, caller)))
 
-    def _meant(self, text: str, caller: Caller) -> JobId:
+    def meant(self, text: str, caller: Caller) -> JobId:
+        """The job that a caller means, or the path itself where nobody knows it."""
         try:
             return job_meant(self.state, text, caller.user) or JobId(text)
         except Ambiguous as error:
@@ -219,7 +220,7 @@ class Handlers:
         self, request: pb.ExplainJobRequest, caller: Caller
     ) -> pb.ExplainJobResponse:
         """Why a job waits, in the words of what refused its placement; or how it ended."""
-        view = self._job(self._meant(request.job, caller), caller)
+        view = self._job(self.meant(request.job, caller), caller)
         reason = why_waiting(self.state, view.line.id, self._loop.clock.now())
         if caller.tree is not None:
             reason = without_others(reason)

@@ -240,7 +240,7 @@ class ControllerService:
             loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
-        self._explain = ExplainHandlers(loop)
+        self._explain = ExplainHandlers(loop, handlers)
         execs = Execs(links.wake)
         services = {
             "ControllerService": handlers,
