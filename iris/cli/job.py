@@ -10,9 +10,10 @@ import click
 from iris.cli.connect import channel, client, controller_options, job_argument, named
 from iris.cli.events import Wanted, events_options, show
 from iris.cli.tables import age, print_list, print_object, print_table
-from iris.cli.told import as_object, print_status, progress, say_end
+from iris.cli.told import print_status, progress, say_end
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
+from iris.rpc import kinds_cluster
 from iris.rpc.kinds import explanation
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _follow(job: "Job", *, stop_on_exit: bool, as_json: bool) -> int:
             raise
         return ExitStatus.INTERRUPTED
     if as_json:
-        print_object("Job", as_object(ended))
+        print_object("Job", kinds_cluster.job(ended))
     say_end(ended)
     return END_STATUS[ended.state]
 
@@ -212,7 +213,7 @@ def list_(
         request.since_ms = max(0, int(time.time() * 1_000) - parse_duration(since))
     answer = channel(controller_url, config).call(LIST_JOBS, request)
     if as_json:
-        print_list("Job", [as_object(found) for found in answer.jobs], answer.total)
+        print_list("Job", [kinds_cluster.job(found) for found in answer.jobs], answer.total)
         return
     if quiet:
         for found in answer.jobs:
@@ -238,7 +239,7 @@ def status(id: str, controller_url: str | None, config: Path | None, as_json: bo
     """Show a job with its tasks and their attempts."""
     found = client(controller_url, config).job(id).status()
     if as_json:
-        print_object("Job", as_object(found))
+        print_object("Job", kinds_cluster.job(found))
     else:
         print_status(found)
     return ExitStatus.DONE if found.HasField("ended_at_ms") else None
@@ -366,7 +367,7 @@ def wait(
         left = None if end is None else max(0.0, end - time.monotonic())
         ended = named(iris, id).wait(left)
         say_end(ended)
-        found.append(as_object(ended))
+        found.append(kinds_cluster.job(ended))
         worst = max(worst, END_STATUS[ended.state])
     if as_json:
         print_list("Job", found)

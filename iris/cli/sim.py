@@ -24,6 +24,7 @@ from iris.exit_status import ExitStatus
 if TYPE_CHECKING:
     import rich.progress
 
+    from sim.measure import Measures
     from sim.model import Scenario
     from sim.study import Run
 
@@ -33,6 +34,7 @@ Examples:
   iris sim scenario.yaml --seed 7 --json
   iris sim scenario.yaml --set cluster.scale_groups.tpu.max_slices=16 --out report/
   iris sim scenario.yaml --replications 20 --jobs 4
+  iris sim scenario.yaml --serve --speed 3600
 \b
 Exit status: 0 all expectations hold, 8 one is false, 9 an invariant was
 violated (no number can be trusted), 2 the scenario is wrong, 130 interrupted.
@@ -48,6 +50,7 @@ VERBS: Final = {
     "sweep": Lazy("iris.cli.sweep:sweep", "Run a scenario at every point of a grid."),
 }
 
+FASTEST: Final = 1_000_000
 SHOWN_AFTER_S: Final = 1.0
 SHOWN_EVERY_S: Final = 0.2
 SAID_EVERY_S: Final = 60.0
@@ -71,6 +74,19 @@ def _named(_: click.Context, __: click.Parameter, folder: str | None) -> Path | 
     if folder == "":
         raise click.BadParameter("the folder's name is empty; `.` is the present folder")
     return None if folder is None else Path(folder)
+
+
+def _speed(_: click.Context, __: click.Parameter, text: str) -> float | None:
+    """Simulated seconds in a second; nothing for as fast as it goes."""
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed <= FASTEST:
+        raise click.BadParameter(f"{text!r} is neither `max` nor a number from 0 to {FASTEST:,}")
+    return speed
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -110,6 +126,22 @@ class Sim(CommandWithVerbs):
 @click.option(
     "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes for replications."
 )
+@click.option("--serve", is_flag=True, help="Show it as it runs, with the dashboard's pages.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=10_080,
+    show_default=True,
+    help="With --serve.",
+)
+@click.option(
+    "--speed",
+    default="600",
+    show_default=True,
+    callback=_speed,
+    metavar="N|max",
+    help="With --serve: simulated seconds in a second, to be changed on its page.",
+)
 def sim(
     scenario: Path,
     *,
@@ -119,9 +151,40 @@ def sim(
     out: Path | None,
     replications: int | None,
     jobs: int | None,
+    serve: bool,
+    port: int,
+    speed: float | None,
 ) -> int:
     """Simulate a scenario against the fake cloud."""
-    return _simulate(Request(scenario, seed, overrides, as_json, out, replications, jobs))
+    request = Request(scenario, seed, overrides, as_json, out, replications, jobs)
+    if serve and replications is not None:
+        raise click.UsageError("--serve shows one run, and --replications are several")
+    return _on_show(request, port, speed) if serve else _simulate(request)
+
+
+def _on_show(request: Request, port: int, speed: float | None) -> ExitStatus:
+    """Run it while somebody looks on; the status."""
+    from iris.cli.showing import Show, show
+    from sim.export import prepare_directory
+    from sim.results import summarize
+    from sim.scenario import load_scenario
+    from sim.study import Run
+
+    scenario = load_scenario(request.path, seed=request.seed, overrides=request.overrides)
+    runs = None if request.out is None else request.out.absolute().parent
+    told: list[Mapping[str, object]] = []
+    if request.out is not None:
+        prepare_directory(request.out)
+
+    def ended(measures: "Measures") -> None:
+        results = summarize(measures, scenario.expect)
+        told.append(results)
+        if request.out is not None:
+            _write(request, request.out, scenario, results, [Run(results, measures)])
+        _print(request, results)
+
+    show(scenario, Show(port, speed, runs), ended)
+    return ExitStatus.INTERRUPTED if told[0]["partial"] else status_of(told[0])
 
 
 def _simulate(request: Request) -> ExitStatus:

@@ -15,7 +15,7 @@ from iris.cli.place import Place, url_option
 from iris.cli.tables import age, print_list, print_object, print_table, wide_option
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
-from iris.units import timestamp
+from iris.rpc import kinds_cluster
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb
@@ -46,7 +46,7 @@ def list_slices(place: Place, group: str, whole: bool, as_json: bool, wide: bool
     gone = SliceState.GONE.value
     found = [row for row in _slices(place.channel(), group) if whole or row.state != gone]
     if as_json:
-        print_list("Slice", [_slice(row) for row in found])
+        print_list("Slice", [kinds_cluster.slice_(row) for row in found])
         return
     rows = [
         (row.id, row.group, row.zone, row.state, str(row.live), age(row.requested_at_ms), row.why)
@@ -63,20 +63,6 @@ def _slices(link: "Channel", group: str = "") -> "list[pb.Slice]":
     return list(link.call(LIST_SLICES, pb.ListSlicesRequest(group=group)).slices)
 
 
-def _slice(row: "pb.Slice") -> dict[str, object]:
-    return {
-        "id": row.id,
-        "group": row.group,
-        "zone": row.zone,
-        "state": row.state,
-        "workers": list(row.workers),
-        "requested_at": timestamp(row.requested_at_ms),
-        "ready_at": timestamp(row.ready_at_ms) if row.HasField("ready_at_ms") else None,
-        "tasks": row.live,
-        "why": row.why,
-    }
-
-
 @slice.command("get", epilog="\b\nExamples:\n  iris cluster slice get iris-cpu-1\n")
 @url_option
 @click.argument("id")
@@ -85,7 +71,7 @@ def _slice(row: "pb.Slice") -> dict[str, object]:
 def get_slice(place: Place, id: str) -> None:
     """Show one slice as a JSON object."""
     (row,) = _named(_slices(place.channel()), [id])
-    print_object("Slice", _slice(row))
+    print_object("Slice", kinds_cluster.slice_(row))
 
 
 def _named(known: "Sequence[pb.Slice]", ids: Iterable[str]) -> "list[pb.Slice]":

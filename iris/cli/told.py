@@ -5,15 +5,10 @@ from typing import TYPE_CHECKING
 import click
 
 from iris.cli.tables import age, print_table
-from iris.units import timestamp
+from iris.rpc.kinds_cluster import reason
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb
-
-
-def reason(job: "pb.Job") -> str:
-    """The first sentence of why a job ended, from itself or one of its tasks."""
-    return job.why or next((task.why for task in job.details if task.why), "")
 
 
 def say_end(ended: "pb.Job") -> None:
@@ -49,32 +44,3 @@ def print_status(found: "pb.Job") -> None:
     ]
     if rows:
         print_table(("ATTEMPT", "STATE", "WORKER", "FOR", "WHY"), rows)
-
-
-def as_object(job: "pb.Job") -> dict[str, object]:
-    """A job for programs; environment values are not told by the controller."""
-    found: dict[str, object] = {
-        "id": job.id,
-        "state": job.state,
-        "user": job.user,
-        "band": job.band,
-        "submitted_at": timestamp(job.submitted_at_ms),
-        "ended_at": timestamp(job.ended_at_ms) if job.HasField("ended_at_ms") else None,
-        "tasks": {count.state: count.number for count in job.tasks},
-        "why": reason(job),
-    }
-    if job.details:
-        found["attempts"] = [
-            {
-                "task": task.id,
-                "attempt": attempt.number,
-                "state": attempt.state,
-                "cause": attempt.cause,
-                "detail": attempt.detail,
-                "worker": attempt.worker,
-                "slice": attempt.slice,
-            }
-            for task in job.details
-            for attempt in task.attempts
-        ]
-    return found

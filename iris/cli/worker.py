@@ -24,28 +24,13 @@ def list_(controller_url: str | None, config: Path | None, whole: bool, as_json:
     """Show the workers."""
     from iris.core.lifecycle import WorkerState
     from iris.rpc import iris_pb2 as pb
+    from iris.rpc import kinds_cluster
     from iris.rpc.methods import LIST_WORKERS
 
     rows = channel(controller_url, config).call(LIST_WORKERS, pb.ListWorkersRequest()).workers
     found = [row for row in rows if whole or row.state != WorkerState.LOST.value]
     if as_json:
-        items = [
-            {
-                "id": row.id,
-                "slice": row.slice,
-                "host": row.host,
-                "address": row.address,
-                "state": row.state,
-                "cordoned": row.cordoned,
-                "cpu": row.offers.cpu_milli / 1_000,
-                "cpu_used": row.committed.cpu_milli / 1_000,
-                "memory_bytes": row.offers.memory_bytes,
-                "memory_bytes_used": row.committed.memory_bytes,
-                "tasks": list(row.tasks),
-            }
-            for row in found
-        ]
-        print_list("Worker", items)
+        print_list("Worker", [kinds_cluster.worker(row) for row in found])
         return
     cells = [
         (

@@ -15,6 +15,7 @@ from iris.core.decisions import HoldKind
 from iris.core.due import due_at
 from iris.core.ids import JobId
 from iris.core.instant import Instant
+from iris.core.lifecycle import JobState
 from iris.core.queued import queue_place
 from iris.core.reasons import NEVER, Advised, Eta, NextEvent, QueuePlace, Reason, Subject, Verdict
 from iris.core.spec import Backfill
@@ -91,17 +92,19 @@ def without_others(reason: Reason) -> Reason:
     return replace(reason, queue=queue, advice=advice, next=event)
 
 
-def waiting_by_verdict(state: ClusterState) -> Iterator[tuple[Verdict, int]]:
+def waiting_by_verdict(
+    state: ClusterState, survey: Survey | None = None
+) -> Iterator[tuple[Verdict, int]]:
     """What units wait for, and how many they are: queue by queue, then those in no queue.
 
-    It may be taken up again after a turn: what waits then is told as it is then.
+    Without a survey, it may be taken up again after a turn: what waits then is told as it is then.
     """
     for key in list(state.waiting.queues):
         queue = state.waiting.queues.get(key)
         if queue is None:
             continue
         head = queue.head()
-        asked = Question(Survey(state), state.job_by_number[head.job], head)
+        asked = Question(survey or Survey(state), state.job_by_number[head.job], head)
         verdict, _ = asked.answer()
         alike = len(queue)
         if verdict is Verdict.FITS_NOW:
@@ -112,7 +115,9 @@ def waiting_by_verdict(state: ClusterState) -> Iterator[tuple[Verdict, int]]:
         yield Verdict.BEHIND_OTHERS, len(queue) - alike
     evicting = sum(1 for hold in state.holds.values() if hold.kind is HoldKind.EVICTION)
     yield Verdict.MAKING_ROOM, evicting
-    yield Verdict.PAUSED, sum(len(pauses_of(state, job)) for job in state.jobs.values())
+    begun = (JobState.PENDING, JobState.RUNNING)
+    paused = (pauses_of(state, state.jobs[name]) for it in begun for name in state.by_state[it])
+    yield Verdict.PAUSED, sum(map(len, paused))
 
 
 def _is_strict(state: ClusterState) -> bool:

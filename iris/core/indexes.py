@@ -15,6 +15,7 @@ from iris.core.instant import Instant, after
 from iris.core.lifecycle import (
     COMING,
     AttemptState,
+    JobState,
     SliceState,
     TaskState,
     WorkerState,
@@ -82,6 +83,10 @@ class IndexedTables:
             (j.ended_at, j.number, j.id) for j in self.jobs.values() if j.ended_at is not None
         )
         self.ended: dict[JobId, None] = {job: None for _, _, job in ended}
+        self.by_state: dict[JobState, dict[JobId, None]] = {state: {} for state in JobState}
+        """Jobs in the order in which they came into their states; after a rebuild, open ones as they arrived."""
+        for name in (*(j.id for j in self.jobs.values() if j.ended_at is None), *self.ended):
+            self.by_state[self.jobs[name].state][name] = None
         self.room = Room()
         self.opened: dict[int, None] = {}
         self.touched: dict[HoldKey, None] = {}

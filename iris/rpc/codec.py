@@ -227,12 +227,13 @@ def job_to_wire(view: JobView) -> pb.Job:
     message.spec.CopyFrom(spec_to_wire(view.spec))
     for variable in message.spec.environment:
         variable.value = "***"
-    message.details.extend(_task(task) for task in view.tasks)
+    message.details.extend(task_to_wire(task) for task in view.tasks)
     message.children.extend(view.children)
     return message
 
 
-def _task(view: TaskView) -> pb.Task:
+def task_to_wire(view: TaskView) -> pb.Task:
+    """A task with its attempts."""
     attempts = [attempt_to_wire(attempt) for attempt in view.attempts]
     return pb.Task(id=view.id, state=view.state.value, attempts=attempts, why=view.why)
 

@@ -746,7 +746,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "started_at_ms", "now_ms", "turns", "groups", "workers", "jobs", "recovered_turns", "recovery_ms")
+    __slots__ = ("version", "started_at_ms", "now_ms", "turns", "groups", "workers", "jobs", "recovered_turns", "recovery_ms", "dashboard_port", "no_dashboard")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     NOW_MS_FIELD_NUMBER: _ClassVar[int]
@@ -756,6 +756,8 @@ class GetStatusResponse(_message.Message):
     JOBS_FIELD_NUMBER: _ClassVar[int]
     RECOVERED_TURNS_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_MS_FIELD_NUMBER: _ClassVar[int]
+    DASHBOARD_PORT_FIELD_NUMBER: _ClassVar[int]
+    NO_DASHBOARD_FIELD_NUMBER: _ClassVar[int]
     version: str
     started_at_ms: int
     now_ms: int
@@ -765,7 +767,9 @@ class GetStatusResponse(_message.Message):
     jobs: int
     recovered_turns: int
     recovery_ms: int
-    def __init__(self, version: _Optional[str] = ..., started_at_ms: _Optional[int] = ..., now_ms: _Optional[int] = ..., turns: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., workers: _Optional[int] = ..., jobs: _Optional[int] = ..., recovered_turns: _Optional[int] = ..., recovery_ms: _Optional[int] = ...) -> None: ...
+    dashboard_port: int
+    no_dashboard: str
+    def __init__(self, version: _Optional[str] = ..., started_at_ms: _Optional[int] = ..., now_ms: _Optional[int] = ..., turns: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., workers: _Optional[int] = ..., jobs: _Optional[int] = ..., recovered_turns: _Optional[int] = ..., recovery_ms: _Optional[int] = ..., dashboard_port: _Optional[int] = ..., no_dashboard: _Optional[str] = ...) -> None: ...
 
 class HasBlobRequest(_message.Message):
     __slots__ = ("sha256",)

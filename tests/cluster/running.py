@@ -46,7 +46,7 @@ class RunningCluster:
         whole = {
             "provider": {"type": "local"},
             "storage": {"root": str(self.root)},
-            "controller": {"vm": {"port": self.port}, **_tls(tls)},
+            "controller": {"vm": {"port": self.port}, "dashboard_port": None, **_tls(tls)},
             "timeouts": {"worker_timeout": "5s", "retry_backoff": "100ms"},
             "autoscaler": {"stockout_backoff": "500ms"},
             "scale_groups": {"cpu": {**group, "min_slices": 1, "max_slices": 2}},

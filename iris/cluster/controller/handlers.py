@@ -1,6 +1,7 @@
 """What users and operators ask of the controller: requests become facts, answers come from views."""
 
 import asyncio
+import shlex
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
@@ -31,6 +32,7 @@ from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec_explain import explanation_to_wire
 from iris.rpc.image import Image, packed
 from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS, Kind
+from iris.units import timestamp
 
 MAX_PAGE: Final = 1_000
 _STATUS: Final = {
@@ -79,6 +81,11 @@ class Handlers:
         self._recovery = recovery
         self._end = end
         self._started_at = loop.clock.now()
+        self._dashboard: tuple[int | None, str] = None, ""
+
+    def tell_dashboard(self, port: int | None, trouble: str) -> None:
+        """Let a status say where the dashboard is, or why there is none."""
+        self._dashboard = port, trouble
 
     @property
     def state(self) -> ClusterState:
@@ -227,6 +234,28 @@ class Handlers:
         told = explanation_to_wire(reason, self._loop.journal.turns)
         return pb.ExplainJobResponse(sentences=told.sentences, state=told.state, explanation=told)
 
+    def command_of(self, job: JobId) -> str:
+        """What a job runs, in words; empty when it is not there any more."""
+        row = self.state.jobs.get(job)
+        path = None if row is None else self._store.blob(row.spec.payload)
+        if path is None:
+            return ""
+        launch = pb.Launch.FromString(path.read_bytes())
+        return shlex.join(launch.command) if launch.command else "a Python function"
+
+    def facts(self) -> dict[str, str]:
+        """What is to be said of this controller beside its state."""
+        journal = self._loop.journal.path
+        log = journal.with_name(f"{journal.name}-wal")
+        sizes = [f"{path.stat().st_size:,} bytes" for path in (journal, log) if path.exists()]
+        turns, span = self._recovery
+        return {
+            "started": timestamp(self._started_at),
+            "turns": f"{self._loop.journal.turns:,}",
+            "taken up": f"{turns:,} turns in {span:,} ms" if turns else "nothing: it began anew",
+            "journal, its write-ahead log": ", ".join(sizes),
+        }
+
     async def get_image(self, _: pb.GetImageRequest, caller: Caller) -> AsyncIterator[pb.Chunk]:
         """The whole state without secrets, for whoever wants to simulate what comes of it.
 
@@ -340,6 +369,8 @@ class Handlers:
             jobs=len(state.jobs),
             recovered_turns=turns,
             recovery_ms=span,
+            dashboard_port=self._dashboard[0],
+            no_dashboard=self._dashboard[1],
         )
 
     # ---- blobs ---------------------------------------------------------------------------------

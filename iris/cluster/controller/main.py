@@ -215,7 +215,13 @@ def main(words: list[str] | None = None) -> int:
         return ExitStatus.BAD_INPUT
     root = arguments.root if arguments.root is not None else Path(config.storage.root)
     port = arguments.port if arguments.port is not None else config.controller.port
-    options = Options(root, port, end_workers=False, advertise=arguments.advertise)
+    options = Options(
+        root,
+        port,
+        end_workers=False,
+        advertise=arguments.advertise,
+        dashboard_port=config.controller.dashboard_port,
+    )
 
     def ready(service: ControllerService) -> None:
         serves = root / SERVES

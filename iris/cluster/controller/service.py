@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
+from iris.cluster.controller.dashboard import DashboardServer, LiveCluster, PeopleOnly
 from iris.cluster.controller.execs import ExecHandlers, Execs
 from iris.cluster.controller.explain_handlers import ExplainHandlers
 from iris.cluster.controller.followers import Followers
@@ -25,7 +27,7 @@ from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
 from iris.cluster.controller.vm_handlers import VmHandlers
 from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers, attempt_is_over
-from iris.config import ClusterConfig, Storage
+from iris.config import ClusterConfig, Gcp, Storage
 from iris.core import events as ev
 from iris.core.events import Event
 from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
@@ -89,6 +91,8 @@ class Options:
     """Whether machines are given back when the controller ends; a restarted one takes up those that are not."""
     advertise: str | None = None  # None: where it listens
     """The URL that workers call, if a proxy or a forwarded port lies between."""
+    dashboard_port: int | None = None  # None: there is no dashboard
+    """0: any that is free."""
 
 
 class ControllerService:
@@ -118,6 +122,7 @@ class ControllerService:
         self._clock = self._recovered.clock
         self._loop = TurnLoop(self._recovered.controller, self._recovered.journal, self._clock)
         self.port = options.port
+        self.dashboard_port: int | None = None  # None: there is none
         self._gives_back = options.end_workers
         self._closing = asyncio.Event()
 
@@ -126,6 +131,13 @@ class ControllerService:
         """Where the controller can be called from its own machine, once it serves."""
         scheme = "https" if self._config.controller.tls is not None else "http"
         return f"{scheme}://{LOOPBACK}:{self.port}"
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """Where the dashboard is from its own machine, once it serves; nothing when there is none."""
+        if self.dashboard_port is None:
+            return None
+        return f"{self.url.rpartition(':')[0]}:{self.dashboard_port}"
 
     @property
     def recovered_turns(self) -> int:
@@ -157,9 +169,11 @@ class ControllerService:
         provider = self._provide(self._surroundings())
         hands.attach(provider)
         self._vms.attach(provider.log)
+        dashboard = self._dashboard(host)
         for effect in effects:
             hands.perform(effect)
         ready(self)
+        showing = asyncio.create_task(self._show(dashboard))
         turning = asyncio.create_task(loop.run(hands.perform))
         others = [
             asyncio.create_task(sweep_daily(self._store, state)),
@@ -175,6 +189,7 @@ class ControllerService:
                 task.result()
         finally:
             hands.leave()
+            dashboard.stop()
             if self._gives_back:
                 # While they can still report: then nobody need wait for anybody.
                 await self._give_up_slices()
@@ -182,7 +197,24 @@ class ControllerService:
             links.release_all()
             await server.stop(_STOP_GRACE_S)
             await hands.close()
-            await self._end(turning, others)
+            await self._end(turning, [showing, *others])
+
+    def _dashboard(self, host: str) -> DashboardServer:
+        found = DashboardServer(host, self._options.dashboard_port, self._config.controller.tls)
+        self.dashboard_port = found.port
+        self._handlers.tell_dashboard(found.port, found.trouble)
+        return found
+
+    async def _show(self, dashboard: DashboardServer) -> None:
+        """Serve the dashboard. Whatever becomes of it, jobs go on."""
+        provider = self._config.provider
+        name = provider.cluster if isinstance(provider, Gcp) else socket.gethostname()
+        runs = self._root / "simulations"
+        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, runs)
+        try:
+            await dashboard.serve(cluster, PeopleOnly(self.door, signing_key(self._root)))
+        except Exception:  # noqa: BLE001
+            _log.exception("the dashboard has ended; the controller goes on")
 
     async def _give_up_slices(self) -> None:
         """Let the core know that all slices end because we end, and not by a fault of their zone."""
@@ -236,19 +268,20 @@ class ControllerService:
     def _server(self, links: Links, hands: Hands) -> Server:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
-        handlers = Handlers(
+        self._handlers = handlers = Handlers(
             loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
         self._explain = ExplainHandlers(loop, handlers)
         execs = Execs(links.wake)
+        self._logs = LogHandlers(handlers, store, self._mirror, Followers(loop))
         services = {
             "ControllerService": handlers,
             "ExplainService": self._explain,
             "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
             "ExecService": ExecHandlers(handlers, execs),
-            "LogService": LogHandlers(handlers, store, self._mirror, Followers(loop)),
+            "LogService": self._logs,
         }
         return Server(services, self.door)
 

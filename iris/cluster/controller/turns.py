@@ -6,6 +6,7 @@ awaits, so that nobody sees half a turn, or one that is not on the disk.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -15,7 +16,9 @@ from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.ids import RequestId
 from iris.core.instant import Instant
+from iris.core.record import Turn
 from iris.core.snapshot import snapshot
+from iris.dashboard.recent import Recent
 from iris.drive import turn
 from iris.ports import Clock
 
@@ -43,6 +46,8 @@ class TurnLoop:
         self.controller = controller
         self.journal = journal
         self.clock = clock
+        self.recent = Recent()
+        """What was decided lately, for the dashboard."""
         self._inbox: list[ev.Event] = []
         self._wake = asyncio.Event()
         self._replies: dict[RequestId, list[asyncio.Future[Answer]]] = {}
@@ -116,11 +121,22 @@ class TurnLoop:
         # What arrives in the same round of the loop belongs to the same turn, and the same write.
         await asyncio.sleep(0)
 
+    def append(self, turn: Turn) -> None:
+        """Write a turn down, and remember it for those who look.
+
+        Raises:
+            OSError: it could not be made durable.
+        """
+        self.journal.append(turn)
+        self.recent.turned(turn, self.controller.state)
+
     def _turn(self, now: Instant, perform: Callable[[ef.Effect], None]) -> Instant | None:
         self._wake.clear()
         events, self._inbox = self._inbox, []
         effects: list[ef.Effect] = []
-        deadline = turn(self.controller, now, events, journal=self.journal, perform=effects.append)
+        began = time.perf_counter()
+        deadline = turn(self.controller, now, events, journal=self, perform=effects.append)
+        self.recent.took(now, (time.perf_counter() - began) * 1_000)
         for effect in effects:
             if isinstance(effect, ef.Reply):
                 for future in self._replies.get(effect.request, ()):
