@@ -1,6 +1,7 @@
 """What every pool says to a shape, in one state: found out once, for whoever explains many jobs of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
 from iris.core.fit import Shape, refusal
@@ -11,6 +12,16 @@ from iris.core.records import Slice, Worker
 from iris.core.room import Pool
 from iris.core.state import ClusterState
 from iris.core.usual import usual_coming
+
+
+@contextmanager
+def at_no_cost(state: ClusterState) -> Iterator[None]:
+    """What is asked of the deciding functions meanwhile does not count as work of a turn."""
+    before = state.books.evaluations
+    try:
+        yield
+    finally:
+        state.books.evaluations = before
 
 
 class Survey:
@@ -28,9 +39,9 @@ class Survey:
         """What each pool says to a shape, in the order of the configuration."""
         told = self._told.get(shape)
         if told is None:
-            told = self._told[shape] = tuple(
-                self._pool(shape, pool) for pool in self.state.room.pools.values()
-            )
+            with at_no_cost(self.state):
+                told = tuple(self._pool(shape, pool) for pool in self.state.room.pools.values())
+            self._told[shape] = told
         return told
 
     def _pool(self, shape: Shape, pool: Pool) -> PoolReason:
