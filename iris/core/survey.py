@@ -29,7 +29,11 @@ class Survey:
 
     def __init__(self, state: ClusterState) -> None:
         self.state = state
-        self.slices: Mapping[PoolKey, Sequence[Slice]] = slices_by_pool(state)
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what was found out: there was a turn."""
+        self.slices: Mapping[PoolKey, Sequence[Slice]] = slices_by_pool(self.state)
         self._told: dict[Shape, tuple[PoolReason, ...]] = {}
         self._coming: dict[Shape, tuple[UnderWay, ...]] = {}
         self.in_vain: dict[Shape, tuple[Verdict, NextEvent]] = {}

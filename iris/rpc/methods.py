@@ -165,6 +165,9 @@ SERVE_EXEC: Final = Method(
     stream=Stream.BOTH,
 )
 
+LONG_POLLS: Final = frozenset({GET_JOB.name, RECONCILE.name})
+"""Calls that are answered when something happens, and late if nothing does."""
+
 METHODS: Final[tuple[Method[Message, Message], ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Method)
 )

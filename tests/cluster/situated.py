@@ -58,7 +58,7 @@ class Situated:
             "ControllerService": handlers,
             "ExplainService": ExplainHandlers(self.loop, handlers),
         }
-        server = Server({**nobody, **own}, door)
+        server = Server({**nobody, **own}, door, self.loop.counts)
         self.url = f"http://127.0.0.1:{await server.listen('127.0.0.1', 0, None)}"
         return server
 

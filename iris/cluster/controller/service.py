@@ -180,6 +180,7 @@ class ControllerService:
             asyncio.create_task(links.watch(lambda: state.workers)),
             asyncio.create_task(provider.watch()),
             asyncio.create_task(self._explain.watch()),
+            asyncio.create_task(loop.counts.watch_lag()),
             asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
             asyncio.create_task(self._until_closed()),
         ]
@@ -212,9 +213,14 @@ class ControllerService:
         runs = self._root / "simulations"
         cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, runs)
         try:
-            await dashboard.serve(cluster, PeopleOnly(self.door, signing_key(self._root)))
+            people = PeopleOnly(self.door, signing_key(self._root))
+            await dashboard.serve(cluster, people, self._trouble)
         except Exception:  # noqa: BLE001
             _log.exception("the dashboard has ended; the controller goes on")
+
+    def _trouble(self) -> str:
+        """What keeps it from being ready, but for its loop; empty when nothing does."""
+        return "it is about to end" if self._closing.is_set() else ""
 
     async def _give_up_slices(self) -> None:
         """Let the core know that all slices end because we end, and not by a fault of their zone."""
@@ -283,7 +289,7 @@ class ControllerService:
             "ExecService": ExecHandlers(handlers, execs),
             "LogService": self._logs,
         }
-        return Server(services, self.door)
+        return Server(services, self.door, loop.counts)
 
 
 def _storage(storage: Storage, root: Path) -> tuple[Store, Mirror]:
