@@ -7,6 +7,7 @@ from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
 from iris.core.fit import Shape, refusal
 from iris.core.indexes import PoolKey
 from iris.core.lifecycle import COMING
+from iris.core.placing import spare_is_wanted
 from iris.core.reasons import NextEvent, PoolReason, UnderWay, Verdict
 from iris.core.records import Slice, Worker
 from iris.core.room import Pool
@@ -62,11 +63,15 @@ class Survey:
         )
 
     def under_way(self, shape: Shape) -> tuple[UnderWay, ...]:
-        """The slices that are coming and could serve a shape."""
+        """The slices that are coming and will serve a shape, if nobody else is served of them before."""
         told = self._coming.get(shape)
         if told is None:
-            candidates = self.state.room.candidates(shape)
-            told = tuple(it for pool in candidates for it in self._coming_of(pool))
+            told = tuple(
+                it
+                for pool in self.state.room.candidates(shape)
+                if not spare_is_wanted(self.state, shape, pool)
+                for it in self._coming_of(pool)
+            )
             self._coming[shape] = told
         return told
 

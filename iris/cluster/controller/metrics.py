@@ -147,7 +147,12 @@ class Metrics:
         )
         limits = {(g.name, "min"): g.min_slices for g in groups}
         limits |= {(g.name, "max"): g.max_slices for g in groups}
-        yield _gauges("iris_slices_limit", "As configured.", ("group", "limit"), limits)
+        yield _gauges(
+            "iris_slices_limit",
+            "How many slices a group must and may have.",
+            ("group", "limit"),
+            limits,
+        )
         told = scalings(state)
         yield _gauges(
             "iris_scaling_unmet_units",
@@ -175,13 +180,17 @@ class Metrics:
             {(g.name,): cost.get(g.name, 0) / HOUR / _DOLLAR for g in groups},
         )
         prices = {(g.name,): g.price_per_hour * state.existing(g.name) / _DOLLAR for g in groups}
-        yield _gauges("iris_cost_dollars_per_hour", "Of slices that may exist.", ("group",), prices)
+        yield _gauges(
+            "iris_cost_dollars_per_hour", "Price of the slices that may exist.", ("group",), prices
+        )
 
     def _of_controller(self) -> "Iterator[Metric]":
         loop, counts = self._loop, self._counts
-        yield _gauges("iris_build_info", "1.", ("version",), {(__version__,): 1})
+        yield _gauges(
+            "iris_build_info", "1 for the version that runs.", ("version",), {(__version__,): 1}
+        )
         decisions = {(name,): float(n) for name, n in sorted(counts.decisions.items())}
-        yield _counters("iris_decisions", "By rule.", ("rule",), decisions)
+        yield _counters("iris_decisions", "What was decided, by rule.", ("rule",), decisions)
         facts = {(name,): float(n) for name, n in sorted(counts.facts.items())}
         yield _counters("iris_facts", "What was learned, by kind.", ("kind",), facts)
         yield _spreads(
@@ -203,7 +212,7 @@ class Metrics:
             ("journal",): _size(loop.journal.path, ""),
             ("log",): _size(loop.journal.path, "-wal"),
         }
-        yield _gauges("iris_journal_bytes", "Of its files.", ("file",), sizes)
+        yield _gauges("iris_journal_bytes", "Size of the journal's files.", ("file",), sizes)
 
     def _of_calls(self) -> "Iterator[Metric]":
         calls = {key: float(n) for key, n in sorted(self._counts.calls.items())}
@@ -213,7 +222,7 @@ class Metrics:
         spans = {(name,): it for name, it in sorted(self._counts.call_spans.items())}
         yield _spreads(
             "iris_rpc_seconds",
-            "Of calls that are neither streams nor answered late on purpose.",
+            "How long calls took that are neither streams nor answered late on purpose.",
             ("method",),
             spans,
         )

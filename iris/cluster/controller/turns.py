@@ -77,6 +77,10 @@ class TurnLoop:
             if not waiting:
                 self._replies.pop(request, None)
 
+    def look(self) -> None:
+        """It looks for work now."""
+        self._looked = time.monotonic()
+
     def age_s(self) -> float:
         """How long ago it last looked for work, in seconds; it does so every second, however idle."""
         return time.monotonic() - self._looked
@@ -110,7 +114,7 @@ class TurnLoop:
         awake = self.controller.state.now  # Nobody was heard since the turn that began this life.
         while not self._closing:
             await self._rest(deadline)
-            self._looked = time.monotonic()
+            self.look()
             now = self.clock.now()
             if now - awake > STALL_MS:
                 self._inbox.insert(0, ev.ControllerStalled(awake))
