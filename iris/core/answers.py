@@ -21,7 +21,7 @@ from iris.core.records import Attempt, Hold, Job, Worker
 from iris.core.room import Pool
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
-from iris.core.survey import Survey, at_no_cost
+from iris.core.survey import AtNoCost, Survey
 from iris.core.waiting import GANG, QueueKey, Unit
 
 
@@ -123,7 +123,7 @@ class Question:
 
     def _has_room(self) -> bool:
         """Whether the scheduler would find a place for it, were it its turn."""
-        with at_no_cost(self.state):
+        with AtNoCost(self.state):
             if self.shape.hosts:
                 return place_gang(self.state, self.job, self.shape) is not None
             return best_host(self.state, self.shape) is not None

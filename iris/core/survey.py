@@ -1,7 +1,6 @@
 """What every pool says to a shape, in one state: found out once, for whoever explains many jobs of it."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
 from iris.core.fit import Shape, refusal
@@ -15,14 +14,19 @@ from iris.core.state import ClusterState
 from iris.core.usual import usual_coming
 
 
-@contextmanager
-def at_no_cost(state: ClusterState) -> Iterator[None]:
-    """What is asked of the deciding functions meanwhile does not count as work of a turn."""
-    before = state.books.evaluations
-    try:
-        yield
-    finally:
-        state.books.evaluations = before
+class AtNoCost:
+    """While it is entered, what is asked of the deciding functions does not count as work of a turn."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self._before = state.books.evaluations
+
+    def __enter__(self) -> None:
+        """Nothing has happened yet."""
+
+    def __exit__(self, *error: object) -> None:
+        """As it was before."""
+        self._state.books.evaluations = self._before
 
 
 class Survey:
@@ -44,7 +48,7 @@ class Survey:
         """What each pool says to a shape, in the order of the configuration."""
         told = self._told.get(shape)
         if told is None:
-            with at_no_cost(self.state):
+            with AtNoCost(self.state):
                 told = tuple(self._pool(shape, pool) for pool in self.state.room.pools.values())
             self._told[shape] = told
         return told

@@ -96,6 +96,7 @@ class Metrics:
         """Every metric with its samples, in one order."""
         yield from self._of_work()
         yield from self._of_fleet()
+        yield from self._of_cost()
         yield from self._of_controller()
         yield from self._of_calls()
 
@@ -153,7 +154,16 @@ class Metrics:
             ("group", "limit"),
             limits,
         )
-        told = scalings(state)
+        yield from self._of_groups()
+        sample = sample_of(state, now)
+        chips = {("busy",): sample.busy, ("idle",): sample.idle, ("coming",): sample.coming}
+        yield _gauges("iris_chips", "Chips (cores of CPU groups), by use.", ("use",), chips)
+        tally = Counter(worker.state.value for worker in state.workers.values())
+        workers = {(name,): count for name, count in sorted(tally.items())}
+        yield _gauges("iris_workers", "Workers on record, by state.", ("state",), workers)
+
+    def _of_groups(self) -> "Iterator[Metric]":
+        told = scalings(self._state)
         yield _gauges(
             "iris_scaling_unmet_units",
             "Units for which more slices are wanted of a group, in vain.",
@@ -166,13 +176,10 @@ class Metrics:
             ("group", "rule"),
             {(it.group, it.rule.value): 1 for it in told},
         )
-        sample = sample_of(state, now)
-        chips = {("busy",): sample.busy, ("idle",): sample.idle, ("coming",): sample.coming}
-        yield _gauges("iris_chips", "Chips (cores of CPU groups), by use.", ("use",), chips)
-        tally = Counter(worker.state.value for worker in state.workers.values())
-        workers = {(name,): count for name, count in sorted(tally.items())}
-        yield _gauges("iris_workers", "Workers on record, by state.", ("state",), workers)
-        cost = self._loop.recent.cost_at(now)
+
+    def _of_cost(self) -> "Iterator[Metric]":
+        state, groups = self._state, self._state.spec.groups
+        cost = self._loop.recent.cost_at(self._loop.clock.now())
         yield _counters(
             "iris_cost_dollars",
             "Spent on slices since the controller began.",
