@@ -115,7 +115,8 @@ def next_place(path: Path, words: str, at: int) -> int | None:
     """Where the next line begins that holds some words, behind the line at a place; nothing when none does."""
     wanted = words.encode().lower()
     for start, content in _pieces(path, at):
-        skip = content.find(b"\n") + 1 if start == at else 0
+        own_line = content.find(b"\n") if start <= at else 0
+        skip = len(content) if own_line < 0 else own_line
         place = content.lower().find(wanted, skip)
         if place >= 0:
             return start + content.rfind(b"\n", 0, place) + 1

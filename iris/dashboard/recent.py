@@ -5,7 +5,7 @@ state: a restarted controller begins with empty lists, and the journal has all o
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +20,7 @@ from iris.dashboard.usage import Usage
 MOST_DECISIONS: Final = 5_000
 MOST_SAMPLES: Final = 1_440
 """A day, in minutes; of a longer simulation every other one is let go again and again."""
+MOST_DRAWN: Final = 360
 MOST_TURNS: Final = 1_000
 SLOW_MS: Final = 1_000
 """A turn that takes longer is told of."""
@@ -155,6 +156,11 @@ def _folded(newer: Entry, older: Entry) -> Entry:
         older.at, newer.last_at, newer.times + 1, newer.rule, newer.why, newer.job, newer.task,
         newer.slice, newer.worker, newer.group, newer.more,
     )  # fmt: skip
+
+
+def thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """As many of the samples as a drawing has room for, at even distances."""
+    return samples[:: -(-len(samples) // MOST_DRAWN) or 1]
 
 
 def sample_of(state: ClusterState, now: Instant) -> Sample:

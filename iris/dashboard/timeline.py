@@ -4,13 +4,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from iris.core.instant import Instant
+from iris.core.instant import DAY, HOUR, MINUTE, SECOND, Instant
 
 WIDTH: Final = 1_000
 ROW: Final = 16
 LABEL: Final = 90
 _HEIGHT: Final = 120
-_TICKS: Final = 5
+_TICKS: Final = 6
+_STEPS: Final = (
+    *(SECOND * n for n in (1, 2, 5, 10, 20, 30)),
+    *(MINUTE * n for n in (1, 2, 5, 10, 20, 30)),
+    *(HOUR * n for n in (1, 2, 3, 6, 12)),
+    *(DAY * n for n in (1, 2, 5, 10, 30)),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +80,12 @@ def timeline(spans: Sequence[Span], begin: Instant, end: Instant) -> Timeline:
 
 
 def ticks(whole: int, width: int, left: int) -> list[Tick]:
-    """Marks at even steps of a span."""
+    """Marks at steps of a span that a person would choose."""
+    step = next((it for it in _STEPS if whole <= it * _TICKS), whole // _TICKS)
+    step = max(1, step)
     return [
-        Tick(round(left + (width - left) * step / _TICKS, 1), whole * step // _TICKS)
-        for step in range(_TICKS)
+        Tick(round(left + (width - left) * at / whole, 1), at)
+        for at in range(0, whole - step // 3, step)
     ]
 
 

@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from iris.core.instant import DAY, Instant
-from iris.core.lifecycle import JobState, WorkerState
+from iris.core.instant import DAY, HOUR, Instant
+from iris.core.lifecycle import JobState, SliceState, WorkerState
 from iris.core.state import ClusterState
 from iris.dashboard import reasons, words
 from iris.dashboard.page import Asked, Json, Page, object_of
-from iris.dashboard.recent import Sample, sample_of
+from iris.dashboard.recent import Sample, sample_of, thinned
 from iris.dashboard.rows import JobRow, job_rows
 from iris.dashboard.subject import Subject
 from iris.dashboard.timeline import Areas, areas
@@ -45,6 +45,8 @@ class Overview:
     now: Sample
     groups: Sequence[tuple[str, int, int]]
     """Name, slices that may exist, and the most that there may be."""
+    since: Instant
+    """When the first sample of the drawing was taken."""
     chart: Areas
 
 
@@ -52,8 +54,8 @@ async def load(subject: Subject, _: Asked) -> Overview:
     """The cluster at a glance."""
     state, now = subject.state, subject.now()
     since = Instant(max(0, now - DAY))
-    samples = subject.recent.samples
-    alarms = [*_groups(state), *_silent(state), *_late(subject)]
+    samples = thinned(subject.recent.samples)
+    alarms = [*_silent(state), *_lost(state, now), *_groups(state), *_late(subject)]
     failed, more = _failed(state, since, now)
     return Overview(
         alarms=[*failed, *alarms],
@@ -64,6 +66,7 @@ async def load(subject: Subject, _: Asked) -> Overview:
         workers=_workers(state),
         now=sample_of(state, now),
         groups=[(g.name, state.existing(g.name), g.max_slices) for g in state.spec.groups],
+        since=samples[0].at if samples else now,
         chart=areas(
             [it.at for it in samples],
             [
@@ -112,6 +115,18 @@ def _silent(state: ClusterState) -> Iterator[Alarm]:
         )
 
 
+def _lost(state: ClusterState, now: Instant) -> Iterator[Alarm]:
+    """Groups that lost slices within an hour, and not to the cloud's own preemption."""
+    for group in state.spec.groups:
+        recent = [it for it in state.lives.get(group.name, ()) if it.over_at >= now - HOUR]
+        failed = [it for it in recent if it.end is SliceState.FAILED]
+        if failed:
+            refusals = ", ".join(sorted({it.failure for it in failed if it.failure}))
+            what = f"{words.plural(len(failed), 'slice')} of {group.name} failed within an hour"
+            why = f"refused by the cloud: {refusals}" if refusals else "hosts were lost"
+            yield Alarm(what, f"/capacity#why-{group.name}", why, failed[-1].over_at, is_bad=True)
+
+
 def _late(subject: Subject) -> Iterator[Alarm]:
     lateness = subject.recent.lateness(subject.now())
     if lateness is not None:
@@ -124,9 +139,11 @@ def _longest_waiting(state: ClusterState, now: Instant) -> list[JobRow]:
 
 
 def _workers(state: ClusterState) -> dict[str, int]:
+    """Those of slices that live; whoever is lost goes with its slice."""
     tally = {it.value: 0 for it in WorkerState}
     for row in state.workers.values():
         tally[row.state.value] += 1
+    del tally[WorkerState.LOST.value]
     return {name: count for name, count in tally.items() if count}
 
 
