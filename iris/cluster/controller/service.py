@@ -175,26 +175,23 @@ class ControllerService:
         ready(self)
         showing = asyncio.create_task(self._show(dashboard))
         turning = asyncio.create_task(loop.run(hands.perform))
-        others = [
-            asyncio.create_task(sweep_daily(self._store, state)),
-            asyncio.create_task(links.watch(lambda: state.workers)),
-            asyncio.create_task(provider.watch()),
-            asyncio.create_task(self._explain.watch()),
-            asyncio.create_task(loop.counts.watch_lag()),
-            asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
-            asyncio.create_task(self._until_closed()),
+        beside = [
+            sweep_daily(self._store, state),
+            links.watch(lambda: state.workers),
+            provider.watch(),
+            self._explain.watch(),
+            loop.counts.watch_lag(),
+            self._mirror.run(state, partial(attempt_is_over, state)),
+            self._until_closed(),
         ]
+        others = [asyncio.create_task(work) for work in beside]
         try:
-            done, _ = await asyncio.wait([turning, *others], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await _first_end([turning, *others])
         finally:
             hands.leave()
             dashboard.stop()
             if self._gives_back:
-                # While they can still report: then nobody need wait for anybody.
-                await self._give_up_slices()
-                await provider.end_all()
+                await self._give_back(provider)
             links.release_all()
             await server.stop(_STOP_GRACE_S)
             await hands.close()
@@ -221,6 +218,11 @@ class ControllerService:
     def _trouble(self) -> str:
         """What keeps it from being ready, but for its loop; empty when nothing does."""
         return "it is about to end" if self._closing.is_set() else ""
+
+    async def _give_back(self, provider: Provider) -> None:
+        """All slices, while they can still report: then nobody need wait for anybody."""
+        await self._give_up_slices()
+        await provider.end_all()
 
     async def _give_up_slices(self) -> None:
         """Let the core know that all slices end because we end, and not by a fault of their zone."""
@@ -290,6 +292,13 @@ class ControllerService:
             "LogService": self._logs,
         }
         return Server(services, self.door, loop.counts)
+
+
+async def _first_end(tasks: "list[asyncio.Task[None]]") -> None:
+    """Until one of them ends, with what ended it."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
 
 
 def _storage(storage: Storage, root: Path) -> tuple[Store, Mirror]:
