@@ -1,7 +1,10 @@
 """`iris cluster autoscaler`: what is decided about a scale group, by which rule, and since when."""
 
+from pathlib import Path
+
 import click
 
+from iris.cli.events import Wanted, events_options, show
 from iris.cli.place import Place, url_option
 from iris.cli.tables import print_object
 from iris.cli.watch import watchable
@@ -39,3 +42,13 @@ def explain(place: Place, group: str, as_json: bool) -> None:
         times = f"{timestamp(span.since_ms)} to {timestamp(span.until_ms)}"
         turns = "1 turn" if span.turns == 1 else f"{span.turns} turns"
         click.echo(f"{times}, {turns}: {span.headline}")
+
+
+@autoscaler.command(epilog="\b\nExamples:\n  iris cluster autoscaler events cpu\n")
+@url_option
+@click.argument("id", metavar="GROUP")
+@events_options
+@click.pass_obj
+def events(place: Place, id: str, limit: int, journal: Path | None, as_json: bool) -> None:
+    """Show what happened to a group, when, and why."""
+    show(Wanted("group", id, limit, journal), place.channel, as_json=as_json)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from iris.cli.connect import channel, client, controller_options, job_argument, named
+from iris.cli.events import Wanted, events_options, show
 from iris.cli.tables import age, print_list, print_object, print_table
 from iris.cli.told import print_status, progress, say_end
 from iris.cli.watch import watchable
@@ -371,3 +372,23 @@ def wait(
     if as_json:
         print_list("Job", found)
     return worst
+
+
+@job.command(
+    epilog="\b\nExamples:\n  iris job events /alice/train\n  iris job events /alice/train --journal iris-data\n"
+)
+@controller_options
+@job_argument("id")
+@events_options
+def events(
+    id: str,
+    controller_url: str | None,
+    config: Path | None,
+    limit: int,
+    journal: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what happened to a job, when, and why."""
+    show(
+        Wanted("job", id, limit, journal), lambda: channel(controller_url, config), as_json=as_json
+    )

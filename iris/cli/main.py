@@ -25,6 +25,10 @@ COMMANDS: Final = {
     "config": Lazy("iris.cli.config:config", "Check a cluster's configuration."),
     "job": Lazy("iris.cli.job:job", "Run jobs, follow them, and say why they wait."),
     "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
+    "slice": Lazy(
+        "iris.cli.events:slices",
+        "What happened to slices; all else about them is in `iris cluster slice`.",
+    ),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
     "build": Lazy("iris.cli.build:build", "Build the images of workers and of the controller."),

@@ -5,10 +5,12 @@ The running controller decides: a slice that is asked for passes the gates that 
 
 import secrets
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from iris.cli.events import Wanted, events_options, show
 from iris.cli.place import Place, url_option
 from iris.cli.tables import age, print_list, print_object, print_table, wide_option
 from iris.cli.watch import watchable
@@ -206,3 +208,13 @@ def _terminate(link: "Channel", ids: Sequence[str]) -> None:
         click.echo(f"{id} is being given up", err=True)
     if refused is not None:
         raise refused
+
+
+@slice.command(epilog="\b\nExamples:\n  iris cluster slice events iris-cpu-1\n")
+@url_option
+@click.argument("id")
+@events_options
+@click.pass_obj
+def events(place: Place, id: str, limit: int, journal: Path | None, as_json: bool) -> None:
+    """Show what happened to a slice, when, and why."""
+    show(Wanted("slice", id, limit, journal), place.channel, as_json=as_json)

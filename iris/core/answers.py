@@ -13,7 +13,7 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import JobId
 from iris.core.instant import Instant
-from iris.core.lifecycle import AttemptState, SliceState, TaskState, WorkerState
+from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.placing import best_host, first_in_line, place_gang
 from iris.core.queued import is_first
 from iris.core.reasons import Kept, Limit, NextEvent, PoolReason, UnderWay, Verdict
@@ -21,7 +21,7 @@ from iris.core.records import Attempt, Hold, Job, Worker
 from iris.core.room import Pool
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
-from iris.core.survey import Survey
+from iris.core.survey import AtNoCost, Survey
 from iris.core.waiting import GANG, QueueKey, Unit
 
 
@@ -123,9 +123,10 @@ class Question:
 
     def _has_room(self) -> bool:
         """Whether the scheduler would find a place for it, were it its turn."""
-        if self.shape.hosts:
-            return place_gang(self.state, self.job, self.shape) is not None
-        return best_host(self.state, self.shape) is not None
+        with AtNoCost(self.state):
+            if self.shape.hosts:
+                return place_gang(self.state, self.job, self.shape) is not None
+            return best_host(self.state, self.shape) is not None
 
     def _fits(self, key: QueueKey) -> tuple[Verdict, NextEvent]:
         if is_first(self.state, key, self.waiting[0]):
@@ -161,12 +162,17 @@ class Question:
             return self._in_use(pools, bought), self._somebody_ends(workers)
         if workers:
             return Verdict.BARRED, self._is_let_in(pools, workers)
-        if any(self.state.existing(pool.group.name) for pool in candidates):
+        if any(self._is_leaving(pool) for pool in candidates):
             return self._in_use(pools, bought), NextEvent("a slice that is leaving is gone", None)
         if any(limit.check == "reservation" for pool in bought for limit in pool.limits):
             return Verdict.QUOTA, NextEvent("the reservation is enlarged, or not all in use", None)
         what = "another configuration is loaded, or a slice comes for other work"
         return Verdict.UNSUPPLIED, NextEvent(what, None)
+
+    def _is_leaving(self, pool: Pool) -> bool:
+        """Whether a pool, in which nobody works, has a slice still."""
+        slices = self.whole.slices[pool.group.name, pool.zone]
+        return any(slice_.state not in COMING for slice_ in slices)
 
     def _in_use(self, pools: Sequence[PoolReason], bought: Sequence[PoolReason]) -> Verdict:
         """Why what is there does not do, and nothing more is asked for."""

@@ -29,17 +29,16 @@ from iris.core.waiting import GANG
 def why_waiting(state: ClusterState, job: JobId, now: Instant) -> Reason:
     """Why a job that is on record waits, seen at `now`, between two turns."""
     asked = Question(Survey(state), state.jobs[job])
-    verdict, event = asked.answer()
-    brief = _brief(asked, now)
+    brief, key = _brief(asked, now), asked.key
     if asked.unit is None:
         return brief
-    key = asked.key
+    verdict = brief.verdict
     queue = queue_place(state, asked.job, key, asked.waiting[0]) if key is not None else None
     return replace(
         brief,
         queue=queue,
         pools=asked.pools(),
-        eta=_eta(asked, verdict, event, queue),
+        eta=_eta(asked, verdict, brief.next, queue),
         advice=tuple(advice_of(asked, verdict)),
     )
 

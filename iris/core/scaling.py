@@ -21,7 +21,7 @@ from iris.core.reasons import Limit
 from iris.core.rules import Rule, Scaling
 from iris.core.spec import GroupSpec
 from iris.core.state import ClusterState
-from iris.core.survey import is_bought
+from iris.core.survey import AtNoCost, is_bought
 from iris.core.waiting import QueueKey
 
 JOBS_NAMED: Final = 5
@@ -41,7 +41,8 @@ def why_not_scaling(state: ClusterState, group: GroupName) -> Scaling:
 
 def _scalings(state: ClusterState, groups: Sequence[GroupSpec]) -> Iterator[Scaling]:
     planner = Planner(state)
-    wanted = Counter(request.group for request in planner.requests())
+    with AtNoCost(state):
+        wanted = Counter(request.group for request in planner.requests())
     queues = queues_in_order(state)
     usable = Counter(s.group for s in state.slices.values() if state.may_work(s))
     for group in groups:

@@ -6,6 +6,7 @@ from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
 from iris.core.fit import Shape, refusal
 from iris.core.indexes import PoolKey
 from iris.core.lifecycle import COMING
+from iris.core.placing import spare_is_wanted
 from iris.core.reasons import NextEvent, PoolReason, UnderWay, Verdict
 from iris.core.records import Slice, Worker
 from iris.core.room import Pool
@@ -13,12 +14,31 @@ from iris.core.state import ClusterState
 from iris.core.usual import usual_coming
 
 
+class AtNoCost:
+    """While it is entered, what is asked of the deciding functions does not count as work of a turn."""
+
+    def __init__(self, state: ClusterState) -> None:
+        self._state = state
+        self._before = state.books.evaluations
+
+    def __enter__(self) -> None:
+        """Nothing has happened yet."""
+
+    def __exit__(self, *error: object) -> None:
+        """As it was before."""
+        self._state.books.evaluations = self._before
+
+
 class Survey:
     """The pools of a state between two turns; good until the next one."""
 
     def __init__(self, state: ClusterState) -> None:
         self.state = state
-        self.slices: Mapping[PoolKey, Sequence[Slice]] = slices_by_pool(state)
+        self.renew()
+
+    def renew(self) -> None:
+        """Forget what was found out: there was a turn."""
+        self.slices: Mapping[PoolKey, Sequence[Slice]] = slices_by_pool(self.state)
         self._told: dict[Shape, tuple[PoolReason, ...]] = {}
         self._coming: dict[Shape, tuple[UnderWay, ...]] = {}
         self.in_vain: dict[Shape, tuple[Verdict, NextEvent]] = {}
@@ -28,9 +48,9 @@ class Survey:
         """What each pool says to a shape, in the order of the configuration."""
         told = self._told.get(shape)
         if told is None:
-            told = self._told[shape] = tuple(
-                self._pool(shape, pool) for pool in self.state.room.pools.values()
-            )
+            with AtNoCost(self.state):
+                told = tuple(self._pool(shape, pool) for pool in self.state.room.pools.values())
+            self._told[shape] = told
         return told
 
     def _pool(self, shape: Shape, pool: Pool) -> PoolReason:
@@ -47,11 +67,15 @@ class Survey:
         )
 
     def under_way(self, shape: Shape) -> tuple[UnderWay, ...]:
-        """The slices that are coming and could serve a shape."""
+        """The slices that are coming and will serve a shape, if nobody else is served of them before."""
         told = self._coming.get(shape)
         if told is None:
-            candidates = self.state.room.candidates(shape)
-            told = tuple(it for pool in candidates for it in self._coming_of(pool))
+            told = tuple(
+                it
+                for pool in self.state.room.candidates(shape)
+                if not spare_is_wanted(self.state, shape, pool)
+                for it in self._coming_of(pool)
+            )
             self._coming[shape] = told
         return told
 

@@ -6,5 +6,5 @@ simulated, supplies one. It needs the extra `server`.
 
 from typing import Final
 
-NEEDS: Final = ("jinja2", "starlette", "uvicorn")
+NEEDS: Final = ("jinja2", "prometheus_client", "starlette", "uvicorn")
 """Modules of that extra."""

@@ -521,6 +521,48 @@ class ExplainGroupResponse(_message.Message):
     history: _containers.RepeatedCompositeFieldContainer[ScalingSpan]
     def __init__(self, scaling: _Optional[_Union[Scaling, _Mapping]] = ..., history: _Optional[_Iterable[_Union[ScalingSpan, _Mapping]]] = ...) -> None: ...
 
+class Happening(_message.Message):
+    __slots__ = ("at_ms", "turn", "kind", "is_fact", "subject", "text", "cause")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    IS_FACT_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    turn: int
+    kind: str
+    is_fact: bool
+    subject: str
+    text: str
+    cause: str
+    def __init__(self, at_ms: _Optional[int] = ..., turn: _Optional[int] = ..., kind: _Optional[str] = ..., is_fact: bool = ..., subject: _Optional[str] = ..., text: _Optional[str] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class ListEventsRequest(_message.Message):
+    __slots__ = ("kind", "id", "limit", "before")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    id: str
+    limit: int
+    before: int
+    def __init__(self, kind: _Optional[str] = ..., id: _Optional[str] = ..., limit: _Optional[int] = ..., before: _Optional[int] = ...) -> None: ...
+
+class ListEventsResponse(_message.Message):
+    __slots__ = ("events", "before", "first_turn", "first_at_ms")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TURN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Happening]
+    before: int
+    first_turn: int
+    first_at_ms: int
+    def __init__(self, events: _Optional[_Iterable[_Union[Happening, _Mapping]]] = ..., before: _Optional[int] = ..., first_turn: _Optional[int] = ..., first_at_ms: _Optional[int] = ...) -> None: ...
+
 class GetImageRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

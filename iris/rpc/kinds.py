@@ -168,3 +168,16 @@ def scaling(answer: "pb.ExplainGroupResponse") -> Fields:
             for span in answer.history
         ],
     }
+
+
+def happening(told: "pb.Happening") -> Fields:
+    """Kind `Event`: one thing that happened, out of the journal."""
+    return {
+        "at": timestamp(told.at_ms),
+        "turn": told.turn,
+        "kind": told.kind,
+        "source": "fact" if told.is_fact else "decision",
+        "subject": told.subject,
+        "text": told.text,
+        "cause": told.cause or None,
+    }

@@ -117,8 +117,12 @@ GET_BLOB: Final = Method(
     _C, "GetBlob", pb.GetBlobRequest, pb.Chunk, _ALL, 300, stream=Stream.ANSWER
 )
 
+# What is decided, and what happened, names the jobs of everybody.
 EXPLAIN_GROUP: Final = Method(
-    _X, "ExplainGroup", pb.ExplainGroupRequest, pb.ExplainGroupResponse, _PEOPLE
+    _X, "ExplainGroup", pb.ExplainGroupRequest, pb.ExplainGroupResponse, _USERS
+)
+LIST_EVENTS: Final = Method(
+    _X, "ListEvents", pb.ListEventsRequest, pb.ListEventsResponse, _USERS, 30
 )
 
 LIST_VMS: Final = Method(_V, "ListVms", pb.ListVmsRequest, pb.ListVmsResponse, _PEOPLE)
@@ -160,6 +164,9 @@ SERVE_EXEC: Final = Method(
     repeatable=False,
     stream=Stream.BOTH,
 )
+
+LONG_POLLS: Final = frozenset({GET_JOB.name, RECONCILE.name})
+"""Calls that are answered when something happens, and late if nothing does."""
 
 METHODS: Final[tuple[Method[Message, Message], ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Method)

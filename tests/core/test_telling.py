@@ -71,6 +71,15 @@ def test_without_any_group_a_job_waits_for_one() -> None:
     assert advice(reason) == {Advised.ADD_GROUP: "add a scale group that matches it"}
 
 
+def test_a_slice_that_comes_for_an_accelerator_is_not_waited_for_by_cpu_work() -> None:
+    script = cluster(tpu_group(hosts=2, max_slices=1), cpu_group(max_slices=0))
+    script.submit("gang", gang=True, replicas=2, tpu=TPU)
+    reason = why(script, script.submit("cpu"))
+    assert (reason.under_way, reason.verdict) == ((), Verdict.UNSUPPLIED)
+    assert reason.next.what.endswith("or a slice comes for other work")
+    assert advice(reason)[Advised.RAISE_MAX_SLICES] == "raise max_slices of cpu, which is 0"
+
+
 def test_a_quota_is_told_apart_from_other_refusals_with_its_end() -> None:
     script = cluster(cpu_group(max_slices=2))
     job = script.submit()

@@ -109,7 +109,7 @@ class LiveCluster:
         self.started_at = loop.clock.now()
         self.simulation: Simulation | None = None
         self.runs: Path | None = runs
-        self._loop = loop
+        self.loop = loop
         self._door = door
         self._handlers = handlers
         self._logs = logs
@@ -117,30 +117,30 @@ class LiveCluster:
     @property
     def recent(self) -> Recent:
         """What was decided lately; the present included."""
-        self._loop.recent.look(self.state, self.now())
-        return self._loop.recent
+        self.loop.recent.look(self.state, self.now())
+        return self.loop.recent
 
     @property
     def state(self) -> ClusterState:
         """All that is known, between two turns."""
-        return self._loop.controller.state
+        return self.loop.controller.state
 
     @property
     def turns(self) -> int:
         """How many turns were taken."""
-        return self._loop.journal.turns
+        return self.loop.journal.turns
 
     def now(self) -> Instant:
         """The present."""
-        return self._loop.clock.now()
+        return self.loop.clock.now()
 
     def watch(self) -> asyncio.Event:
         """An event that is set after the next turn."""
-        return self._loop.watch()
+        return self.loop.watch()
 
     def unwatch(self, changed: asyncio.Event) -> None:
         """Nobody waits for this any more."""
-        self._loop.unwatch(changed)
+        self.loop.unwatch(changed)
 
     async def command(self, job: JobId) -> str:
         """What a job runs."""
@@ -230,14 +230,17 @@ class DashboardServer:
         self.trouble = trouble
         _log.warning("no dashboard: %s", trouble)
 
-    async def serve(self, cluster: LiveCluster, door: PeopleOnly) -> None:
-        """Serve until stopped."""
+    async def serve(
+        self, cluster: LiveCluster, door: PeopleOnly, trouble: Callable[[], str]
+    ) -> None:
+        """Serve until stopped; `trouble` says what keeps the controller from being ready, if anything does."""
         if self._listener is None:
             await asyncio.Event().wait()
             return
         # Reading all of it takes a moment, in which the loop would not turn.
-        pages, http = await asyncio.to_thread(_modules)
-        dashboard = pages.Dashboard(cluster, door)
+        pages, http, probes = await asyncio.to_thread(_modules)
+        probed = probes.Probes(cluster.loop, door, trouble)
+        dashboard = pages.Dashboard(cluster, door, probed.routes)
         self._server = http.HttpServer(dashboard.app, self._listener, dashboard.stopping, self._tls)
         await self._server.serve()
 
@@ -249,5 +252,7 @@ class DashboardServer:
             self._listener.close()
 
 
-def _modules() -> tuple[Any, Any]:
-    return import_module("iris.dashboard.app"), import_module("iris.dashboard.server")
+def _modules() -> tuple[Any, Any, Any]:
+    names = ("iris.dashboard.app", "iris.dashboard.server", "iris.cluster.controller.probes")
+    app, server, probes = (import_module(name) for name in names)
+    return app, server, probes

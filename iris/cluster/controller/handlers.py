@@ -1,17 +1,16 @@
 """What users and operators ask of the controller: requests become facts, answers come from views."""
 
 import asyncio
-import shlex
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from iris import __version__
 from iris.cluster.controller.auth import Caller, NotPermitted
+from iris.cluster.controller.launches import check_launch, command_of
 from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.names import Ambiguous, job_meant
 from iris.cluster.controller.store import Store, TooLarge, read_pieces
@@ -107,7 +106,7 @@ class Handlers:
             spec = replace(spec, user=user)
         for blob in request.blobs:
             await self._mirror.put(blob.content)
-        self._check_launch(spec.payload)
+        check_launch(self._store, spec.payload)
         asked = RequestId(f"{spec.user}/{request.request_id}")
         answer = await self._loop.ask(asked, ev.JobSubmitted(asked, spec))
         job = _granted(answer).job
@@ -134,24 +133,9 @@ class Handlers:
         if caller.kind is Kind.USER and caller.user != parent.spec.user:
             raise NotPermitted(f"{name} belongs to {parent.spec.user}")
 
-    def _check_launch(self, payload: str) -> None:
-        path = self._store.blob(payload)
-        if path is None:
-            raise codec.Malformed(f"payload: there is no blob {payload!r}; send it with the job")
-        try:
-            launch = pb.Launch.FromString(path.read_bytes())
-        except DecodeError as error:
-            raise codec.Malformed("payload: the blob is no launch description") from error
-        for digest in (launch.call, launch.bundle):
-            if digest and self._store.blob(digest) is None:
-                raise codec.Malformed(f"payload: there is no blob {digest!r}; send it first")
-        codec.check_words(launch.command, "command")
-        if not launch.command and not launch.call:
-            raise codec.Malformed("payload: neither a command nor a call is to be run")
-
     async def get_job(self, request: pb.GetJobRequest, caller: Caller) -> pb.GetJobResponse:
         """A job with everything on record, at once or when it has ended."""
-        job = self._meant(request.job, caller)
+        job = self.meant(request.job, caller)
         view = self._job(job, caller)
         end = asyncio.get_running_loop().time() + min(request.wait_ms, LONG_POLL_MS) / 1_000
         changed = self._loop.watch()
@@ -172,7 +156,8 @@ class Handlers:
             self._loop.unwatch(changed)
         return pb.GetJobResponse(job=codec.job_to_wire(self._job(job, caller)))
 
-    def _meant(self, text: str, caller: Caller) -> JobId:
+    def meant(self, text: str, caller: Caller) -> JobId:
+        """The job that a caller means, or the path itself where nobody knows it."""
         try:
             return job_meant(self.state, text, caller.user) or JobId(text)
         except Ambiguous as error:
@@ -226,7 +211,7 @@ class Handlers:
         self, request: pb.ExplainJobRequest, caller: Caller
     ) -> pb.ExplainJobResponse:
         """Why a job waits, in the words of what refused its placement; or how it ended."""
-        view = self._job(self._meant(request.job, caller), caller)
+        view = self._job(self.meant(request.job, caller), caller)
         reason = why_waiting(self.state, view.line.id, self._loop.clock.now())
         if caller.tree is not None:
             reason = without_others(reason)
@@ -236,11 +221,7 @@ class Handlers:
     def command_of(self, job: JobId) -> str:
         """What a job runs, in words; empty when it is not there any more."""
         row = self.state.jobs.get(job)
-        path = None if row is None else self._store.blob(row.spec.payload)
-        if path is None:
-            return ""
-        launch = pb.Launch.FromString(path.read_bytes())
-        return shlex.join(launch.command) if launch.command else "a Python function"
+        return "" if row is None else command_of(self._store, row.spec.payload)
 
     def facts(self) -> dict[str, str]:
         """What is to be said of this controller beside its state."""

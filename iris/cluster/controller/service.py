@@ -175,25 +175,23 @@ class ControllerService:
         ready(self)
         showing = asyncio.create_task(self._show(dashboard))
         turning = asyncio.create_task(loop.run(hands.perform))
-        others = [
-            asyncio.create_task(sweep_daily(self._store, state)),
-            asyncio.create_task(links.watch(lambda: state.workers)),
-            asyncio.create_task(provider.watch()),
-            asyncio.create_task(self._explain.watch()),
-            asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
-            asyncio.create_task(self._until_closed()),
+        beside = [
+            sweep_daily(self._store, state),
+            links.watch(lambda: state.workers),
+            provider.watch(),
+            self._explain.watch(),
+            loop.counts.watch_lag(),
+            self._mirror.run(state, partial(attempt_is_over, state)),
+            self._until_closed(),
         ]
+        others = [asyncio.create_task(work) for work in beside]
         try:
-            done, _ = await asyncio.wait([turning, *others], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await _first_end([turning, *others])
         finally:
             hands.leave()
             dashboard.stop()
             if self._gives_back:
-                # While they can still report: then nobody need wait for anybody.
-                await self._give_up_slices()
-                await provider.end_all()
+                await self._give_back(provider)
             links.release_all()
             await server.stop(_STOP_GRACE_S)
             await hands.close()
@@ -212,9 +210,19 @@ class ControllerService:
         runs = self._root / "simulations"
         cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, runs)
         try:
-            await dashboard.serve(cluster, PeopleOnly(self.door, signing_key(self._root)))
+            people = PeopleOnly(self.door, signing_key(self._root))
+            await dashboard.serve(cluster, people, self._trouble)
         except Exception:  # noqa: BLE001
             _log.exception("the dashboard has ended; the controller goes on")
+
+    def _trouble(self) -> str:
+        """What keeps it from being ready, but for its loop; empty when nothing does."""
+        return "it is about to end" if self._closing.is_set() else ""
+
+    async def _give_back(self, provider: Provider) -> None:
+        """All slices, while they can still report: then nobody need wait for anybody."""
+        await self._give_up_slices()
+        await provider.end_all()
 
     async def _give_up_slices(self) -> None:
         """Let the core know that all slices end because we end, and not by a fault of their zone."""
@@ -272,7 +280,7 @@ class ControllerService:
             loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
-        self._explain = ExplainHandlers(loop)
+        self._explain = ExplainHandlers(loop, handlers)
         execs = Execs(links.wake)
         self._logs = LogHandlers(handlers, store, self._mirror, Followers(loop))
         services = {
@@ -283,7 +291,14 @@ class ControllerService:
             "ExecService": ExecHandlers(handlers, execs),
             "LogService": self._logs,
         }
-        return Server(services, self.door)
+        return Server(services, self.door, loop.counts)
+
+
+async def _first_end(tasks: "list[asyncio.Task[None]]") -> None:
+    """Until one of them ends, with what ended it."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
 
 
 def _storage(storage: Storage, root: Path) -> tuple[Store, Mirror]:

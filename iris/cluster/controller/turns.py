@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from iris.cluster.controller.counts import Counts
 from iris.cluster.controller.journal import SqliteJournal
 from iris.core import effects as ef
 from iris.core import events as ev
@@ -48,6 +49,9 @@ class TurnLoop:
         self.clock = clock
         self.recent = Recent()
         """What was decided lately, for the dashboard."""
+        self.counts = Counts()
+        """What was counted since it began, for its metrics."""
+        self._looked = time.monotonic()
         self._inbox: list[ev.Event] = []
         self._wake = asyncio.Event()
         self._replies: dict[RequestId, list[asyncio.Future[Answer]]] = {}
@@ -72,6 +76,14 @@ class TurnLoop:
             waiting.remove(future)
             if not waiting:
                 self._replies.pop(request, None)
+
+    def look(self) -> None:
+        """It looks for work now."""
+        self._looked = time.monotonic()
+
+    def age_s(self) -> float:
+        """How long ago it last looked for work, in seconds; it does so every second, however idle."""
+        return time.monotonic() - self._looked
 
     def watch(self) -> asyncio.Event:
         """An event that is set after the next turn; hand it back with `unwatch`."""
@@ -102,6 +114,7 @@ class TurnLoop:
         awake = self.controller.state.now  # Nobody was heard since the turn that began this life.
         while not self._closing:
             await self._rest(deadline)
+            self.look()
             now = self.clock.now()
             if now - awake > STALL_MS:
                 self._inbox.insert(0, ev.ControllerStalled(awake))
@@ -129,6 +142,7 @@ class TurnLoop:
         """
         self.journal.append(turn)
         self.recent.turned(turn, self.controller.state)
+        self.counts.turned(turn, self.controller.state)
 
     def _turn(self, now: Instant, perform: Callable[[ef.Effect], None]) -> Instant | None:
         self._wake.clear()
@@ -136,7 +150,9 @@ class TurnLoop:
         effects: list[ef.Effect] = []
         began = time.perf_counter()
         deadline = turn(self.controller, now, events, journal=self, perform=effects.append)
-        self.recent.took(now, (time.perf_counter() - began) * 1_000)
+        took = time.perf_counter() - began
+        self.recent.took(now, took * 1_000)
+        self.counts.turns.add(took)
         for effect in effects:
             if isinstance(effect, ef.Reply):
                 for future in self._replies.get(effect.request, ()):
