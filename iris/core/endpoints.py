@@ -7,7 +7,7 @@ says, whose renewals are no facts (`iris.core.leases`); that one has run out is.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -105,19 +105,19 @@ def _withdraw(state: ClusterState, event: ev.EndpointsWithdrawn) -> None:
 def endpoint_views(
     state: ClusterState,
     *,
-    name: str = "*",
+    names: Sequence[str] = ("*",),
     user: UserName | None = None,
     only: Callable[[JobId], bool] | None = None,
 ) -> tuple[EndpointView, ...]:
-    """The endpoints of a name, the oldest first.
+    """The endpoints of any of some names, the oldest first.
 
     Args:
         state: the cluster.
-        name: of the endpoint; `*` in it stands for any characters.
+        names: of endpoints; `*` in one stands for any characters.
         user: of this user's jobs; of all if not given.
         only: of those jobs for which it says yes; it must change nothing.
     """
-    fits = re.compile(".*".join(re.escape(part) for part in name.split("*"))).fullmatch
+    patterns = [name.split("*") for name in names]
     found = []
     for key, listed in state.endpoints.items():
         task = state.tasks[key]
@@ -125,9 +125,25 @@ def endpoint_views(
             found += [
                 EndpointView(endpoint, task.job, key, task.index)
                 for endpoint in listed
-                if fits(endpoint.name)
+                if any(_fits(endpoint.name, pattern) for pattern in patterns)
             ]
     return tuple(sorted(found, key=_oldest_first))
+
+
+def _fits(name: str, pattern: Sequence[str]) -> bool:
+    """Whether a name begins with the first part, ends with the last, and has the others between, in order."""
+    first, *others = pattern
+    if not others:
+        return name == first
+    at, end = len(first), len(name) - len(others[-1])
+    if not name.startswith(first) or not name.endswith(others[-1]):
+        return False
+    for part in others[:-1]:
+        found = name.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return at <= end
 
 
 def _user(state: ClusterState, job: JobId) -> UserName:

@@ -32,7 +32,7 @@ def serve(
 
 def found(script: Script, name: str = "*") -> list[tuple[str, int]]:
     """The addresses under a name, with the attempts that serve there."""
-    views = endpoint_views(script.controller.state, name=name)
+    views = endpoint_views(script.controller.state, names=[name])
     return [(view.endpoint.address, view.endpoint.attempt) for view in views]
 
 
@@ -263,14 +263,19 @@ def test_one_finds_by_name_and_job_and_user_oldest_first() -> None:
         ("/bob/other:0", 0),
     ]
 
-    def names(name: str = "*", user: str | None = None, job: JobId | None = None) -> list[str]:
+    def names(*wanted: str, user: str | None = None, job: JobId | None = None) -> list[str]:
         of = UserName(user) if user is not None else None
         only = (lambda found: found == job) if job is not None else None
-        return [v.endpoint.name for v in endpoint_views(state, name=name, user=of, only=only)]
+        return [
+            v.endpoint.name for v in endpoint_views(state, names=wanted or "*", user=of, only=only)
+        ]
 
     assert names("actor-*") == ["actor-1", "actor-0", "actor-2"]
-    assert names("*-1") == ["actor-1"]
-    assert names("actor") == names("actor-1*2") == names("actor.1") == []
+    assert names("*-1") == names("actor-1") == ["actor-1"]
+    assert names("actor-2", "*-0", "a*r-0") == ["actor-0", "actor-2"]
+    assert names("actor") == names("actor-1*2") == names("actor.1") == names("actor-1*1") == []
+    assert names("*c*r*") == names("**") == ["actor-1", "actor-0", "actor-2"]
+    assert names("*r*c*") == names("*x*") == names("*tor-*-1") == []
     assert names(user="bob") == ["actor-2"]
     assert names(job=jobs[0]) == ["actor-1", "actor-0"]
 
