@@ -41,7 +41,7 @@ def test_futures_serve_threads_and_loops() -> None:
         assert wait(futures).not_done == set()
 
         async def awaited() -> list[int]:
-            return await asyncio.gather(*(client.add.submit() for _ in range(50)))
+            return list(await asyncio.gather(*(client.add.submit() for _ in range(50))))
 
         assert sorted(asyncio.run(awaited())) == list(range(51, 101))
 
