@@ -361,6 +361,8 @@ class Scenario:
     check_every_turn: bool = False
     """All invariants after every turn, and the turn done again on a twin."""
     config_hash: str = ""
+    resolved: str = field(default="", repr=False)
+    """The scenario as YAML with everything in its place, for the record; empty of what is no file."""
     """Of the whole scenario text with its overrides, for the header of reports."""
 
 

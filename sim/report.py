@@ -71,6 +71,7 @@ def render_report(
         cost_section(measures),
         users_section(measures),
         _validity(measures, results),
+        _configuration(scenario),
     ]
     return page(f"{scenario.name}: what the simulation showed", sections, drawn)
 
@@ -282,6 +283,8 @@ def _validity(measures: Measures, results: Mapping[str, object]) -> str:
         "Useful, lost, idle and boot add up to all that was paid, to the millisecond. What useful "
         "chips achieve (their floating-point rate) is outside the simulation.",
         "A chip of a CPU machine is a core.",
+        "How slices boot, live and run out is drawn from the models under `cloud` in the configuration "
+        "below, or read from the traces that it names: the results are as true as these are.",
     ]
     if _is_study(results):
         notes.append(
@@ -291,3 +294,11 @@ def _validity(measures: Measures, results: Mapping[str, object]) -> str:
     notes.append(f"Beside this page: {files_named}.")
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<h2>Validity</h2>\n<ul class="faint">{items}</ul>'
+
+
+def _configuration(scenario: Scenario) -> str:
+    """What was run, word for word, folded away."""
+    if not scenario.resolved:
+        return ""
+    text = escape(scenario.resolved)
+    return f"<details><summary>Configuration</summary>\n<pre>{text}</pre></details>"

@@ -7,10 +7,12 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from iris import __version__
+from iris.yaml_source import parse_mapping
 from sim.ledger import parts_of
 from sim.measure import Measures, SliceRow
 from sim.report import render_report
@@ -27,6 +29,7 @@ from sim.report_data import (
 )
 from sim.report_page import POLICY
 from sim.results import aggregate, summarize
+from sim.scenario import scenario_in
 from tests.sim.example_run import TPU_CHIPS, at, chip_time, example
 from tests.sim.example_study import example_scenario
 
@@ -291,3 +294,21 @@ def test_the_jobs_that_lost_most_come_first_and_those_that_lost_nothing_not_at_a
     measures = example()
     measures.jobs["/bob/probe"].lost = measures.jobs["/alice/train"].lost + 1
     assert [job.job for job in most_lost(measures)] == ["/bob/probe", "/alice/train"]
+
+
+def test_the_page_holds_the_configuration_with_its_overrides_and_no_token() -> None:
+    text = """
+name: shown
+cluster:
+  scale_groups: {cpu: {accelerator_type: cpu, vm: {cpu: 2, memory: 8GB}, max_slices: 1, zones: [a]}}
+  auth: {tokens: {alice: "do-not-tell-0123456789"}}
+workload: [{name: a, count: 1, arrivals: {every: 1s}, resources: {cpu: 1}, run_time: {constant: 1s}}]
+"""
+    document = parse_mapping(text, "shown.yaml")
+    document.override("cluster.scale_groups.cpu.max_slices", "7")
+    scenario = scenario_in(document, Path("shown.yaml"))
+    measures = Measures(scenario="shown", seed=0)
+    html = render_report(measures, summarize(measures, ()), scenario)
+    words = Page(html).words
+    assert "max_slices: 7 zones: - a" in words
+    assert "do-not-tell" not in html
