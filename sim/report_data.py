@@ -110,16 +110,21 @@ def queue_over_time(measures: Measures, spans: int = SPANS) -> list[Record]:
 
 def wait_curve(measures: Measures) -> list[Record]:
     """By band, which share of the started jobs had waited no longer than so many seconds."""
-    rows: list[Record] = []
-    for band, jobs in jobs_by_band(measures).items():
-        ordered = sorted(queue_waits(jobs))
-        steps = min(QUANTILES, len(ordered))
-        for step in range(steps + 1 if steps else 0):
-            rank = -(-step * len(ordered) // steps)
-            # A log axis has no 0; what waited less than a second waited no time to speak of.
-            wait = max(1.0, seconds(ordered[max(0, rank - 1)]))
-            rows.append({"band": band, "wait_s": wait, "share": round(rank / len(ordered), 6)})
-    return rows
+    return [
+        {"band": band, "wait_s": span, "share": share}
+        for band, jobs in jobs_by_band(measures).items()
+        for span, share in curve(queue_waits(jobs))
+    ]
+
+
+def curve(spans: Iterable[int]) -> Iterator[tuple[float, float]]:
+    """Seconds, and the share of these milliseconds that is no longer; at most 200 steps."""
+    ordered = sorted(spans)
+    steps = min(QUANTILES, len(ordered))
+    for step in range(steps + 1 if steps else 0):
+        rank = -(-step * len(ordered) // steps)
+        # A log axis has no 0; less than a second is no time to speak of.
+        yield max(1.0, seconds(ordered[max(0, rank - 1)])), round(rank / len(ordered), 6)
 
 
 def jobs_by_band(measures: Measures) -> dict[str, list[JobRow]]:
