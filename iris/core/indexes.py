@@ -12,16 +12,22 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
 from iris.core.instant import Instant, after
-from iris.core.lifecycle import (
-    COMING,
-    AttemptState,
-    JobState,
-    SliceState,
-    TaskState,
-    WorkerState,
-)
+from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
+from iris.core.listing import listed
 from iris.core.news import News
-from iris.core.records import Attempt, Books, Gate, Hold, Job, Life, Slice, Task, Usage, Worker
+from iris.core.records import (
+    Attempt,
+    Books,
+    Endpoint,
+    Gate,
+    Hold,
+    Job,
+    Life,
+    Slice,
+    Task,
+    Usage,
+    Worker,
+)
 from iris.core.resources import Resources, minus
 from iris.core.room import Pool, Room
 from iris.core.spec import ClusterSpec, GroupSpec, Order
@@ -49,6 +55,10 @@ class IndexedTables:
         """Of each group, the slices that were over last."""
         self.usage: dict[tuple[int, UserName], Usage] = {}
         self.requests: dict[RequestId, JobId] = {}
+        self.endpoints: dict[TaskId, tuple[Endpoint, ...]] = {}
+        """Of the unfinished attempts of these tasks, where they serve."""
+        self.endpoint_changes = 0
+        """How often that table changed here: for those who wait for news of it; no part of the state."""
         self.books = Books()
         self.news = News()
         self.rebuild()
@@ -79,7 +89,7 @@ class IndexedTables:
         self.bands_on: dict[PoolKey, list[int]] = {}
         self.leaving: dict[WorkerId, int] = {}
         """How many attempts are stopping on a worker, where any is."""
-        self.reindex_states()
+        self.ended, self.by_state = listed(self.jobs.values())
         self.room = Room()
         self.opened: dict[int, None] = {}
         self.touched: dict[HoldKey, None] = {}
@@ -99,18 +109,6 @@ class IndexedTables:
             self.unended[job.spec.user] = count
         else:
             del self.unended[job.spec.user]
-
-    def reindex_states(self) -> None:
-        """List all jobs anew by their states, in the order in which they came into them.
-
-        Those that have not ended are listed as they arrived, for what else they went through is not on record.
-        """
-        jobs = self.jobs.values()
-        ended = sorted((j.ended_at, j.number, j.id) for j in jobs if j.ended_at is not None)
-        self.ended: dict[JobId, None] = {job: None for _, _, job in ended}
-        self.by_state: dict[JobState, dict[JobId, None]] = {state: {} for state in JobState}
-        for name in (*(j.id for j in jobs if j.ended_at is None), *self.ended):
-            self.by_state[self.jobs[name].state][name] = None
 
     def reindex_pools(self) -> None:
         """List all slices and workers anew, after the configuration or the tables changed."""

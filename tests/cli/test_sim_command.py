@@ -14,7 +14,8 @@ import click
 import pytest
 
 from iris.cli.main import main
-from iris.cli.sim import EXAMPLES, Progress, sim, status_of
+from iris.cli.progress import Progress
+from iris.cli.sim import EXAMPLES, sim, status_of
 from iris.exit_status import ExitStatus
 from sim.export import FILES
 from sim.results import summarize
@@ -184,6 +185,30 @@ def test_out_writes_the_files_and_says_where_the_report_is(
     assert f"iris sim {shlex.quote(str(short))} --seed 3" in page
 
 
+def test_plots_are_the_charts_of_the_page_as_pictures(short: Path, tmp_path: Path) -> None:
+    assert main(["sim", str(short), "--out", str(tmp_path), "--plots"]) == ExitStatus.DONE
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for picture in (tmp_path / "plots").iterdir():
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert f'id="chart-{picture.stem}"' in page
+    assert len(list((tmp_path / "plots").iterdir())) == page.count('id="chart-') - 1
+
+
+def test_plots_that_could_not_be_drawn_are_refused_before_anything_runs(
+    short: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert main(["sim", str(short), "--plots"]) == ExitStatus.BAD_INPUT
+    assert "--plots goes with --out DIR" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "altair", None)
+    words = ["sim", str(short), "--plots", "--out", str(tmp_path / "out")]
+    assert main(words) == ExitStatus.BAD_INPUT
+    assert "pip install 'iris-orchestrator[report]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_runs(
     short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -300,7 +325,7 @@ def test_what_is_said_beside_the_progress_stays_to_be_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, on_terminal: bool
 ) -> None:
     for name in ("SHOWN_AFTER_S", "SHOWN_EVERY_S", "SAID_EVERY_S"):
-        monkeypatch.setattr(f"iris.cli.sim.{name}", 0.0)
+        monkeypatch.setattr(f"iris.cli.progress.{name}", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: on_terminal)
     monkeypatch.setenv("TERM", "xterm")
     with Progress("worlds", None, 3) as progress:

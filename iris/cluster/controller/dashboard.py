@@ -7,6 +7,7 @@ A controller whose dashboard cannot be served says so, and runs on.
 import asyncio
 import errno
 import logging
+import shlex
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -21,6 +22,7 @@ from google.protobuf.message import Message
 
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
 from iris.cluster.controller.handlers import Handlers, Refused
+from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
 from iris.cluster.controller.worker_handlers import LogHandlers
 from iris.config import Tls
@@ -35,6 +37,7 @@ from iris.dashboard.subject import Refusal, Simulation, Viewer
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec import Malformed
 from iris.rpc.methods import DRAIN_WORKER, STOP_JOB, TERMINATE_SLICE, Kind, Method
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.dashboard.server import HttpServer
@@ -101,18 +104,19 @@ class LiveCluster:
         door: Doorkeeper,
         handlers: Handlers,
         logs: LogHandlers,
-        runs: Path,
+        store: Store,
     ) -> None:
-        """As calls see it; `runs` is where finished simulations may be put."""
+        """As calls see it."""
         self.kind = Shown.LIVE
         self.name = name
         self.started_at = loop.clock.now()
         self.simulation: Simulation | None = None
-        self.runs: Path | None = runs
+        self.runs: Path | None = store.root / "simulations"
         self.loop = loop
         self._door = door
         self._handlers = handlers
         self._logs = logs
+        self._store = store
 
     @property
     def recent(self) -> Recent:
@@ -144,11 +148,25 @@ class LiveCluster:
 
     async def command(self, job: JobId) -> str:
         """What a job runs."""
-        return self._handlers.command_of(job)
+        row = self.state.jobs.get(job)
+        path = None if row is None else self._store.blob(row.spec.payload)
+        if path is None:
+            return ""
+        launch = pb.Launch.FromString(path.read_bytes())
+        return shlex.join(launch.command) if launch.command else "a Python function"
 
     async def facts(self) -> Mapping[str, str]:
         """Where the controller is, and what it was recovered from."""
-        return self._handlers.facts()
+        journal = self.loop.journal.path
+        log = journal.with_name(f"{journal.name}-wal")
+        sizes = [f"{path.stat().st_size:,} bytes" for path in (journal, log) if path.exists()]
+        turns, span = self._handlers.recovery
+        return {
+            "started": timestamp(self.started_at),
+            "turns": f"{self.loop.journal.turns:,}",
+            "taken up": f"{turns:,} turns in {span:,} ms" if turns else "nothing: it began anew",
+            "journal, its write-ahead log": ", ".join(sizes),
+        }
 
     async def log(self, task: TaskId, attempt: int, viewer: Viewer) -> Path | None:
         """Where the log of an attempt is, once it is here."""

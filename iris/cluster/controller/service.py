@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
 from iris.cluster.controller.dashboard import DashboardServer, LiveCluster, PeopleOnly
+from iris.cluster.controller.endpoint_handlers import EndpointHandlers
 from iris.cluster.controller.execs import ExecHandlers, Execs
 from iris.cluster.controller.explain_handlers import ExplainHandlers
 from iris.cluster.controller.followers import Followers
@@ -180,6 +181,8 @@ class ControllerService:
             links.watch(lambda: state.workers),
             provider.watch(),
             self._explain.watch(),
+            self._endpoints.watch(),
+            self._endpoints.watch_leases(),
             loop.counts.watch_lag(),
             self._mirror.run(state, partial(attempt_is_over, state)),
             self._until_closed(),
@@ -207,8 +210,7 @@ class ControllerService:
         """Serve the dashboard. Whatever becomes of it, jobs go on."""
         provider = self._config.provider
         name = provider.cluster if isinstance(provider, Gcp) else socket.gethostname()
-        runs = self._root / "simulations"
-        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, runs)
+        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, self._store)
         try:
             people = PeopleOnly(self.door, signing_key(self._root))
             await dashboard.serve(cluster, people, self._trouble)
@@ -281,6 +283,7 @@ class ControllerService:
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
         self._explain = ExplainHandlers(loop, handlers)
+        self._endpoints = EndpointHandlers(loop, self.door)
         execs = Execs(links.wake)
         self._logs = LogHandlers(handlers, store, self._mirror, Followers(loop))
         services = {
@@ -288,6 +291,7 @@ class ControllerService:
             "ExplainService": self._explain,
             "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
+            "EndpointService": self._endpoints,
             "ExecService": ExecHandlers(handlers, execs),
             "LogService": self._logs,
         }
