@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
 from iris.cluster.controller.dashboard import DashboardServer, LiveCluster, PeopleOnly
@@ -176,18 +176,7 @@ class ControllerService:
         ready(self)
         showing = asyncio.create_task(self._show(dashboard))
         turning = asyncio.create_task(loop.run(hands.perform))
-        beside = [
-            sweep_daily(self._store, state),
-            links.watch(lambda: state.workers),
-            provider.watch(),
-            self._explain.watch(),
-            self._endpoints.watch(),
-            self._endpoints.watch_leases(),
-            loop.counts.watch_lag(),
-            self._mirror.run(state, partial(attempt_is_over, state)),
-            self._until_closed(),
-        ]
-        others = [asyncio.create_task(work) for work in beside]
+        others = [asyncio.create_task(work) for work in self._beside(links, provider)]
         try:
             await _first_end([turning, *others])
         finally:
@@ -199,6 +188,21 @@ class ControllerService:
             await server.stop(_STOP_GRACE_S)
             await hands.close()
             await self._end(turning, [showing, *others])
+
+    def _beside(self, links: Links, provider: Provider) -> list[Coroutine[Any, Any, None]]:
+        """What goes on beside the turns, until the end."""
+        state = self._recovered.controller.state
+        return [
+            sweep_daily(self._store, state),
+            links.watch(lambda: state.workers),
+            provider.watch(),
+            self._explain.watch(),
+            self._endpoints.watch(),
+            self._endpoints.watch_leases(),
+            self._loop.counts.watch_lag(),
+            self._mirror.run(state, partial(attempt_is_over, state)),
+            self._until_closed(),
+        ]
 
     def _dashboard(self, host: str) -> DashboardServer:
         found = DashboardServer(host, self._options.dashboard_port, self._config.controller.tls)
