@@ -14,7 +14,6 @@ from typing import Final
 from iris.core import events as ev
 from iris.core.ids import JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant, Millis
-from iris.core.record import Turn
 from iris.core.state import ClusterState
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Kind, Refusal, Viewer
@@ -75,7 +74,6 @@ class Stage:
         self._changed: list[asyncio.Event] = []
         self._wake = asyncio.Event()
         self._anchor()
-        world.observed_by(self._turned)
 
     # ---- what pages read -------------------------------------------------------------------------
 
@@ -188,6 +186,14 @@ class Stage:
                 continue
         self._tell()
 
+    def advance(self, span: int) -> None:
+        """Go on at once by so many milliseconds of simulated time."""
+        world = self._world
+        until = Instant(world.clock.now + span)
+        while world.goes_on() and world.clock.next_at() <= until:
+            self._take_step()
+        self._anchor()
+
     def finish(self) -> Measures:
         """Close the books; the pages show how it ended."""
         return self._world.finish(partial=self._world.goes_on())
@@ -198,7 +204,7 @@ class Stage:
         until = self._due()
         end = time.perf_counter() + SLICE_S
         while world.goes_on() and (until is None or world.clock.next_at() <= until):
-            world.clock.step()
+            self._take_step()
             if time.perf_counter() > end:
                 return True
         return False
@@ -213,9 +219,13 @@ class Stage:
     def _anchor(self) -> None:
         self._since = time.perf_counter(), self._world.clock.now
 
-    def _turned(self, turn: Turn) -> None:
-        self.recent.turned(turn, self.state)
-        self._tell()
+    def _take_step(self) -> None:
+        """One step of the world, in which it takes one turn or none."""
+        before = self.turns
+        self._world.clock.step()
+        if self.turns > before:
+            self.recent.turned(self._world.journal.last, self.state)
+            self._tell()
 
     def _tell(self) -> None:
         for changed in self._changed:

@@ -111,7 +111,6 @@ class World:
         self._moved_at = Instant(0)
         self.ended_jobs = 0
         self.over = False
-        self._observers: list[Callable[[Turn], None]] = []
         self._sample_every = self._first_sample_span()
         self._begin()
 
@@ -187,14 +186,8 @@ class World:
         if self.journal.turns > before:
             self.auditor.check(self.journal.last)
             self._collect(self.journal.last)
-            for observer in self._observers:
-                observer(self.journal.last)
         else:
             self.auditor.rested(now)
-
-    def observed_by(self, observer: Callable[[Turn], None]) -> None:
-        """Tell somebody who only looks of every turn from now on."""
-        self._observers.append(observer)
 
     def stall(self, until: Instant) -> None:
         """Let the controller stand still until an instant."""

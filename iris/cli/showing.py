@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from sim.model import Scenario
     from sim.serving import Stage
 
+FASTEST: Final = 1_000_000
 LOOPBACK: Final = "127.0.0.1"
 
 
@@ -35,6 +36,25 @@ class Show:
     """Simulated seconds in a second; 0: it rests until somebody says otherwise."""
     runs: Path | None  # None: nobody keeps any
     """Where the folders of finished runs are."""
+
+
+def speed_of(text: str) -> float | None:
+    """Simulated seconds in a second; nothing for as fast as it goes.
+
+    Raises:
+        UsageError: it is no speed.
+    """
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = -1.0
+    if not 0 <= speed <= FASTEST:
+        raise click.UsageError(
+            f"--speed: {text!r} is neither `max` nor a number from 0 to {FASTEST:,}"
+        )
+    return speed
 
 
 def show(scenario: "Scenario", how: Show, ended: Callable[["Measures"], None]) -> None:

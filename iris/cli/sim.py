@@ -50,7 +50,6 @@ VERBS: Final = {
     "sweep": Lazy("iris.cli.sweep:sweep", "Run a scenario at every point of a grid."),
 }
 
-FASTEST: Final = 1_000_000
 SHOWN_AFTER_S: Final = 1.0
 SHOWN_EVERY_S: Final = 0.2
 SAID_EVERY_S: Final = 60.0
@@ -74,19 +73,6 @@ def _named(_: click.Context, __: click.Parameter, folder: str | None) -> Path | 
     if folder == "":
         raise click.BadParameter("the folder's name is empty; `.` is the present folder")
     return None if folder is None else Path(folder)
-
-
-def _speed(_: click.Context, __: click.Parameter, text: str) -> float | None:
-    """Simulated seconds in a second; nothing for as fast as it goes."""
-    if text == "max":
-        return None
-    try:
-        speed = float(text)
-    except ValueError:
-        speed = -1.0
-    if not 0 <= speed <= FASTEST:
-        raise click.BadParameter(f"{text!r} is neither `max` nor a number from 0 to {FASTEST:,}")
-    return speed
 
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -138,7 +124,6 @@ class Sim(CommandWithVerbs):
     "--speed",
     default="600",
     show_default=True,
-    callback=_speed,
     metavar="N|max",
     help="With --serve: simulated seconds in a second, to be changed on its page.",
 )
@@ -153,25 +138,29 @@ def sim(
     jobs: int | None,
     serve: bool,
     port: int,
-    speed: float | None,
+    speed: str,
 ) -> int:
     """Simulate a scenario against the fake cloud."""
     request = Request(scenario, seed, overrides, as_json, out, replications, jobs)
     if serve and replications is not None:
         raise click.UsageError("--serve shows one run, and --replications are several")
-    return _on_show(request, port, speed) if serve else _simulate(request)
+    if serve:
+        return _on_show(request, port, speed)
+    return _simulate(request)
 
 
-def _on_show(request: Request, port: int, speed: float | None) -> ExitStatus:
-    """Run it while somebody looks on; the status."""
-    from iris.cli.showing import Show, show
+def _on_show(request: Request, port: int, speed: str) -> ExitStatus:
+    """Run what the command line asked for while somebody looks on; the status."""
+    from iris.cli.showing import Show, show, speed_of
     from sim.export import prepare_directory
     from sim.results import summarize
     from sim.scenario import load_scenario
     from sim.study import Run
 
+    how = Show(
+        port, speed_of(speed), None if request.out is None else request.out.absolute().parent
+    )
     scenario = load_scenario(request.path, seed=request.seed, overrides=request.overrides)
-    runs = None if request.out is None else request.out.absolute().parent
     told: list[Mapping[str, object]] = []
     if request.out is not None:
         prepare_directory(request.out)
@@ -183,7 +172,7 @@ def _on_show(request: Request, port: int, speed: float | None) -> ExitStatus:
             _write(request, request.out, scenario, results, [Run(results, measures)])
         _print(request, results)
 
-    show(scenario, Show(port, speed, runs), ended)
+    show(scenario, how, ended)
     return ExitStatus.INTERRUPTED if told[0]["partial"] else status_of(told[0])
 
 

@@ -79,14 +79,7 @@ class IndexedTables:
         self.bands_on: dict[PoolKey, list[int]] = {}
         self.leaving: dict[WorkerId, int] = {}
         """How many attempts are stopping on a worker, where any is."""
-        ended = sorted(
-            (j.ended_at, j.number, j.id) for j in self.jobs.values() if j.ended_at is not None
-        )
-        self.ended: dict[JobId, None] = {job: None for _, _, job in ended}
-        self.by_state: dict[JobState, dict[JobId, None]] = {state: {} for state in JobState}
-        """Jobs in the order in which they came into their states; after a rebuild, open ones as they arrived."""
-        for name in (*(j.id for j in self.jobs.values() if j.ended_at is None), *self.ended):
-            self.by_state[self.jobs[name].state][name] = None
+        self.reindex_states()
         self.room = Room()
         self.opened: dict[int, None] = {}
         self.touched: dict[HoldKey, None] = {}
@@ -106,6 +99,18 @@ class IndexedTables:
             self.unended[job.spec.user] = count
         else:
             del self.unended[job.spec.user]
+
+    def reindex_states(self) -> None:
+        """List all jobs anew by their states, in the order in which they came into them.
+
+        Those that have not ended are listed as they arrived, for what else they went through is not on record.
+        """
+        jobs = self.jobs.values()
+        ended = sorted((j.ended_at, j.number, j.id) for j in jobs if j.ended_at is not None)
+        self.ended: dict[JobId, None] = {job: None for _, _, job in ended}
+        self.by_state: dict[JobState, dict[JobId, None]] = {state: {} for state in JobState}
+        for name in (*(j.id for j in jobs if j.ended_at is None), *self.ended):
+            self.by_state[self.jobs[name].state][name] = None
 
     def reindex_pools(self) -> None:
         """List all slices and workers anew, after the configuration or the tables changed."""

@@ -38,7 +38,9 @@ def _message(turns: int) -> str:
 async def _first(*events: asyncio.Event, within_s: float) -> bool:
     """Whether one of these is set within a time."""
     waits = [asyncio.ensure_future(event.wait()) for event in events]
-    done, left = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
-    for wait in left:
-        wait.cancel()
-    return bool(done)
+    try:
+        done, _ = await asyncio.wait(waits, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
+    finally:  # Also when whoever listens has gone.
+        for wait in waits:
+            wait.cancel()

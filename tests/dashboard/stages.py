@@ -94,16 +94,14 @@ STUCK: Final = "/bob/stuck-0"
 
 
 def stage_of(
-    folder: Path, scenario: Mapping[str, object], *, until: str = "", runs: Path | None = None
+    folder: Path, scenario: Mapping[str, object], *, hours: float = 0, runs: Path | None = None
 ) -> Stage:
-    """A simulation on show, as it is at an instant."""
+    """A simulation on show, as it is after so many hours."""
     path = folder / "scenario.yaml"
     path.write_text(yaml.safe_dump(dict(scenario)))
     world = world_of(load_scenario(path))
     stage = Stage(world, 0, runs)
-    at = Instant(int(float(until or 0) * 3_600_000))
-    while world.goes_on() and world.clock.next_at() <= at:
-        world.clock.step()
+    stage.advance(int(hours * 3_600_000))
     return stage
 
 

@@ -32,7 +32,7 @@ def door(alice: str = ALICE) -> PeopleOnly:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Stage:
-    return stage_of(tmp_path, FLEET, until="4.5")
+    return stage_of(tmp_path, FLEET, hours=4.5)
 
 
 def signed_in(stage: Stage, token: str = ALICE) -> TestClient:
@@ -109,7 +109,7 @@ def test_a_session_ends_with_its_token_its_time_or_its_user(
         liar.cookies.set(name, forged)
         assert liar.get("/jobs").status_code == HTTPStatus.SEE_OTHER
     later = time.time() + sessions.LASTS_S + 1
-    monkeypatch.setattr(sessions.time, "time", lambda: later)
+    monkeypatch.setattr(time, "time", lambda: later)
     assert client.get("/jobs").status_code == HTTPStatus.SEE_OTHER
 
 

@@ -3,7 +3,8 @@
 import json
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from html import unescape
 from http import HTTPStatus
 from pathlib import Path
@@ -36,10 +37,22 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
     yield from running(tmp_path_factory.mktemp("live"), auth=AUTH, dashboard=free_port())
 
 
-def looking(cluster: RunningCluster, token: str) -> httpx2.Client:
-    client = httpx2.Client(base_url=f"http://127.0.0.1:{cluster.dashboard}", timeout=20)
-    assert client.post("/sign-in", data={"token": token}).status_code == HTTPStatus.SEE_OTHER
-    return client
+Look = Callable[[str], httpx2.Client]
+"""A browser, nearly, of whoever has a token."""
+
+
+@pytest.fixture
+def look(cluster: RunningCluster) -> Iterator[Look]:
+    with ExitStack() as stack:
+
+        def signed_in(token: str) -> httpx2.Client:
+            url = f"http://127.0.0.1:{cluster.dashboard}"
+            client = stack.enter_context(httpx2.Client(base_url=url, timeout=20))
+            answer = client.post("/sign-in", data={"token": token})
+            assert answer.status_code == HTTPStatus.SEE_OTHER
+            return client
+
+        yield signed_in
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +74,9 @@ def post(client: httpx2.Client, url: str) -> httpx2.Response:
 
 
 def test_the_log_of_a_failed_task_is_read_from_its_end_and_searched(
-    cluster: RunningCluster, talker: str
+    look: Look, talker: str
 ) -> None:
-    client = looking(cluster, BOB)
+    client = look(BOB)
     job = unescape(client.get(f"/jobs{talker}").text)
     assert "exit status 1" in job
     (log,) = set(re.findall(rf'href="(/tasks{talker}:0\?attempt=0&end=1#log)"', job))
@@ -82,8 +95,8 @@ def test_the_log_of_a_failed_task_is_read_from_its_end_and_searched(
     assert f'id="b{place["at"]}"' in link
 
 
-def test_secrets_of_a_job_are_on_no_page(cluster: RunningCluster, talker: str) -> None:
-    client = looking(cluster, ALICE)
+def test_secrets_of_a_job_are_on_no_page(look: Look, talker: str) -> None:
+    client = look(ALICE)
     for url in (
         f"/jobs{talker}",
         f"/api/v1/jobs{talker}.json",
@@ -96,11 +109,13 @@ def test_secrets_of_a_job_are_on_no_page(cluster: RunningCluster, talker: str) -
     assert "PASSWORD=***" in client.get(f"/jobs{talker}").text
 
 
-def test_an_action_asks_first_and_needs_the_right_token(cluster: RunningCluster) -> None:
+def test_an_action_asks_first_and_needs_the_right_token(
+    cluster: RunningCluster, look: Look
+) -> None:
     with cluster.client(ALICE, "alice") as iris:
         job = iris.submit(Entrypoint.from_command("sleep", "600"), "sleeper")
         until(lambda: job.status().state == "running")
-        alice, bob, root = (looking(cluster, token) for token in (ALICE, BOB, ADMIN))
+        alice, bob, root = (look(token) for token in (ALICE, BOB, ADMIN))
         stop = f"/stop/jobs{job.id}"
         assert "1 attempt of it will be stopped" in bob.get(stop).text
         refused = post(bob, stop)
@@ -159,8 +174,10 @@ def test_a_controller_without_the_extra_says_what_to_install(
     assert server.trouble == "uvicorn is not installed: pip install 'iris-orchestrator[server]'"
 
 
-def test_a_controller_ends_in_order_while_somebody_looks(cluster: RunningCluster) -> None:
-    client = looking(cluster, ALICE)
+def test_a_controller_ends_in_order_while_somebody_looks(
+    cluster: RunningCluster, look: Look
+) -> None:
+    client = look(ALICE)
     with client.stream("GET", "/events") as stream:
         assert next(iter(stream.iter_lines())) == "event: changed"
         assert cluster.stop() == 0

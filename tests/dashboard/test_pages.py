@@ -27,7 +27,7 @@ LINK = re.compile(r'(?:href|src)="([^"]*)"')
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
-    return stage_of(tmp_path_factory.mktemp("stage"), FLEET, until="5.2")
+    return stage_of(tmp_path_factory.mktemp("stage"), FLEET, hours=5.2)
 
 
 @pytest.fixture(scope="module")
