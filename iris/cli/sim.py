@@ -66,6 +66,7 @@ class Request:
     out: Path | None  # None: no files
     replications: int | None  # None: one run, told without intervals
     jobs: int | None  # None: as many as there are processors
+    plots: bool = False
 
 
 def _named(_: click.Context, __: click.Parameter, folder: str | None) -> Path | None:
@@ -103,6 +104,7 @@ class Sim(CommandWithVerbs):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @folder_option("Write tables, a trace and a report into this folder.")
+@click.option("--plots", is_flag=True, help="With --out: the report's charts as PNG files, too.")
 @click.option(
     "--replications",
     type=click.IntRange(1, 100_000),
@@ -134,6 +136,7 @@ def sim(
     overrides: tuple[str, ...],
     as_json: bool,
     out: Path | None,
+    plots: bool,
     replications: int | None,
     jobs: int | None,
     serve: bool,
@@ -141,7 +144,12 @@ def sim(
     speed: str,
 ) -> int:
     """Simulate a scenario against the fake cloud."""
-    request = Request(scenario, seed, overrides, as_json, out, replications, jobs)
+    request = Request(scenario, seed, overrides, as_json, out, replications, jobs, plots)
+    if plots:
+        from iris.cli.plots import check_plots
+        from sim.report_charts import can_draw
+
+        check_plots(out, can_draw=can_draw())
     if serve and replications is not None:
         raise click.UsageError("--serve shows one run, and --replications are several")
     if serve:
@@ -251,7 +259,8 @@ def _write(
     from sim.export import Output, write_outputs
 
     rows = [run.measures for run in runs if run.measures is not None]
-    write_outputs(directory, Output(scenario, results, rows, _command(request, scenario)))
+    command = _command(request, scenario)
+    write_outputs(directory, Output(scenario, results, rows, command, request.plots))
 
 
 def _command(request: Request, scenario: "Scenario") -> str:

@@ -13,7 +13,6 @@ from iris.core.deadlines import Due
 from iris.core.due import due_at
 from iris.core.events import CreateFailure
 from iris.core.fit import Lack, Shape, lacks, refusal
-from iris.core.indexes import PoolKey
 from iris.core.lifecycle import SliceState
 from iris.core.placing import gang_fits, spare_is_wanted
 from iris.core.reasons import Blocker, Limit
@@ -21,6 +20,7 @@ from iris.core.records import Slice, Worker
 from iris.core.resources import Resources, amount, fits, minus
 from iris.core.room import Pool
 from iris.core.state import ClusterState
+from iris.core.tallies import PoolKey
 
 _QUOTAS: Final = (CreateFailure.QUOTA_ZONE.value, CreateFailure.QUOTA_REGION.value)
 """How a gate's reason begins that a quota has shut."""

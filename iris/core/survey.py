@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
 from iris.core.fit import Shape, refusal
-from iris.core.indexes import PoolKey
 from iris.core.lifecycle import COMING
 from iris.core.placing import spare_is_wanted
 from iris.core.reasons import Limit, NextEvent, PoolReason, UnderWay, Verdict
 from iris.core.records import Slice, Worker
 from iris.core.room import Pool
 from iris.core.state import ClusterState
+from iris.core.tallies import PoolKey
 from iris.core.usual import usual_coming
 
 

@@ -70,6 +70,7 @@ _PEOPLE: Final = frozenset({Kind.USER, Kind.ADMIN, Kind.TASK})
 _USERS: Final = frozenset({Kind.USER, Kind.ADMIN})
 _ADMINS: Final = frozenset({Kind.ADMIN})
 _WORKERS: Final = frozenset({Kind.WORKER})
+_TASKS: Final = frozenset({Kind.TASK})
 _ALL: Final = frozenset(Kind)
 _C: Final = "ControllerService"
 _W: Final = "WorkerService"
@@ -77,6 +78,7 @@ _L: Final = "LogService"
 _E: Final = "ExecService"
 _V: Final = "VmService"
 _X: Final = "ExplainService"
+_P: Final = "EndpointService"
 _POLL_S: Final = CALL_DEADLINE / 1_000
 _EXEC_S: Final = 86_400.0
 """A shell in a task may stay open for a day."""
@@ -165,7 +167,20 @@ SERVE_EXEC: Final = Method(
     stream=Stream.BOTH,
 )
 
-LONG_POLLS: Final = frozenset({GET_JOB.name, RECONCILE.name})
+REGISTER_ENDPOINT: Final = Method(
+    _P, "RegisterEndpoint", pb.RegisterEndpointRequest, pb.RegisterEndpointResponse, _TASKS
+)
+RENEW_ENDPOINTS: Final = Method(
+    _P, "RenewEndpoints", pb.RenewEndpointsRequest, pb.RenewEndpointsResponse, _TASKS
+)
+WITHDRAW_ENDPOINTS: Final = Method(
+    _P, "WithdrawEndpoints", pb.WithdrawEndpointsRequest, pb.WithdrawEndpointsResponse, _TASKS
+)
+LIST_ENDPOINTS: Final = Method(
+    _P, "ListEndpoints", pb.ListEndpointsRequest, pb.ListEndpointsResponse, _PEOPLE, _POLL_S
+)
+
+LONG_POLLS: Final = frozenset({GET_JOB.name, RECONCILE.name, LIST_ENDPOINTS.name})
 """Calls that are answered when something happens, and late if nothing does."""
 
 METHODS: Final[tuple[Method[Message, Message], ...]] = tuple(

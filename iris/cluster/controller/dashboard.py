@@ -35,6 +35,7 @@ from iris.dashboard.subject import Refusal, Simulation, Viewer
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec import Malformed
 from iris.rpc.methods import DRAIN_WORKER, STOP_JOB, TERMINATE_SLICE, Kind, Method
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.dashboard.server import HttpServer
@@ -148,7 +149,16 @@ class LiveCluster:
 
     async def facts(self) -> Mapping[str, str]:
         """Where the controller is, and what it was recovered from."""
-        return self._handlers.facts()
+        journal = self.loop.journal.path
+        log = journal.with_name(f"{journal.name}-wal")
+        sizes = [f"{path.stat().st_size:,} bytes" for path in (journal, log) if path.exists()]
+        turns, span = self._handlers.recovery
+        return {
+            "started": timestamp(self._handlers.started_at),
+            "turns": f"{self.turns:,}",
+            "taken up": f"{turns:,} turns in {span:,} ms" if turns else "nothing: it began anew",
+            "journal, its write-ahead log": ", ".join(sizes),
+        }
 
     async def log(self, task: TaskId, attempt: int, viewer: Viewer) -> Path | None:
         """Where the log of an attempt is, once it is here."""

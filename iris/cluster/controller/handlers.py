@@ -19,19 +19,26 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.explain import briefly, why_waiting, without_others
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
-from iris.core.lifecycle import ENDED_JOB, JobState
+from iris.core.lifecycle import ENDED_JOB, JobState, WorkerState
 from iris.core.scaling import scalings, why_not_scaling
 from iris.core.snapshot import snapshot, without_secrets
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
 from iris.core.telling import headline, sentences
-from iris.core.views import JobView, group_views, job_page, job_view, slice_views, worker_views
+from iris.core.views import (
+    JobView,
+    group_views,
+    job_page,
+    job_view,
+    slice_views,
+    vm_views,
+    worker_views,
+)
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec_explain import explanation_to_wire
 from iris.rpc.image import Image, packed
 from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS, Kind
-from iris.units import timestamp
 
 MAX_PAGE: Final = 1_000
 _STATUS: Final = {
@@ -77,9 +84,9 @@ class Handlers:
         self._loop = loop
         self._store = store
         self._mirror = mirror
-        self._recovery = recovery
+        self.recovery = recovery
         self._end = end
-        self._started_at = loop.clock.now()
+        self.started_at = loop.clock.now()
         self._dashboard: tuple[int | None, str] = None, ""
 
     def tell_dashboard(self, port: int | None, trouble: str) -> None:
@@ -109,7 +116,7 @@ class Handlers:
         check_launch(self._store, spec.payload)
         asked = RequestId(f"{spec.user}/{request.request_id}")
         answer = await self._loop.ask(asked, ev.JobSubmitted(asked, spec))
-        job = _granted(answer).job
+        job = granted(answer).job
         assert job is not None, asked
         return pb.SubmitJobResponse(job=job)
 
@@ -204,7 +211,7 @@ class Handlers:
             raise NotPermitted(f"{request.job} belongs to {owner}")
         asked = RequestId(f"stop/{request.request_id}")
         user = caller.user if caller.user is not None else owner
-        _granted(await self._loop.ask(asked, ev.JobStopRequested(asked, view.line.id, user)))
+        granted(await self._loop.ask(asked, ev.JobStopRequested(asked, view.line.id, user)))
         return pb.StopJobResponse()
 
     async def explain_job(
@@ -222,19 +229,6 @@ class Handlers:
         """What a job runs, in words; empty when it is not there any more."""
         row = self.state.jobs.get(job)
         return "" if row is None else command_of(self._store, row.spec.payload)
-
-    def facts(self) -> dict[str, str]:
-        """What is to be said of this controller beside its state."""
-        journal = self._loop.journal.path
-        log = journal.with_name(f"{journal.name}-wal")
-        sizes = [f"{path.stat().st_size:,} bytes" for path in (journal, log) if path.exists()]
-        turns, span = self._recovery
-        return {
-            "started": timestamp(self._started_at),
-            "turns": f"{self._loop.journal.turns:,}",
-            "taken up": f"{turns:,} turns in {span:,} ms" if turns else "nothing: it began anew",
-            "journal, its write-ahead log": ", ".join(sizes),
-        }
 
     async def get_image(self, _: pb.GetImageRequest, caller: Caller) -> AsyncIterator[pb.Chunk]:
         """The whole state without secrets, for whoever wants to simulate what comes of it.
@@ -309,7 +303,7 @@ class Handlers:
         """Give up a slice at once, work and all."""
         asked = RequestId(f"terminate/{request.request_id}")
         event = ev.SliceTerminateRequested(asked, SliceId(request.slice))
-        _granted(await self._loop.ask(asked, event))
+        granted(await self._loop.ask(asked, event))
         return pb.TerminateSliceResponse()
 
     async def create_slice(
@@ -324,7 +318,7 @@ class Handlers:
             reasons = sentences(why_not_scaling(self.state, event.group))
             why = " ".join(reasons).rstrip(".")
             raise Refused(grpc.StatusCode.ABORTED, f"{answer.why}: {why}")
-        return pb.CreateSliceResponse(slice=_granted(answer).slice or "")
+        return pb.CreateSliceResponse(slice=granted(answer).slice or "")
 
     async def shutdown(self, request: pb.ShutdownRequest, _: Caller) -> pb.ShutdownResponse:
         """End this controller in order; calls are answered until all slices are given back."""
@@ -338,14 +332,17 @@ class Handlers:
             codec.group_to_wire(view, sentences(scaling))
             for view, scaling in zip(group_views(state), scalings(state), strict=True)
         ]
-        turns, span = self._recovery
+        turns, span = self.recovery
         return pb.GetStatusResponse(
             version=__version__,
-            started_at_ms=self._started_at,
+            started_at_ms=self.started_at,
             now_ms=self._loop.clock.now(),
             turns=self._loop.journal.turns,
             groups=groups,
-            workers=len(state.workers),
+            workers=sum(
+                vm.worker is not None and vm.worker.state is not WorkerState.LOST
+                for vm in vm_views(state)
+            ),
             jobs=len(state.jobs),
             recovered_turns=turns,
             recovery_ms=span,
@@ -387,7 +384,12 @@ def _told(image: Image) -> bytes:
     return packed(replace(image, tables=without_secrets(image.tables)))
 
 
-def _granted(answer: ef.Accepted | ef.Rejected) -> ef.Accepted:
+def granted(answer: ef.Accepted | ef.Rejected) -> ef.Accepted:
+    """The answer to a request that was granted.
+
+    Raises:
+        Refused: it was refused.
+    """
     if isinstance(answer, ef.Rejected):
         raise Refused(_STATUS[answer.refusal], answer.why)
     return answer

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
 from iris.cluster.controller.dashboard import DashboardServer, LiveCluster, PeopleOnly
+from iris.cluster.controller.endpoint_handlers import EndpointHandlers
 from iris.cluster.controller.execs import ExecHandlers, Execs
 from iris.cluster.controller.explain_handlers import ExplainHandlers
 from iris.cluster.controller.followers import Followers
@@ -175,16 +176,7 @@ class ControllerService:
         ready(self)
         showing = asyncio.create_task(self._show(dashboard))
         turning = asyncio.create_task(loop.run(hands.perform))
-        beside = [
-            sweep_daily(self._store, state),
-            links.watch(lambda: state.workers),
-            provider.watch(),
-            self._explain.watch(),
-            loop.counts.watch_lag(),
-            self._mirror.run(state, partial(attempt_is_over, state)),
-            self._until_closed(),
-        ]
-        others = [asyncio.create_task(work) for work in beside]
+        others = [asyncio.create_task(work) for work in self._beside(links, provider)]
         try:
             await _first_end([turning, *others])
         finally:
@@ -196,6 +188,21 @@ class ControllerService:
             await server.stop(_STOP_GRACE_S)
             await hands.close()
             await self._end(turning, [showing, *others])
+
+    def _beside(self, links: Links, provider: Provider) -> "list[Coroutine[None, None, None]]":
+        """What goes on beside the turns, for ever or until it is closed."""
+        state = self._recovered.controller.state
+        return [
+            sweep_daily(self._store, state),
+            links.watch(lambda: state.workers),
+            provider.watch(),
+            self._explain.watch(),
+            self._endpoints.watch(),
+            self._endpoints.watch_leases(),
+            self._loop.counts.watch_lag(),
+            self._mirror.run(state, partial(attempt_is_over, state)),
+            self._until_closed(),
+        ]
 
     def _dashboard(self, host: str) -> DashboardServer:
         found = DashboardServer(host, self._options.dashboard_port, self._config.controller.tls)
@@ -281,6 +288,7 @@ class ControllerService:
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
         self._explain = ExplainHandlers(loop, handlers)
+        self._endpoints = EndpointHandlers(loop, self.door)
         execs = Execs(links.wake)
         self._logs = LogHandlers(handlers, store, self._mirror, Followers(loop))
         services = {
@@ -288,6 +296,7 @@ class ControllerService:
             "ExplainService": self._explain,
             "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
+            "EndpointService": self._endpoints,
             "ExecService": ExecHandlers(handlers, execs),
             "LogService": self._logs,
         }
