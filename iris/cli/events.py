@@ -154,7 +154,7 @@ def _subject(book: "SqliteJournal", wanted: Wanted) -> "Subject":
 
 @click.group("slice")
 def slices() -> None:
-    """What happened to slices; all else about them is in `iris cluster slice`."""
+    """Say what happened to a slice."""
 
 
 @slices.command(epilog="\b\nExamples:\n  iris slice events iris-cpu-1\n")

@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
     "slice": Lazy(
         "iris.cli.events:slices",
-        "What happened to slices; all else about them is in `iris cluster slice`.",
+        "Say what happened to a slice.",
     ),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),

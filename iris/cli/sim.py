@@ -19,7 +19,6 @@ import click
 from iris.cli.lazy import CommandWithVerbs, Lazy
 from iris.cli.progress import Progress
 from iris.exit_status import ExitStatus
-from iris.problems import Failure
 
 if TYPE_CHECKING:
     from sim.measure import Measures
@@ -140,7 +139,10 @@ def sim(
     """Simulate a scenario against the fake cloud."""
     request = Request(scenario, seed, overrides, as_json, out, replications, jobs, plots)
     if plots:
-        _check_plots(request)
+        from iris.cli.plots import check_plots
+        from sim.report_charts import can_draw
+
+        check_plots(out, can_draw=can_draw())
     if serve and replications is not None:
         raise click.UsageError("--serve shows one run, and --replications are several")
     if serve:
@@ -173,25 +175,6 @@ def _on_show(request: Request, port: int, speed: str) -> ExitStatus:
 
     show(scenario, how, ended)
     return ExitStatus.INTERRUPTED if told[0]["partial"] else status_of(told[0])
-
-
-def _check_plots(request: Request) -> None:
-    """Refuses, before a long run, what could not be drawn.
-
-    Raises:
-        click.UsageError: there is no folder for them.
-        Failure: what draws is not installed.
-    """
-    from sim.report_charts import can_draw
-
-    if request.out is None:
-        raise click.UsageError("--plots goes with --out DIR: the pictures go into DIR/plots")
-    if not can_draw():
-        raise Failure(
-            "--plots needs altair and vl-convert, which are not installed",
-            ExitStatus.BAD_INPUT,
-            "pip install 'iris-orchestrator[report]'",
-        )
 
 
 def _simulate(request: Request) -> ExitStatus:

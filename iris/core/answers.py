@@ -5,19 +5,20 @@ Nothing here has an opinion of its own. Whether something fits, `iris.core.fit` 
 asked for, the gates and limits. So an explanation cannot contradict a placement.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from iris.core.blockers import all_but_held, held_hosts, roomy_hosts
 from iris.core.deadlines import Due
 from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import JobId
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
-from iris.core.placing import best_host, first_in_line, place_gang
+from iris.core.placing import best_host, first_in_line, place_gang, spare_is_wanted
 from iris.core.queued import is_first
 from iris.core.reasons import Kept, Limit, NextEvent, PoolReason, UnderWay, Verdict
-from iris.core.records import Attempt, Hold, Job, Worker
+from iris.core.records import Attempt, Hold, Job
 from iris.core.room import Pool
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
@@ -89,31 +90,34 @@ class Question:
 
     # ---- the answer ------------------------------------------------------------------------
 
-    def answer(self) -> tuple[Verdict, NextEvent]:
-        """What it waits for, and what must happen next."""
+    def answer(self) -> tuple[Verdict, Callable[[], NextEvent]]:
+        """What it waits for, and how to find out what must happen next, which may take longer."""
         if self.unit is None:
-            return Verdict.NOT_WAITING, NextEvent(f"nothing: it is {self.job.state.value}", None)
-        if self.key is None and self.hold is not None:
-            return Verdict.MAKING_ROOM, self._stop_ends(self.hold)
+            return _sure(Verdict.NOT_WAITING, f"nothing: it is {self.job.state.value}")
         if self.key is None:
-            return Verdict.PAUSED, NextEvent("its pause is over", min(self.pauses))
+            return self._out_of_the_queue()
         candidates = list(self.state.room.candidates(self.shape))
         if not candidates:
-            return self._never(), NextEvent("another configuration is loaded", None)
+            return _sure(self._never(), "another configuration is loaded")
         if self._has_room():
             return self._fits(self.key)
         first = self.first_in_line()
         if first is not None:
-            what = f"{first}, which is first in line, is placed"
-            return Verdict.BEHIND_OTHERS, NextEvent(what, None)
+            return _sure(Verdict.BEHIND_OTHERS, f"{first}, which is first in line, is placed")
         if self.under_way():
-            return Verdict.WAITING_FOR_SLICES, _comes(self.under_way())
+            return Verdict.WAITING_FOR_SLICES, lambda: _comes(self.under_way())
         if self.hold is not None:
             return self._no_room(candidates)
         known = self.whole.in_vain.get(self.shape)
         if known is None:
             known = self.whole.in_vain[self.shape] = self._no_room(candidates)
         return known
+
+    def _out_of_the_queue(self) -> tuple[Verdict, Callable[[], NextEvent]]:
+        hold = self.hold
+        if hold is not None:
+            return Verdict.MAKING_ROOM, lambda: self._stop_ends(hold)
+        return Verdict.PAUSED, lambda: NextEvent("its pause is over", min(self.pauses))
 
     def _never(self) -> Verdict:
         big = any(
@@ -128,11 +132,12 @@ class Question:
                 return place_gang(self.state, self.job, self.shape) is not None
             return best_host(self.state, self.shape) is not None
 
-    def _fits(self, key: QueueKey) -> tuple[Verdict, NextEvent]:
+    def _fits(self, key: QueueKey) -> tuple[Verdict, Callable[[], NextEvent]]:
         if is_first(self.state, key, self.waiting[0]):
-            return Verdict.FITS_NOW, NextEvent("the next step places it", self.state.now)
+            now = self.state.now
+            return Verdict.FITS_NOW, lambda: NextEvent("the next step places it", now)
         first = self.first_in_line() or "whoever is served before it"
-        return Verdict.BEHIND_OTHERS, NextEvent(f"{first} is placed, or found not to fit", None)
+        return _sure(Verdict.BEHIND_OTHERS, f"{first} is placed, or found not to fit")
 
     def first_in_line(self) -> JobId | None:
         """The job that everybody waits for, where the order is strict and it is another one."""
@@ -151,43 +156,66 @@ class Question:
         what = "the last of those who were asked to stop is gone, or its slice is given up"
         return NextEvent(what, max(stops, default=None))
 
-    def _no_room(self, candidates: Sequence[Pool]) -> tuple[Verdict, NextEvent]:
-        pools = self.pools()
-        bought = [pool for pool in pools if pool.is_bought]
+    def _no_room(self, candidates: Sequence[Pool]) -> tuple[Verdict, Callable[[], NextEvent]]:
+        bought = [pool for pool in self.whole.stops(self.shape) if pool.is_bought]
         gated = [p for p in bought if all(_passes(limit) for limit in p.limits)]
         if gated:
             return _once_asked(gated)
-        workers = list(self.whole.workers(self.shape))
-        if self.hold is not None or any(worker.attempts for worker in workers):
-            return self._in_use(pools, bought), self._somebody_ends(workers)
-        if workers:
-            return Verdict.BARRED, self._is_let_in(pools, workers)
+        if self.hold is not None or any(self._works(pool) for pool in candidates):
+            return self._in_use(candidates, bought), self._somebody_ends
+        if any(True for _ in self.whole.workers(self.shape)):
+            return Verdict.BARRED, self._is_let_in
         if any(self._is_leaving(pool) for pool in candidates):
-            return self._in_use(pools, bought), NextEvent("a slice that is leaving is gone", None)
+            verdict = self._in_use(candidates, bought)
+            return _sure(verdict, "a slice that is leaving is gone")
         if any(limit.check == "reservation" for pool in bought for limit in pool.limits):
-            return Verdict.QUOTA, NextEvent("the reservation is enlarged, or not all in use", None)
+            return _sure(Verdict.QUOTA, "the reservation is enlarged, or not all in use")
         what = "another configuration is loaded, or a slice comes for other work"
-        return Verdict.UNSUPPLIED, NextEvent(what, None)
+        return _sure(Verdict.UNSUPPLIED, what)
+
+    def _works(self, pool: Pool) -> bool:
+        """Whether anything runs in a pool."""
+        return any(self.state.bands_on.get((pool.group.name, pool.zone), ()))
 
     def _is_leaving(self, pool: Pool) -> bool:
         """Whether a pool, in which nobody works, has a slice still."""
         slices = self.whole.slices[pool.group.name, pool.zone]
         return any(slice_.state not in COMING for slice_ in slices)
 
-    def _in_use(self, pools: Sequence[PoolReason], bought: Sequence[PoolReason]) -> Verdict:
+    def _in_use(self, candidates: Sequence[Pool], bought: Sequence[PoolReason]) -> Verdict:
         """Why what is there does not do, and nothing more is asked for."""
-        blockers = [p.blocker for p in pools if p.can_serve and p.blocker is not None]
-        if any(blocker.check == "held" for blocker in blockers):
+        if any(self._is_held(pool) for pool in candidates):
             return Verdict.HELD
-        if self.shape.hosts and any(b.check == "room" and b.have != "0" for b in blockers):
+        if self.shape.hosts and any(self._has_a_host(pool) for pool in candidates):
             return Verdict.GANG_INCOMPLETE
         checks = {limit.check for pool in bought for limit in pool.limits}
         if "max_slices" in checks:
             return Verdict.GROUP_AT_MAX
         return Verdict.QUOTA if "reservation" in checks else Verdict.FULL
 
-    def _is_let_in(self, pools: Sequence[PoolReason], workers: Sequence[Worker]) -> NextEvent:
+    def _is_held(self, pool: Pool) -> bool:
+        """Whether it would fit, were nothing kept for others."""
+        if spare_is_wanted(self.state, self.shape, pool):
+            return False
+        for worker in held_hosts(self.state, self.shape, pool):
+            slice_ = self.state.slices[worker.slice]
+            if not self.shape.hosts:
+                return True
+            if slice_.number in pool.slices and all_but_held(self.state, self.shape, slice_):
+                return True
+        return False
+
+    def _has_a_host(self, pool: Pool) -> bool:
+        """Whether a member of the gang would fit on some host of a slice that the gang may look at."""
+        numbers = frozenset(pool.slices)
+        return any(
+            worker.id not in self.shape.avoid and self.state.slices[worker.slice].number in numbers
+            for worker in roomy_hosts(self.state, self.shape, pool)
+        )
+
+    def _is_let_in(self) -> NextEvent:
         """What opens one of the hosts that are there, and on which nothing runs."""
+        workers = list(self.whole.workers(self.shape))
         for worker in workers:
             if worker.state is WorkerState.SILENT:
                 given_up = due_at(self.state, Due.SILENCE, worker.id)
@@ -196,30 +224,35 @@ class Question:
             if worker.cordoned and self.state.slices[worker.slice].state is SliceState.READY:
                 command = f"iris worker drain --resume {worker.id}"
                 return NextEvent(f"an operator lets work onto {worker.id} again: {command}", None)
-        checks = [pool.blocker.check for pool in pools if pool.can_serve and pool.blocker]
+        checks = [pool.blocker.check for pool in self.pools() if pool.can_serve and pool.blocker]
         if "avoid" in checks:
             return NextEvent("a host comes on which no launch of it failed", None)
         return NextEvent("a slice that is leaving is gone, or another host comes", None)
 
-    def _somebody_ends(self, workers: Sequence[Worker]) -> NextEvent:
+    def _somebody_ends(self) -> NextEvent:
         """The first end of running work that is certain, where this could run."""
         if self.hold is not None:
             return NextEvent("what is kept for it is free", self.hold.expected)
         ends: list[Instant] = []
-        for worker in workers:
+        for worker in self.whole.workers(self.shape):
             for task in worker.attempts:
                 dues = (due_at(self.state, due, task) for due in (Due.STOP, Due.TIMEOUT))
                 ends += [at for at in dues if at is not None]
         return NextEvent("somebody who runs there ends", min(ends, default=None))
 
 
-def _once_asked(gated: Sequence[PoolReason]) -> tuple[Verdict, NextEvent]:
+def _sure(verdict: Verdict, what: str) -> tuple[Verdict, Callable[[], NextEvent]]:
+    """A verdict, and a next event that nobody can name a time of."""
+    return verdict, lambda: NextEvent(what, None)
+
+
+def _once_asked(gated: Sequence[PoolReason]) -> tuple[Verdict, Callable[[], NextEvent]]:
     """What stops pools of which slices may be asked for after a while."""
     times = [max((x.until for x in p.limits if x.until is not None), default=None) for p in gated]
     known = [at for at in times if at is not None]
     event = NextEvent("a slice may be asked for", min(known, default=None))
     scarce = any(limit.check == "quota" for pool in gated for limit in pool.limits)
-    return (Verdict.QUOTA if scarce else Verdict.BACKOFF), event
+    return (Verdict.QUOTA if scarce else Verdict.BACKOFF), lambda: event
 
 
 def _passes(limit: Limit) -> bool:

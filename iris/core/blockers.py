@@ -13,7 +13,6 @@ from iris.core.deadlines import Due
 from iris.core.due import due_at
 from iris.core.events import CreateFailure
 from iris.core.fit import Lack, Shape, lacks, refusal
-from iris.core.indexes import PoolKey
 from iris.core.lifecycle import SliceState
 from iris.core.placing import gang_fits, spare_is_wanted
 from iris.core.reasons import Blocker, Limit
@@ -21,6 +20,7 @@ from iris.core.records import Slice, Worker
 from iris.core.resources import Resources, amount, fits, minus
 from iris.core.room import Pool
 from iris.core.state import ClusterState
+from iris.core.tallies import PoolKey
 
 _QUOTAS: Final = (CreateFailure.QUOTA_ZONE.value, CreateFailure.QUOTA_REGION.value)
 """How a gate's reason begins that a quota has shut."""
@@ -52,7 +52,7 @@ def blocker_of(
         return Blocker("spare", f"no work that waits for {kind}", f"{count} waiting")
     if shape.hosts:
         return _gang_blocker(state, shape, pool, slices)
-    return _task_blocker(state, shape, list(workers_of(state, slices)))
+    return _task_blocker(state, shape, pool, slices)
 
 
 def limits_of(state: ClusterState, pool: Pool) -> Iterator[Limit]:
@@ -107,25 +107,40 @@ def workers_of(state: ClusterState, slices: Sequence[Slice]) -> Iterator[Worker]
         yield from (state.workers[name] for name in slice_.workers if name is not None)
 
 
-def _task_blocker(state: ClusterState, shape: Shape, workers: list[Worker]) -> Blocker | None:
-    where = state.room.where
-    listed = [(w, where[w.number][1]) for w in workers if w.number in where]
-    if not listed:
-        have = f"0 of {len(workers)}"
+def _task_blocker(
+    state: ClusterState, shape: Shape, pool: Pool, slices: Sequence[Slice]
+) -> Blocker | None:
+    if not pool.amounts:
+        have = f"0 of {sum(1 for _ in workers_of(state, slices))}"
         return Blocker("workers", "1 that may have work", have, missing="1 worker")
-    roomy = [worker for worker, free in listed if fits(shape.need, free)]
+    roomy = list(roomy_hosts(state, shape, pool))
     if any(worker.id not in shape.avoid for worker in roomy):
         return None
     if roomy:
         need = "a host on which no launch of it failed"
         have = f"{len(roomy)} with room, all of which failed it"
         return Blocker("avoid", need, have, missing="1 host")
-    for worker, free in listed:
-        unheld = minus(worker.offers, worker.committed)
-        if worker.id not in shape.avoid and fits(shape.need, unheld):
-            return _room_blocker("held", shape, worker, free)
-    worker, free = min(listed, key=lambda entry: (_shortage(shape.need, entry[1]), entry[0].number))
-    return _room_blocker("room", shape, worker, free)
+    for worker in held_hosts(state, shape, pool):
+        return _room_blocker("held", shape, worker, state.room.where[worker.number][1])
+    free = min(pool.amounts, key=lambda it: (_shortage(shape.need, it), pool.buckets[it][0]))
+    return _room_blocker("room", shape, state.worker_by_number[pool.buckets[free][0]], free)
+
+
+def roomy_hosts(state: ClusterState, shape: Shape, pool: Pool) -> Iterator[Worker]:
+    """The hosts of a pool on which one task of a shape fits, be they to be avoided or not."""
+    for open_amount in pool.amounts:
+        if fits(shape.need, open_amount):
+            yield from (state.worker_by_number[n] for n in pool.buckets[open_amount])
+
+
+def held_hosts(state: ClusterState, shape: Shape, pool: Pool) -> Iterator[Worker]:
+    """The hosts of a pool on which one task of a shape would fit, were nothing kept for others there."""
+    names = dict.fromkeys(name for hold in state.holds.values() for name in hold.workers)
+    for worker in sorted((state.workers[name] for name in names), key=lambda it: it.number):
+        listed = state.room.where.get(worker.number)
+        if listed is not None and listed[0] is pool and worker.id not in shape.avoid:
+            if fits(shape.need, minus(worker.offers, worker.committed)):
+                yield worker
 
 
 def _shortage(need: Resources, free: Resources) -> tuple[int, tuple[int, ...]]:
@@ -149,7 +164,8 @@ def _missing(short: tuple[Lack, ...]) -> str:
 def _gang_blocker(
     state: ClusterState, shape: Shape, pool: Pool, slices: Sequence[Slice]
 ) -> Blocker | None:
-    whole = [s for s in slices if s.number in pool.slices]
+    numbers = frozenset(pool.slices)
+    whole = [s for s in slices if s.number in numbers]
     if any(gang_fits(state, shape, slice_) for slice_ in whole):
         return None
     if not whole:
@@ -161,12 +177,14 @@ def _gang_blocker(
         have = f"{len(ready)} ready: {used} in use, {len(ready) - used} kept free of new work"
         need = "1 ready slice of which no chip is used"
         return Blocker("whole", need, have, missing="1 slice")
-    nearest = max(whole, key=lambda s: (_hosts_that_fit(state, shape, s), -s.number))
-    count = _hosts_that_fit(state, shape, nearest)
+    held = [s for s in whole if all_but_held(state, shape, s)]
+    counts = {s.number: _hosts_that_fit(state, shape, s) for s in held or whole}
+    nearest = max(held or whole, key=lambda s: (counts[s.number], -s.number))
+    count = counts[nearest.number]
     first = next(w for w in _members(state, nearest) if not _host_fits(state, shape, w))
     listed = state.room.where.get(first.number)
     short = lacks(shape.need, listed[1]) if listed is not None else ()
-    check = "held" if _all_but_held(state, shape, nearest) else "room"
+    check = "held" if held else "room"
     need = f"{shape.hosts} hosts of one slice with room"
     missing = (
         f"{shape.hosts - count} host"
@@ -189,7 +207,7 @@ def _hosts_that_fit(state: ClusterState, shape: Shape, slice_: Slice) -> int:
     return sum(1 for worker in _members(state, slice_) if _host_fits(state, shape, worker))
 
 
-def _all_but_held(state: ClusterState, shape: Shape, slice_: Slice) -> bool:
+def all_but_held(state: ClusterState, shape: Shape, slice_: Slice) -> bool:
     """Whether only what is kept for others makes a slice too small."""
     return all(
         worker.number in state.room.where

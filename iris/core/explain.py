@@ -17,11 +17,21 @@ from iris.core.ids import JobId
 from iris.core.instant import Instant
 from iris.core.lifecycle import JobState
 from iris.core.queued import queue_place
-from iris.core.reasons import NEVER, Advised, Eta, NextEvent, QueuePlace, Reason, Subject, Verdict
+from iris.core.reasons import (
+    NEVER,
+    Advised,
+    Eta,
+    NextEvent,
+    PoolReason,
+    QueuePlace,
+    Reason,
+    Subject,
+    Verdict,
+)
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
 from iris.core.survey import Survey
-from iris.core.telling import TOLD_BY_POOLS
+from iris.core.telling import TOLD_BY_LIMITS, TOLD_BY_POOLS, TOLD_BY_TIME
 from iris.core.usual import eta_after_pause, eta_of_coming, usual_coming
 from iris.core.waiting import GANG
 
@@ -29,16 +39,17 @@ from iris.core.waiting import GANG
 def why_waiting(state: ClusterState, job: JobId, now: Instant) -> Reason:
     """Why a job that is on record waits, seen at `now`, between two turns."""
     asked = Question(Survey(state), state.jobs[job])
-    brief, key = _brief(asked, now), asked.key
+    verdict, event = asked.answer()
+    key, following = asked.key, event()
+    brief = replace(_brief(asked, now), next=following)
     if asked.unit is None:
         return brief
-    verdict = brief.verdict
     queue = queue_place(state, asked.job, key, asked.waiting[0]) if key is not None else None
     return replace(
         brief,
         queue=queue,
         pools=asked.pools(),
-        eta=_eta(asked, verdict, brief.next, queue),
+        eta=_eta(asked, verdict, following, queue),
         advice=tuple(advice_of(asked, verdict)),
     )
 
@@ -68,14 +79,21 @@ def _brief(asked: Question, now: Instant) -> Reason:
         need=job.spec.resources,
         hosts=asked.shape.hosts,
         queue=None,
-        pools=asked.pools() if verdict in TOLD_BY_POOLS else (),
+        pools=_told_by(asked, verdict),
         kept=asked.kept(),
         under_way=asked.under_way(),
-        next=event,
+        next=event() if verdict in TOLD_BY_TIME else NextEvent("", None),
         eta=None,
         advice=(),
         gives_up_at=due_at(asked.state, Due.SCHEDULING, job.id),
     )
+
+
+def _told_by(asked: Question, verdict: Verdict) -> tuple[PoolReason, ...]:
+    """What a headline says of pools."""
+    if verdict in TOLD_BY_LIMITS:
+        return asked.whole.stops(asked.shape)
+    return asked.pools() if verdict in TOLD_BY_POOLS else ()
 
 
 _ABOUT_OTHERS: Final = frozenset({Advised.ASK_WHO_HOLDS, Advised.ASK_WHO_IS_FIRST})

@@ -1,16 +1,17 @@
 """What every pool says to a shape, in one state: found out once, for whoever explains many jobs of it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
 from iris.core.fit import Shape, refusal
-from iris.core.indexes import PoolKey
 from iris.core.lifecycle import COMING
 from iris.core.placing import spare_is_wanted
-from iris.core.reasons import NextEvent, PoolReason, UnderWay, Verdict
+from iris.core.reasons import Limit, NextEvent, PoolReason, UnderWay, Verdict
 from iris.core.records import Slice, Worker
 from iris.core.room import Pool
 from iris.core.state import ClusterState
+from iris.core.tallies import PoolKey
 from iris.core.usual import usual_coming
 
 
@@ -40,8 +41,10 @@ class Survey:
         """Forget what was found out: there was a turn."""
         self.slices: Mapping[PoolKey, Sequence[Slice]] = slices_by_pool(self.state)
         self._told: dict[Shape, tuple[PoolReason, ...]] = {}
+        self._limits: dict[PoolKey, tuple[Limit, ...]] = {}
         self._coming: dict[Shape, tuple[UnderWay, ...]] = {}
-        self.in_vain: dict[Shape, tuple[Verdict, NextEvent]] = {}
+        self._stops: dict[Shape, tuple[PoolReason, ...]] = {}
+        self.in_vain: dict[Shape, tuple[Verdict, Callable[[], NextEvent]]] = {}
         """What was found for shapes that have no room, and for which nothing is kept."""
 
     def pools(self, shape: Shape) -> tuple[PoolReason, ...]:
@@ -55,16 +58,38 @@ class Survey:
 
     def _pool(self, shape: Shape, pool: Pool) -> PoolReason:
         slices = self.slices[pool.group.name, pool.zone]
+        return replace(
+            self._stop(shape, pool),
+            looked_at=sum(1 for _ in workers_of(self.state, slices)),
+            blocker=blocker_of(self.state, shape, pool, slices),
+        )
+
+    def stops(self, shape: Shape) -> tuple[PoolReason, ...]:
+        """Of each pool whether it would be asked for slices, and what stops that: nobody is looked at."""
+        told = self._stops.get(shape)
+        if told is None:
+            pools = self.state.room.pools.values()
+            told = self._stops[shape] = tuple(self._stop(shape, pool) for pool in pools)
+        return told
+
+    def _stop(self, shape: Shape, pool: Pool) -> PoolReason:
         bought = is_bought(shape, pool)
         return PoolReason(
             group=pool.group.name,
             zone=pool.zone,
-            looked_at=sum(1 for _ in workers_of(self.state, slices)),
-            blocker=blocker_of(self.state, shape, pool, slices),
+            looked_at=0,
+            blocker=None,
             can_serve=refusal(shape, pool.group, pool.zone) is None,
             is_bought=bought,
-            limits=tuple(limits_of(self.state, pool)) if bought else (),
+            limits=self._limits_of(pool) if bought else (),
         )
+
+    def _limits_of(self, pool: Pool) -> tuple[Limit, ...]:
+        key = pool.group.name, pool.zone
+        told = self._limits.get(key)
+        if told is None:
+            told = self._limits[key] = tuple(limits_of(self.state, pool))
+        return told
 
     def under_way(self, shape: Shape) -> tuple[UnderWay, ...]:
         """The slices that are coming and will serve a shape, if nobody else is served of them before."""
@@ -80,9 +105,9 @@ class Survey:
         return told
 
     def _coming_of(self, pool: Pool) -> Iterator[UnderWay]:
-        slices = self.slices[pool.group.name, pool.zone]
-        coming = [slice_ for slice_ in slices if slice_.state in COMING]
-        if coming:
+        key = pool.group.name, pool.zone
+        if self.state.coming.get(key):
+            coming = [slice_ for slice_ in self.slices[key] if slice_.state in COMING]
             usual = usual_coming(self.state, pool.group.name, pool.zone)
             for it in coming:
                 assert it.deadline is not None, it  # Whatever is coming has one.

@@ -86,19 +86,12 @@ _VERDICTS: Final = {
 }
 
 
-TOLD_BY_POOLS: Final = frozenset(
-    {
-        Verdict.NO_MATCHING_GROUP,
-        Verdict.TOO_BIG,
-        Verdict.HELD,
-        Verdict.GANG_INCOMPLETE,
-        Verdict.BARRED,
-        Verdict.QUOTA,
-        Verdict.BACKOFF,
-        Verdict.GROUP_AT_MAX,
-    }
-)
-"""Verdicts of which a headline names pools."""
+TOLD_BY_LIMITS: Final = frozenset({Verdict.QUOTA, Verdict.BACKOFF, Verdict.GROUP_AT_MAX})
+"""Verdicts of which a headline says what stops slices."""
+TOLD_BY_POOLS: Final = NEVER | {Verdict.HELD, Verdict.GANG_INCOMPLETE, Verdict.BARRED}
+"""Verdicts of which a headline names blockers."""
+TOLD_BY_TIME: Final = frozenset({Verdict.PAUSED, Verdict.MAKING_ROOM})
+"""Verdicts of which a headline says when they are over."""
 
 
 def need_of(reason: Reason) -> str:
@@ -114,18 +107,18 @@ def need_of(reason: Reason) -> str:
 def _detail(reason: Reason) -> str:
     """Of what is in the way, what the verdict alone does not say."""
     match reason.verdict:
-        case Verdict.NO_MATCHING_GROUP | Verdict.TOO_BIG:
+        case verdict if verdict in NEVER:
             return _listed([_short(group) for group in reason.groups])
-        case Verdict.HELD | Verdict.GANG_INCOMPLETE | Verdict.BARRED:
+        case verdict if verdict in TOLD_BY_POOLS:
             able = [group for group in reason.groups if group.matches and group.blocker is not None]
             return _listed([_short(group) for group in able])
-        case Verdict.QUOTA | Verdict.BACKOFF | Verdict.GROUP_AT_MAX:
+        case verdict if verdict in TOLD_BY_LIMITS:
             return _listed(_stops(reason))
         case Verdict.WAITING_FOR_SLICES:
             first = reason.under_way[0]
             told = f"{first.slice} {first.state.value} for {span(reason.at - first.since)}"
             return _listed([told, *(it.slice for it in reason.under_way[1:])])
-        case Verdict.PAUSED | Verdict.MAKING_ROOM if reason.next.at is not None:
+        case verdict if verdict in TOLD_BY_TIME and reason.next.at is not None:
             return f"{when(reason.next.at, reason.at)} at the latest"
         case _:
             return ""

@@ -193,11 +193,16 @@ def _of_plain_fact(event: ev.Event) -> Iterator[_Said]:
             what = "may have work again" if resume else "shall get no new work"
             yield Of.WORKER, worker, f"an operator says that it {what}", ""
         case _:
-            yield from _of_slice_fact(event)
+            yield from _of_other_fact(event)
 
 
-def _of_slice_fact(event: ev.Event) -> Iterator[_Said]:
+def _of_other_fact(event: ev.Event) -> Iterator[_Said]:
     match event:
+        case ev.EndpointRegistered(task=task, name=name, address=address):
+            yield Of.TASK, task, f"serves {name} at {address}", ""
+        case ev.EndpointsWithdrawn(task=task, endpoints=endpoints, expired=expired):
+            why = "their leases have run out" if expired else ""
+            yield Of.TASK, task, f"serves no more: {', '.join(endpoints)}", why
         case ev.SliceAccepted(slice=slice_):
             yield Of.SLICE, slice_, "the cloud took the request", ""
         case ev.SliceCreateFailed(slice=slice_, reason=reason, detail=detail):

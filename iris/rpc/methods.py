@@ -167,8 +167,6 @@ SERVE_EXEC: Final = Method(
     stream=Stream.BOTH,
 )
 
-LONG_POLLS: Final = frozenset({GET_JOB.name, RECONCILE.name})
-"""Calls that are answered when something happens, and late if nothing does."""
 REGISTER_ENDPOINT: Final = Method(
     _P, "RegisterEndpoint", pb.RegisterEndpointRequest, pb.RegisterEndpointResponse, _TASKS
 )
@@ -181,6 +179,9 @@ WITHDRAW_ENDPOINTS: Final = Method(
 LIST_ENDPOINTS: Final = Method(
     _P, "ListEndpoints", pb.ListEndpointsRequest, pb.ListEndpointsResponse, _PEOPLE, _POLL_S
 )
+
+LONG_POLLS: Final = frozenset({GET_JOB.name, RECONCILE.name, LIST_ENDPOINTS.name})
+"""Calls that are answered when something happens, and late if nothing does."""
 
 METHODS: Final[tuple[Method[Message, Message], ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Method)

@@ -7,7 +7,7 @@ import pytest
 from iris.core import decisions as de
 from iris.core import events as ev
 from iris.core.gates import FOREVER
-from iris.core.ids import GroupName, TaskId, WorkerId, Zone
+from iris.core.ids import EndpointId, GroupName, RequestId, TaskId, WorkerId, Zone
 from iris.core.instant import HOUR, MINUTE, Instant
 from iris.core.lifecycle import AttemptState
 from iris.core.record import Turn
@@ -157,6 +157,17 @@ def test_what_is_thought_of_a_zone_is_told_in_words(until: Instant | None, said:
     throttle = de.Throttle(Zone("us-a"), "cpu", 4, 1, until, False, "why")  # noqa: FBT003
     (it,) = Timeline().of_turn(Turn(Instant(9), (), (throttle,)), 1)
     assert it.text == said
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_what_a_task_serves_is_told_of_it(*, expired: bool) -> None:
+    task = TaskId("/alice/serve:0")
+    facts = (
+        ev.EndpointRegistered(RequestId("r"), task, 0, "model", "10.0.0.3:10417"),
+        ev.EndpointsWithdrawn(task, (EndpointId("e-1"), EndpointId("e-2")), expired),
+    )
+    found = [it.text for it in Timeline().of_turn(Turn(Instant(0), facts, ()), 1)]
+    assert found == ["serves model at 10.0.0.3:10417", "serves no more: e-1, e-2"]
 
 
 UNTOLD = {

@@ -7,7 +7,6 @@ A controller whose dashboard cannot be served says so, and runs on.
 import asyncio
 import errno
 import logging
-import shlex
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
@@ -116,7 +115,6 @@ class LiveCluster:
         self._door = door
         self._handlers = handlers
         self._logs = logs
-        self._store = store
 
     @property
     def recent(self) -> Recent:
@@ -148,12 +146,7 @@ class LiveCluster:
 
     async def command(self, job: JobId) -> str:
         """What a job runs."""
-        row = self.state.jobs.get(job)
-        path = None if row is None else self._store.blob(row.spec.payload)
-        if path is None:
-            return ""
-        launch = pb.Launch.FromString(path.read_bytes())
-        return shlex.join(launch.command) if launch.command else "a Python function"
+        return self._handlers.command_of(job)
 
     async def facts(self) -> Mapping[str, str]:
         """Where the controller is, and what it was recovered from."""
@@ -162,8 +155,8 @@ class LiveCluster:
         sizes = [f"{path.stat().st_size:,} bytes" for path in (journal, log) if path.exists()]
         turns, span = self._handlers.recovery
         return {
-            "started": timestamp(self.started_at),
-            "turns": f"{self.loop.journal.turns:,}",
+            "started": timestamp(self._handlers.started_at),
+            "turns": f"{self.turns:,}",
             "taken up": f"{turns:,} turns in {span:,} ms" if turns else "nothing: it began anew",
             "journal, its write-ahead log": ", ".join(sizes),
         }

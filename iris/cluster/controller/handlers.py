@@ -10,7 +10,7 @@ import grpc
 
 from iris import __version__
 from iris.cluster.controller.auth import Caller, NotPermitted
-from iris.cluster.controller.launches import check_launch
+from iris.cluster.controller.launches import check_launch, command_of
 from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.names import Ambiguous, job_meant
 from iris.cluster.controller.store import Store, TooLarge, read_pieces
@@ -84,19 +84,14 @@ class Handlers:
         self._loop = loop
         self._store = store
         self._mirror = mirror
-        self._recovery = recovery
+        self.recovery = recovery
         self._end = end
-        self._started_at = loop.clock.now()
+        self.started_at = loop.clock.now()
         self._dashboard: tuple[int | None, str] = None, ""
 
     def tell_dashboard(self, port: int | None, trouble: str) -> None:
         """Let a status say where the dashboard is, or why there is none."""
         self._dashboard = port, trouble
-
-    @property
-    def recovery(self) -> tuple[int, int]:
-        """Turns that were replayed at the start, and the milliseconds that it took."""
-        return self._recovery
 
     @property
     def state(self) -> ClusterState:
@@ -230,6 +225,11 @@ class Handlers:
         told = explanation_to_wire(reason, self._loop.journal.turns)
         return pb.ExplainJobResponse(sentences=told.sentences, state=told.state, explanation=told)
 
+    def command_of(self, job: JobId) -> str:
+        """What a job runs, in words; empty when it is not there any more."""
+        row = self.state.jobs.get(job)
+        return "" if row is None else command_of(self._store, row.spec.payload)
+
     async def get_image(self, _: pb.GetImageRequest, caller: Caller) -> AsyncIterator[pb.Chunk]:
         """The whole state without secrets, for whoever wants to simulate what comes of it.
 
@@ -332,10 +332,10 @@ class Handlers:
             codec.group_to_wire(view, sentences(scaling))
             for view, scaling in zip(group_views(state), scalings(state), strict=True)
         ]
-        turns, span = self._recovery
+        turns, span = self.recovery
         return pb.GetStatusResponse(
             version=__version__,
-            started_at_ms=self._started_at,
+            started_at_ms=self.started_at,
             now_ms=self._loop.clock.now(),
             turns=self._loop.journal.turns,
             groups=groups,

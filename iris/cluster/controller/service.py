@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
 from iris.cluster.controller.dashboard import DashboardServer, LiveCluster, PeopleOnly
@@ -189,8 +189,8 @@ class ControllerService:
             await hands.close()
             await self._end(turning, [showing, *others])
 
-    def _beside(self, links: Links, provider: Provider) -> list[Coroutine[Any, Any, None]]:
-        """What goes on beside the turns, until the end."""
+    def _beside(self, links: Links, provider: Provider) -> "list[Coroutine[None, None, None]]":
+        """What goes on beside the turns, for ever or until it is closed."""
         state = self._recovered.controller.state
         return [
             sweep_daily(self._store, state),
