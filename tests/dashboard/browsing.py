@@ -90,15 +90,10 @@ class Visit:
 
 
 @contextmanager
-def visit(
-    browser: Browser, url: str, size: tuple[int, int] = WIDE, scheme: str = "light"
-) -> Iterator[Visit]:
+def visit(browser: Browser, url: str, size: tuple[int, int] = WIDE) -> Iterator[Visit]:
     """A window of its own; at its end nothing may have gone wrong, and nothing been asked of others."""
     width, height = size
-    context = browser.new_context(
-        viewport={"width": width, "height": height},
-        color_scheme="dark" if scheme == "dark" else "light",
-    )
+    context = browser.new_context(viewport={"width": width, "height": height})
     context.set_default_timeout(PATIENCE_MS)
     found = Visit(context.new_page(), url)
     page, troubles = found.page, found.troubles

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final, Literal
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -9,9 +10,14 @@ from playwright.sync_api import Browser, expect
 from iris.core.ids import JobId
 from iris.core.lifecycle import JobState
 from tests.benchmarks.crowds import Crowd, jobs
-from tests.dashboard.browsing import NARROW, Served, chromium, served, visit
+from tests.dashboard.browsing import NARROW, WIDE, Served, chromium, served, visit
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, stage_of
 from tests.dashboard.test_doors import ADMIN, ALICE, door
+
+LOOKS: Final[tuple[tuple[tuple[int, int], Literal["light", "dark"], str], ...]] = (
+    (NARROW, "dark", "rgb(21, 21, 28)"),
+    (WIDE, "light", "rgb(251, 251, 253)"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -40,22 +46,21 @@ def pages_of(fleet: Served) -> list[str]:
     slice_, worker = next(reversed(state.slices)), next(iter(state.workers))
     return [
         "/", "/jobs", f"/jobs{TRAIN}", f"/jobs{STUCK}", f"/tasks{TRAIN}:0", "/capacity", f"/slices/{slice_}",
-        "/workers", f"/workers/{worker}", "/decisions", "/users", "/controller", "/simulations",
+        "/workers", f"/workers/{worker}", "/decisions", "/users", "/endpoints", "/controller", "/simulations",
         "/simulations/compare?one=first&other=second", "/simulations/speed", f"/stop/jobs{TRAIN}",
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("size", "scheme"), [((1280, 900), "light"), (NARROW, "dark")])
-def test_every_page_loads_fits_and_asks_nobody_else(
-    browser: Browser, fleet: Served, size: tuple[int, int], scheme: str
-) -> None:
-    with visit(browser, fleet.url, size, scheme) as window:
+def test_every_page_loads_fits_and_asks_nobody_else(browser: Browser, fleet: Served) -> None:
+    with visit(browser, fleet.url) as window:
         for path in pages_of(fleet):
             page = window.to(path)
             assert page.locator("h1").count() == 1, path
-            assert page.evaluate("document.documentElement.scrollWidth") <= size[0], path
-            back = page.evaluate("getComputedStyle(document.body).backgroundColor")
-            assert (back == "rgb(21, 21, 28)") is (scheme == "dark"), path
+            for (width, height), scheme, back in LOOKS:
+                page.set_viewport_size({"width": width, "height": height})
+                page.emulate_media(color_scheme=scheme)
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+                assert page.evaluate("getComputedStyle(document.body).backgroundColor") == back
 
 
 def test_a_report_runs_its_own_scripts_and_reaches_nothing_of_ours(
