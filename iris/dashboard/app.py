@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
@@ -30,7 +31,7 @@ from iris.dashboard.query import Query
 from iris.dashboard.render import Renderer
 from iris.dashboard.runs import REPORT, file_of
 from iris.dashboard.sessions import NotSignedIn, Sessions
-from iris.dashboard.stream import changes
+from iris.dashboard.stream import Beat
 from iris.dashboard.subject import Door, Refusal, Subject, Viewer
 
 _log = logging.getLogger(__name__)
@@ -61,6 +62,22 @@ _STALE_MS: Final = 10_000
 _Handler = Callable[[Request], Awaitable[Response]]
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """The changing part of a page, as it was made last."""
+
+    turns: int
+    told: int
+    """As of `Beat`, when it was made."""
+    age: int
+    main: str
+
+    @property
+    def mark(self) -> str:
+        """Another one when it is made anew."""
+        return f"{self.turns}-{self.age}"
+
+
 class Dashboard:
     """All addresses of one subject."""
 
@@ -70,8 +87,9 @@ class Dashboard:
         self._sessions = Sessions(door)
         self._assets = load_assets()
         self._renderer = Renderer(subject, self._assets, [p for p in PAGES if p.in_menu])
-        self._kept: dict[str, tuple[str, str]] = {}
+        self._kept: dict[str, _Kept] = {}
         self.stopping = asyncio.Event()
+        self._beat = Beat(subject, self.stopping)
         routes = [
             Route("/static/{name}", self._static),
             Route("/sign-in", self._guarded(self._ask_token), methods=["GET"]),
@@ -114,20 +132,33 @@ class Dashboard:
         """A page's changing part, shared by all who look at the same while nothing changes."""
         subject = self._subject
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        mark = f"{subject.turns}-{subject.now() // _STALE_MS}"
+        age, turns = subject.now() // _STALE_MS, subject.turns
         kept = self._kept.get(url)
-        if kept is not None and kept[0] == mark:
-            return kept
+        if kept is not None and self._stands(
+            kept, turns, age, fragment="hx-request" in request.headers
+        ):
+            return kept.mark, kept.main
         query = Query(request.query_params)
         model = await page.load(subject, Asked(query, viewer, _name(request)))
         main = self._renderer.main(page, model, query, url)
         if not page.is_shared:
             return sha256(main.encode()).hexdigest()[:16], main
         self._kept.pop(url, None)
-        self._kept[url] = mark, main
+        kept = self._kept[url] = _Kept(turns, self._beat.told, age, main)
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
-        return mark, main
+        return kept.mark, main
+
+    def _stands(self, kept: "_Kept", turns: int, age: int, *, fragment: bool) -> bool:
+        """Whether what was made may be shown again.
+
+        Also when turns were taken since, if all who look will be told of those: but not to somebody who has
+        just asked for something, and is shown the whole page.
+        """
+        if kept.age != age:
+            return False
+        told = fragment and self._beat.is_heard and kept.told == self._beat.told
+        return told or kept.turns == turns
 
     def _told(self, page: Page) -> _Handler:
         async def tell(request: Request) -> Response:
@@ -141,7 +172,7 @@ class Dashboard:
     async def _events(self, request: Request) -> Response:
         self._sessions.viewer(request)
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
-        messages = changes(self._subject, self.stopping)
+        messages = self._beat.stream()
         return StreamingResponse(messages, media_type="text/event-stream", headers=headers)
 
     async def _static(self, request: Request) -> Response:

@@ -68,6 +68,9 @@ class Recent:
     def __init__(self) -> None:
         """Nothing yet."""
         self._decisions: deque[tuple[Instant, de.Decision]] = deque(maxlen=MOST_DECISIONS)
+        """Those that no page has asked for yet."""
+        self._entries: deque[Entry] = deque(maxlen=MOST_DECISIONS)
+        """All others as lines, the oldest first, each run of equal ones folded into one."""
         self.samples: list[Sample] = []
         self._every = MINUTE
         self._next_at = Instant(0)
@@ -132,17 +135,14 @@ class Recent:
 
     def entries(self, state: ClusterState) -> Iterator[Entry]:
         """Decisions as lines, the newest first, each run of equal ones folded into one."""
-        folded: Entry | None = None
-        for at, decision in reversed(self._decisions):
-            entry = entry_of(state, at, decision)
-            if folded is not None and _same(folded, entry):
-                folded = _folded(folded, entry)
-                continue
-            if folded is not None:
-                yield folded
-            folded = entry
-        if folded is not None:
-            yield folded
+        lines = self._entries
+        while self._decisions:
+            entry = entry_of(state, *self._decisions.popleft())
+            if lines and _same(lines[-1], entry):
+                lines[-1] = _folded(entry, lines[-1])
+            else:
+                lines.append(entry)
+        return reversed(lines)
 
 
 def _same(one: Entry, other: Entry) -> bool:

@@ -1,7 +1,8 @@
 """The stream that tells a page that something changed: names and numbers only; the page asks for the rest.
 
-At most one message a second, for a page that is morphed more often is not read. Between them the stream
-says now and then that it still stands, so that whatever lies on the way keeps it open.
+All streams are told at once, at most once a second, for a page that is morphed more often is not read. So
+whoever looks at the same page asks for it at the same time, and it is made once for all of them. Between
+messages a stream says now and then that it still stands, so that whatever lies on the way keeps it open.
 """
 
 import asyncio
@@ -14,21 +15,60 @@ EVERY_S: Final = 1.0
 STILL_HERE_S: Final = 15.0
 
 
-async def changes(subject: Subject, stopping: asyncio.Event) -> AsyncIterator[str]:
-    """Messages of server-sent events, until the dashboard ends."""
-    told = subject.turns
-    yield _message(told)
-    changed = subject.watch()
-    try:
-        while not await _first(stopping, within_s=EVERY_S):
-            if subject.turns == told and not await _first(changed, stopping, within_s=STILL_HERE_S):
-                yield ": still here\n\n"
-            changed.clear()
-            if subject.turns != told:
-                told = subject.turns
-                yield _message(told)
-    finally:
-        subject.unwatch(changed)
+class Beat:
+    """Tells all streams of one dashboard of changes; it beats while anybody listens."""
+
+    def __init__(self, subject: Subject, stopping: asyncio.Event) -> None:
+        """Until `stopping` is set."""
+        self._subject = subject
+        self._stopping = stopping
+        self._listening: dict[asyncio.Event, None] = {}
+        self._beating: asyncio.Task[None] | None = None  # None: nobody listens
+        self.told = -1
+        """The turns that were taken when streams were told last; whatever came later, they will be told of."""
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether anybody listens."""
+        return self._beating is not None
+
+    async def stream(self) -> AsyncIterator[str]:
+        """Messages of server-sent events, until the dashboard ends."""
+        news = asyncio.Event()
+        self._listening[news] = None
+        if self._beating is None:
+            self.told = self._subject.turns
+            self._beating = asyncio.create_task(self._beat())
+        known = self.told
+        yield _message(known)
+        try:
+            while not self._stopping.is_set():
+                if not await _first(news, self._stopping, within_s=STILL_HERE_S):
+                    yield ": still here\n\n"
+                news.clear()
+                if self.told != known:
+                    known = self.told
+                    yield _message(known)
+        finally:
+            del self._listening[news]
+            if not self._listening:
+                self._beating.cancel()
+                self._beating = None
+
+    async def _beat(self) -> None:
+        changed = self._subject.watch()
+        try:
+            while True:
+                await asyncio.sleep(EVERY_S)
+                if self._subject.turns == self.told:
+                    await changed.wait()
+                changed.clear()
+                if self._subject.turns != self.told:
+                    self.told = self._subject.turns
+                    for news in self._listening:
+                        news.set()
+        finally:
+            self._subject.unwatch(changed)
 
 
 def _message(turns: int) -> str:

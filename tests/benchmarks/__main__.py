@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     actors,
+    dashboard,
     filling,
     fleet,
     live,
@@ -53,6 +54,7 @@ def benchmarks(
         "live": partial(live.measure, ray=ray, dask=dask, with_slurm=with_slurm),
         "actors": partial(actors.measure, ray=ray, dask=dask),
         "reporting": reporting.measure,
+        "dashboard": dashboard.measure,
     }
 
 

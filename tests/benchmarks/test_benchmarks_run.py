@@ -9,6 +9,7 @@ import pytest
 
 from tests.benchmarks import (
     actors,
+    dashboard,
     filling,
     fleet,
     live,
@@ -44,6 +45,10 @@ TINY: Final[Mapping[str, Benchmark]] = {
     "live": partial(live.measure, calls=2, commands=1, jobs=4, ups=1, settle_s=0),
     "actors": partial(actors.measure, calls=20, many=50, large=100_000),
     "reporting": partial(reporting.measure, workers=20, span_s=0.5, tasks=40),
+    "dashboard": partial(
+        dashboard.measure,
+        dashboard.Size(10, ended=60, running=40, waiting=40, seconds=0.3, settle_s=0),
+    ),
 }
 
 

@@ -165,7 +165,7 @@ def test_a_stream_tells_of_turns_and_ends_with_the_dashboard(
 
     async def listen() -> list[str]:
         stopping = asyncio.Event()
-        messages = stream.changes(subject, stopping)
+        messages = stream.Beat(subject, stopping).stream()
         said = [await anext(messages), await anext(messages)]
         subject.turns += 2
         subject.watching[0].set()
