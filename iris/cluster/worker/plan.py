@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from iris.cluster.worker.gang import gang_variables
 from iris.core.ids import TaskId, attempt_name, split_task_id
 from iris.core.topology import tpu_type
 from iris.rpc import iris_pb2 as pb
@@ -129,6 +130,7 @@ def plan_of(  # noqa: PLR0913
     variables = {**layout.variables, "PYTHONUNBUFFERED": "1", "PYTHONPATH": layout.work}
     if prepared.folder:
         variables["VIRTUAL_ENV"] = prepared.folder  # Whoever starts it puts it on the path.
+    variables.update(gang_variables(wanted))
     variables.update((variable.name, variable.value) for variable in spec.environment)
     variables.update(_identity(wanted, host))
     if launch.bundle:
@@ -161,7 +163,6 @@ def _identity(wanted: pb.Wanted, host: Host) -> dict[str, str]:
     }
     if wanted.coordinator:
         names["IRIS_COORDINATOR_ADDRESS"] = wanted.coordinator
-    if wanted.spec.coscheduled and wanted.spec.HasField("accelerator"):
-        names["TPU_WORKER_ID"] = str(wanted.rank)
-        names["TPU_WORKER_HOSTNAMES"] = ",".join(wanted.hosts)
+    if wanted.grace_ms:
+        names["IRIS_STOP_GRACE_SECONDS"] = f"{wanted.grace_ms / 1_000:g}"
     return names
