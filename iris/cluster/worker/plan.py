@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from iris.cluster.worker.gang import gang_variables
+from iris.core.agent import NOTICE_GRACE
 from iris.core.ids import TaskId, attempt_name, split_task_id
 from iris.core.topology import tpu_type
 from iris.rpc import iris_pb2 as pb
@@ -160,9 +161,8 @@ def _identity(wanted: pb.Wanted, host: Host) -> dict[str, str]:
         "IRIS_CONTROLLER_ADDRESS": host.controller,
         "IRIS_TOKEN": wanted.token,
         "IRIS_ADVERTISE_HOST": host.address,
+        "IRIS_STOP_GRACE_SECONDS": f"{min(wanted.grace_ms, NOTICE_GRACE) / 1_000:g}",
     }
     if wanted.coordinator:
         names["IRIS_COORDINATOR_ADDRESS"] = wanted.coordinator
-    if wanted.grace_ms:
-        names["IRIS_STOP_GRACE_SECONDS"] = f"{wanted.grace_ms / 1_000:g}"
     return names
