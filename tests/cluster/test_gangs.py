@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from iris.client import IrisClient, Job
 from iris.cluster.types import Entrypoint, EnvironmentSpec, ResourceSpec
@@ -24,6 +25,7 @@ from iris.rpc import iris_pb2 as pb
 from tests.cluster.running import RunningCluster, running, until
 from tests.tidy.tree import ROOT
 
+EXAMPLES: Final = ROOT / "docs" / "examples"
 STEPS: Final = 40
 HOSTS: Final = ["10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7"]
 
@@ -208,8 +210,11 @@ sys.exit(status)
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
-    group = {"accelerator_type": "cpu", "vm": {"count": 4, "cpu": 1, "memory": "1GB"}}
-    yield from running(tmp_path, scale_groups={"gang": {**group, "min_slices": 1, "max_slices": 1}})
+    """That of the examples, with one slice which is there from the start."""
+    groups = yaml.safe_load((EXAMPLES / "gang.yaml").read_text())["scale_groups"]
+    (group,) = groups.values()
+    group |= {"min_slices": 1, "max_slices": 1}
+    yield from running(tmp_path, scale_groups=groups)
 
 
 def lose_host(cluster: RunningCluster, number: int) -> None:
@@ -270,7 +275,7 @@ def test_a_training_that_is_preempted_and_evicted_loses_nothing_but_time(
     workspace, kept = tmp_path / "workspace", tmp_path / "kept"
     workspace.mkdir()
     kept.mkdir()
-    shutil.copy(ROOT / "docs" / "examples" / "train_jax.py", workspace)
+    shutil.copy(EXAMPLES / "train_jax.py", workspace)
     (workspace / "held.py").write_text(HELD)
     with IrisClient.remote(cluster.url, workspace=workspace, user="alice") as client:
         job = submit(client, "train", "batch", "python", "held.py", variables=variables(kept))
