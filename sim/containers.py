@@ -211,6 +211,12 @@ class ProtocolFleet(Fleet):
             site.outpost.die()
             self.network.close(site.line)
 
+    def _stands(self, run: Run) -> bool | None:
+        site = self.sites.get(run.host.worker)
+        if run.over:
+            return None
+        return site is not None and site.line.up and site.line.down
+
     def cut(self, host: Host, span: Millis | None) -> None:
         """Cut the host's line, for a while or for good; its tasks run on."""
         site = self.sites.get(host.worker)
