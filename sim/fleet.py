@@ -87,6 +87,7 @@ class Run:
     """Work that was saved when it started."""
     working: Instant | None = None  # None: still launching, or waiting for the rest of its gang
     over: bool = False
+    waits_from: Instant | None = None  # None: it has work to do, or no children to wait for
 
 
 @dataclass(slots=True)
@@ -129,6 +130,8 @@ class Fleet:
         self._silence = silence
         self.hosts: dict[WorkerId, Host] = {}
         self.work: dict[str, Work] = {}
+        self.defers: Callable[[JobId, Callable[[], None]], bool] = lambda *_: False
+        """Whether children of a job have not ended; what is to happen when they have is kept."""
         self.running = 0
 
     # ---- hosts -----------------------------------------------------------------------------
@@ -168,8 +171,7 @@ class Fleet:
         """Cut the host's link, for a while or for good; its tasks run on."""
         host.cut = True
         host.cuts += 1
-        cut = host.cuts
-        silent = WorkerSilent(host.worker, host.incarnation, self._clock.now)
+        cut, silent = host.cuts, WorkerSilent(host.worker, host.incarnation, self._clock.now)
 
         def fall_silent() -> None:
             if host.cut and host.cuts == cut:
@@ -207,12 +209,11 @@ class Fleet:
                 self._start(host, request)
             return
         run = host.runs.get(key)
-        if run is not None:
-            self._end(run, self._kept(run, self._clock.now))
-            self._report(host, run, AttemptState.KILLED, EndCause.REQUESTED)
-        else:
-            # Whoever asks to stop what is not there is told that it is not there.
+        if run is None:  # Whoever asks to stop what is not there is told so.
             self._tell(host, AttemptReport(request.task, request.attempt, AttemptState.KILLED))
+            return
+        self._end(run, self._kept(run, self._clock.now))
+        self._report(host, run, AttemptState.KILLED, EndCause.REQUESTED)
 
     def forget(self, job: JobId) -> None:
         """A job has ended: what still starts of it on a host that was cut off does not run."""
@@ -323,13 +324,14 @@ class Fleet:
         return Millis(run.restore + max(0, end.at - run.before)), end.cause
 
     def _finish(self, run: Run, cause: EndCause) -> None:
-        if run.over:
+        if run.over or (cause is EndCause.EXIT_ZERO and self._is_deferred(run)):
             return
         if cause is EndCause.EXIT_ZERO:
             kept = run.work.cut_off.get(self._key(run))
             if kept is None:
                 run.row.saved = self._saved(run, self._clock.now)
                 kept = max(0, run.work.length(run.index) - run.before)
+                kept += self._clock.now - (run.waits_from or self._clock.now)
             else:
                 run.row.saved = kept  # Its round was over already: no later save counts.
             self._end(run, kept)
@@ -338,6 +340,14 @@ class Fleet:
             run.work.failed.setdefault(run.work.account(run.index), {})[run.attempt] = None
             self._end(run, self._kept(run, self._clock.now))
             self._report(run.host, run, AttemptState.FAILED, cause)
+
+    def _is_deferred(self, run: Run) -> bool:
+        """Whether a task that is done waits for the jobs that it has submitted: it is of use so long."""
+        job, waits = split_task_id(run.task)[0], run.work.arrival.template.waits
+        if not waits or not self.defers(job, lambda: self._finish(run, EndCause.EXIT_ZERO)):
+            return False
+        run.waits_from = self._clock.now
+        return True
 
     def _kept(self, run: Run, now: Instant) -> int:
         """How much of an interrupted attempt's work is saved; enters it into the job's account."""

@@ -250,8 +250,8 @@ class JobTemplate:
     """From the start of an attempt to the user's code running (image, compilation)."""
     checkpoint: Checkpoint | None = None  # None: an interrupted attempt starts from zero
     failures: UserFailures | None = None  # None: user code never fails
-    above: tuple[str, ...] = ()
-    """F-27: the entries whose jobs of the same number are above its own, the root's first."""
+    above: tuple[tuple[str, int], ...] = ()  # F-27: the root's entry first; jobs of ours for each
+    waits: bool = False  # True: no task ends before the jobs that it submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -397,3 +397,5 @@ class Entry:
     trace: Trace | None  # None: drawn by `arrivals`
     count: int | None  # None: until the duration ends
     run_time: Distribution | None  # None: the trace says how long
+    per_parent: int | None = None  # None: by `arrivals` or the trace; else of each job above
+    after: Distribution = Constant(Millis(0))  # From the start of that job

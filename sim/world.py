@@ -108,6 +108,7 @@ class World:
         self._arrivals = self._make_arrivals()
         self._more = True
         self._offspring = Offspring(self.clock, self._submit)
+        self.fleet.defers = self._offspring.defers
         self._moved_at = Instant(0)
         self.ended_jobs = 0
         self.over = False
@@ -213,7 +214,7 @@ class World:
             case ef.CreateSlice() | ef.DeleteSlice() | ef.ObserveSlices():
                 self.cloud.perform(effect)
             case ef.Reply(request, ef.Rejected()):
-                self._unfinished.pop(JobId(request), None)
+                self._refused(JobId(request))
             case _:
                 # Replies and acknowledgements end here: the users and agents ask nothing twice.
                 return
@@ -230,6 +231,9 @@ class World:
         self.clock.later(delay, lambda: self._arrive_and_go_on(arrival))
 
     def _arrive_and_go_on(self, arrival: Arrival) -> None:
+        parent = spec_of(arrival).parent
+        if parent is not None:
+            self._offspring.came(parent)
         self._arrive(arrival)
         self._next_arrival()
 
@@ -243,6 +247,11 @@ class World:
         self._touched[job] = None
         self._offspring.expect(job, arrival)
         self.ask(RequestId(job), ev.JobSubmitted(RequestId(job), spec))
+
+    def _refused(self, job: JobId) -> None:
+        if job in self._unfinished:
+            del self._unfinished[job]
+            self._offspring.ended(JobId(job.rpartition("/")[0]))
 
     def _submit(self, parent: JobId, child: Arrival) -> None:
         """A task submits a job, if it is still there."""
@@ -274,6 +283,8 @@ class World:
                 self.recorder.job_ended(record)
                 explanations.note_end(self.measures, record)
                 del self._unfinished[name]
+                if record.spec.parent is not None:
+                    self._offspring.ended(record.spec.parent)
                 self.fleet.forget(name)
                 self.ended_jobs += 1
         self._touched.clear()
@@ -343,8 +354,8 @@ def spec_of(arrival: Arrival) -> JobSpec:
     template = arrival.template
     accelerated = template.accelerator is not None
     parent: JobId | None = None
-    for entry in template.above:
-        parent = job_id(parent, UserName(arrival.user), f"{entry}-{arrival.number}")
+    for entry, each in template.above:
+        parent = job_id(parent, UserName(arrival.user), f"{entry}-{arrival.number // each}")
     return JobSpec(
         user=UserName(arrival.user),
         name=f"{template.entry}-{arrival.number}",

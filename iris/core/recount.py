@@ -162,17 +162,28 @@ def waiting_is_indexed(sight: Sight) -> Iterator[str]:
     state, waiting = sight.state, sight.state.waiting
     told: dict[QueueKey, list[Unit]] = {}
     accelerators: dict[str, int] = {}
+    users: dict[tuple[UserName, QueueKey], bool] = {}
     for job in sight.open_jobs:
         for unit in state.units_of(job):
-            told.setdefault(state.queue_key(job, unit.member), []).append(unit)
+            key = state.queue_key(job, unit.member)
+            told.setdefault(key, []).append(unit)
+            users[key.user, key] = True
             name = job.spec.accelerator
-            if name is not None:
+            if name is not None and key not in waiting.held:
                 accelerators[name] = accelerators.get(name, 0) + 1
     queued = {key: list(queue.units()) for key, queue in waiting.queues.items()}
-    yield from _differ("V-22 queue", queued, {key: sorted(units) for key, units in told.items()})
+    aside = {key: list(queue.units()) for key, queue in waiting.held.items()}
+    for key in aside:
+        if key in queued:
+            yield f"V-22 queue {key} is set aside, and listed"
+    yield from _differ(
+        "V-22 queue", {**queued, **aside}, {key: sorted(units) for key, units in told.items()}
+    )
     yield from _differ("V-22 waiting for", waiting.accelerators, accelerators)
     by_shape = {(s, key): True for s, keys in waiting.by_shape.items() for key in keys}
     yield from _differ("V-22 shape of queue", by_shape, {(k.shape, k): True for k in queued})
+    by_user = {(user, key): True for user, keys in waiting.by_user.items() for key in keys}
+    yield from _differ("V-22 queue of user", by_user, users)
     active = {key: True for key in waiting.queues if key.shape not in waiting.blocked}
     yield from _differ("V-22 active queue", dict.fromkeys(waiting.active, True), active)
     for shape in waiting.blocked:
