@@ -50,10 +50,17 @@ def print_status(found: "pb.Job") -> None:
         print_table(("ATTEMPT", "STATE", "WORKER", "FOR", "WHY"), rows)
 
 
+def parent_of(id: str) -> str | None:
+    """The path of the job above one; nothing above the root of a tree."""
+    return id.rpartition("/")[0] if id.count("/") > 2 else None
+
+
 def as_object(job: "pb.Job") -> dict[str, object]:
     """A job for programs; environment values are not told by the controller."""
     found: dict[str, object] = {
         "id": job.id,
+        "parent": parent_of(job.id),
+        "depth": job.id.count("/") - 2,
         "state": job.state,
         "user": job.user,
         "band": job.band,

@@ -21,8 +21,8 @@ from iris.core.lifecycle import AttemptState, JobState, TaskState
 from iris.core.records import Attempt, Job, Task
 from iris.core.resources import amount
 from iris.core.retry import BUILD_TRIES, MEANING, Budget, EndCause, charge_of, failed_builds
-from iris.core.spec import MAX_REPLICAS, JobSpec
-from iris.core.stakes import Shortfall
+from iris.core.spec import MAX_LEVELS, MAX_REPLICAS, JobSpec
+from iris.core.stakes import Shortfall, depth_of
 from iris.core.state import ClusterState
 
 QUICK: Final = MINUTE
@@ -140,6 +140,8 @@ def _why_invalid(spec: JobSpec) -> str:
             return f"{what} {text!r}: use 1 to 63 letters, digits, '_', '.' or '-', no '.' or '-' first"
     if spec.parent is not None and not spec.parent.startswith(f"/{spec.user}/"):
         return f"user {spec.user}: a child of {spec.parent} belongs to the user whose job that is"
+    if spec.parent is not None and depth_of(spec.parent) + 1 >= MAX_LEVELS:
+        return f"job {spec.name} below {spec.parent}: a tree has at most {MAX_LEVELS} levels"
     if not 1 <= spec.replicas <= MAX_REPLICAS:
         return f"replicas {spec.replicas}: a job has 1 to {MAX_REPLICAS}"
     if min(spec.resources) < 0 or not any(spec.resources):

@@ -137,7 +137,7 @@ EVERYBODY: Final = UserName("*")
 
 
 MAX_LEVELS: Final = 64
-"""Levels of a tree for which a quota may keep room: each is looked at when a task is to start."""
+"""Levels of a tree of jobs: a job that submits itself must not go on for ever."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,10 @@ def quotas(*of: Quota, order: Order = Order.FAIR) -> SchedulerPolicy:
     return SchedulerPolicy(order=order, quotas=of)
 
 
-def limited(order: Order = Order.FAIR, **most: int) -> Script:
+def limited(**most: int) -> Script:
     """One large machine, and alice may have so much of it."""
     quota = Quota(UserName(ALICE), **most)
-    return fleet(cpu_group(cores=64, min_slices=1), scheduler=quotas(quota, order=order))
+    return fleet(cpu_group(cores=64, min_slices=1), scheduler=quotas(quota))
 
 
 def why(script: Script, job: str) -> Reason:

@@ -24,7 +24,15 @@ from iris.core.reasons import sentences
 from iris.core.snapshot import snapshot, without_secrets
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
-from iris.core.views import JobView, group_views, job_page, job_view, slice_views, worker_views
+from iris.core.views import (
+    JobView,
+    group_views,
+    job_page,
+    job_view,
+    lines_above,
+    slice_views,
+    worker_views,
+)
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.image import Image, packed
@@ -194,8 +202,12 @@ class Handlers:
             ),
             limit=codec.limit_from_wire(request.limit, MAX_PAGE),
         )
-        lines = [codec.job_line_to_wire(line) for line in page.jobs]
-        return pb.ListJobsResponse(jobs=lines, total=page.total)
+        above = lines_above(self.state, page) if request.above else ()
+        return pb.ListJobsResponse(
+            jobs=[codec.job_line_to_wire(line) for line in page.jobs],
+            total=page.total,
+            above=[codec.job_line_to_wire(line) for line in above if caller.may_see(line.id)],
+        )
 
     async def stop_job(self, request: pb.StopJobRequest, caller: Caller) -> pb.StopJobResponse:
         """Stop a job and its whole tree."""
