@@ -73,7 +73,9 @@ def _below(entry: Entry, parent: str, before: list[Entry], at: Where, checked: C
     above = drawn.get(parent)
     if above is None or entry.trace is not None:
         user = shown(entry.template.user)
-        message = f"{shown(parent)} is no earlier entry of user {user} whose jobs are drawn"
+        message = (
+            f"{shown(parent)} is no earlier entry of user {user} with `arrivals` or `per_parent`"
+        )
         checked.wrong(at, message, "job N is submitted by job N of such an entry; a trace has none")
         return entry
     higher = ((name, number * each) for name, number in above.above)

@@ -270,12 +270,11 @@ class Handlers:
     # ---- the cluster ---------------------------------------------------------------------------
 
     async def list_workers(
-        self, _: pb.ListWorkersRequest, _caller: Caller
+        self, _: pb.ListWorkersRequest, caller: Caller
     ) -> pb.ListWorkersResponse:
         """All workers."""
-        return pb.ListWorkersResponse(
-            workers=[codec.worker_to_wire(view) for view in worker_views(self.state)]
-        )
+        views = [caller.tasks_of(view) for view in worker_views(self.state)]
+        return pb.ListWorkersResponse(workers=[codec.worker_to_wire(view) for view in views])
 
     async def drain_worker(
         self, request: pb.DrainWorkerRequest, _: Caller
