@@ -138,10 +138,9 @@ class Fleet:
 
     def boot(self, slice_: SliceId, index: int, address: str, *, cores_count: bool) -> Host:
         """A host comes up."""
-        host = Host(
-            slice_, index, worker_id(slice_, index), f"{slice_}/{index}", address, cores_count
-        )
-        self.hosts[host.worker] = host
+        name = worker_id(slice_, index)
+        host = Host(slice_, index, name, f"{slice_}/{index}", address, cores_count)
+        self.hosts[name] = host
         return host
 
     def kill(self, host: Host) -> None:
@@ -208,8 +207,7 @@ class Fleet:
             if key not in host.runs:
                 self._start(host, request)
             return
-        run = host.runs.get(key)
-        if run is None:  # Whoever asks to stop what is not there is told so.
+        if (run := host.runs.get(key)) is None:  # Whoever asks to stop what is not there is told.
             self._tell(host, AttemptReport(request.task, request.attempt, AttemptState.KILLED))
             return
         self._end(run, self._kept(run, self._clock.now))
@@ -397,7 +395,6 @@ class Fleet:
     def close(self) -> None:
         """The simulation stops; the work so far of what still runs counts as kept."""
         now = self._clock.now
-        for host in list(self.hosts.values()):
-            for run in list(host.runs.values()):
-                began = run.working if run.working is not None else now
-                self._end(run, max(0, now - began - run.restore))
+        for run in [run for host in self.hosts.values() for run in host.runs.values()]:
+            began = run.working if run.working is not None else now
+            self._end(run, max(0, now - began - run.restore))

@@ -263,12 +263,10 @@ class Arrival:
     run_time: Millis
     user: str
     template: JobTemplate
-    spec: JobSpec | None = None  # None: as the template has it
-    """What is submitted, word for word."""
+    spec: JobSpec | None = None  # None: as the template has it; else what is submitted
     courses: tuple[TaskCourse, ...] = ()
     """On record: how each task goes; without them, as `run_time` and the template have it."""
-    children: "tuple[tuple[Millis, Arrival], ...]" = ()
-    """Jobs that its tasks submit, so long after the first of them began to run."""
+    children: "tuple[tuple[Millis, Arrival], ...]" = ()  # After its first task began to run
 
 
 class FaultKind(Enum):
@@ -398,5 +396,5 @@ class Entry:
     trace: Trace | None  # None: drawn by `arrivals`
     count: int | None  # None: until the duration ends
     run_time: Distribution | None  # None: the trace says how long
-    per_parent: int | None = None  # None: by `arrivals` or the trace; else of each job above
-    after: Distribution = Constant(Millis(0))  # From the start of that job
+    per_parent: int | None = None  # None: by `arrivals` or the trace; else for each job above
+    after: Distribution = Constant(Millis(0))  # From its start

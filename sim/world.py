@@ -110,7 +110,6 @@ class World:
         self._arrivals = self._make_arrivals()
         self._more = True
         self._offspring = Offspring(self.clock, self._submit)
-        self.fleet.defers = self._offspring.defers
         self._moved_at = Instant(0)
         self.ended_jobs = 0
         self.over = False
@@ -139,6 +138,7 @@ class World:
         return Millis(max(SECOND, self.scenario.duration // 1_000))
 
     def _begin(self) -> None:
+        self.fleet.defers = self._offspring.defers
         self._deliver(ev.ConfigLoaded(self.config))
         self.cloud.start()
         faults.script(self, self.scenario.faults)

@@ -10,7 +10,7 @@ import click
 from iris.cli.connect import channel, client, controller_options, job_argument, named
 from iris.cli.tables import age, print_list, print_object, print_table
 from iris.cli.told import as_object, print_status, progress, say_end
-from iris.cli.trees import in_a_row, in_trees
+from iris.cli.trees import Line, in_a_row, in_trees
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
@@ -220,9 +220,14 @@ def list_(
         print_list("Job", [as_object(line.job) | line.told() for line in lines], answer.total)
         return
     if quiet:
-        for line in lines:
-            click.echo(line.job.id)
+        click.echo("".join(f"{line.job.id}\n" for line in lines), nl=False)
         return
+    _print_lines(lines)
+    if answer.total > len(answer.jobs):
+        click.echo(f"{len(answer.jobs)} of {answer.total} jobs; see --limit", err=True)
+
+
+def _print_lines(lines: list[Line]) -> None:
     rows = [
         (
             line.label,
@@ -234,8 +239,6 @@ def list_(
         for line in lines
     ]
     print_table(("JOB", "STATE", "TASKS", "BAND", "AGE"), rows, spare=("BAND", "TASKS"))
-    if answer.total > len(answer.jobs):
-        click.echo(f"{len(answer.jobs)} of {answer.total} jobs; see --limit", err=True)
 
 
 @job.command(
