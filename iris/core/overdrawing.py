@@ -10,9 +10,11 @@ from typing import Final, TypeAlias
 
 from iris.core.decisions import HoldKind
 from iris.core.ids import JobId, UserName
+from iris.core.recount import differ
 from iris.core.resources import Resources
 from iris.core.soundness import Predicate, Sight
 from iris.core.spec import EVERYBODY, Quota
+from iris.core.stakes import Holding
 from iris.core.state import ClusterState
 from iris.core.waiting import QueueKey
 
@@ -46,6 +48,15 @@ def stakes_are_sums(sight: Sight) -> Iterator[str]:
         added = (len(rows), *(sum(need[i] for _, need in rows) for i in range(3)))
         if stake.whole != added:
             yield f"V-01 {user} holds {tuple(stake.whole)}, attempts and holds make {added}"
+        depths: dict[int, Holding] = {}
+        for depth, need in rows:
+            if not need.chips:
+                before = depths.get(depth, Holding())
+                depths[depth] = Holding(
+                    before.tasks + 1, 0, before.cpu + need.cpu, before.memory + need.memory
+                )
+        cached = {depth: had for depth, had in stake.by_depth.items() if had.tasks}
+        yield from differ(f"V-01 {user} holds at depth", cached, depths)
         children = sum(
             1 for job in sight.open_jobs if job.spec.user == user and job.spec.parent is not None
         )

@@ -110,7 +110,7 @@ class QueuedUnits:
         else:
             del self.unended[job.spec.user]
         if job.spec.parent is not None and self.stakes.quota_of(job.spec.user) is not None:
-            self.stakes.of(job.spec.user).children += sign
+            self.stakes.count_child(job.spec.user, sign)
             self.waiting.review(job.spec.user)
 
     def book_stake(self, job: Job, tasks: int) -> None:

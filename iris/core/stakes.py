@@ -95,19 +95,27 @@ class Stakes:
         return self._quotas.get(user) or self._quotas.get(EVERYBODY)
 
     def of(self, user: UserName) -> Stake:
-        """What a user with a quota holds."""
-        stake = self.users.get(user)
-        if stake is None:
-            stake = self.users[user] = Stake()
-        return stake
+        """What a user with a quota holds: a record of its own, though it be of nothing."""
+        return self.users.get(user) or Stake()
 
     def book(self, job: JobId, user: UserName, need: Resources, tasks: int) -> None:
         """Enter so many tasks of a job; a negative number takes them out."""
-        stake, more = self.of(user), holding(need, tasks)
+        stake, more = self.users.setdefault(user, Stake()), holding(need, tasks)
         stake.whole = _sum(stake.whole, more)
         if not need.chips:
             depth = depth_of(job)
             stake.by_depth[depth] = _sum(stake.by_depth.get(depth, Holding()), more)
+        self._forget(user, stake)
+
+    def count_child(self, user: UserName, by: int) -> None:
+        """A job below another has come, or (-1) has ended."""
+        stake = self.users.setdefault(user, Stake())
+        stake.children += by
+        self._forget(user, stake)
+
+    def _forget(self, user: UserName, stake: Stake) -> None:
+        if not stake.whole.tasks and not stake.children:
+            del self.users[user]
 
     # ---- the rule --------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ import pytest
 from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core.explain import why_waiting
-from iris.core.ids import JobId, TaskId, UserName, WorkerId
+from iris.core.ids import GroupName, JobId, TaskId, UserName, WorkerId
 from iris.core.instant import HOUR, MINUTE, Instant
 from iris.core.invariants import violations
 from iris.core.lifecycle import JobState
@@ -156,16 +156,19 @@ def test_what_an_eviction_has_bound_to_a_user_counts_as_held() -> None:
 
 
 def test_nothing_is_kept_for_one_whose_quota_is_used_up_meanwhile() -> None:
-    policy = quotas(Quota(UserName(ALICE), tasks=1))
-    script = fleet(cpu_group(cores=4, min_slices=1, max_slices=1), scheduler=policy)
-    other = script.submit("other", user="bob", cpu=2)
+    policy = quotas(Quota(UserName(ALICE), tasks=1), order=Order.FIFO)
+    small = replace(cpu_group(cores=1, min_slices=1, max_slices=1), name=GroupName("small"))
+    large = cpu_group(cores=4, min_slices=1, max_slices=1)
+    script = fleet(large, small, scheduler=policy)
+    script.submit("other", user="bob", cpu=2)
     script.submit("wide", cpu=4)
-    script.submit("narrow", user="carol")  # Overtakes it: something is kept for alice from now on.
-    assert script.controller.state.holds
-    mine = script.submit("mine", band=Band.PRODUCTION)
+    script.submit(
+        "narrow", user="carol", cpu=2
+    )  # Overtakes it: something is kept for alice from now on.
+    assert script.the(de.Holding).job == "/alice/wide"
+    mine = script.submit("mine")
     assert mine in running(script)
-    assert not script.controller.state.holds
-    script.finish(other)
+    assert script.the(de.Release).why == "the quota of its user lets it start no more"
     assert why(script, "/alice/wide").verdict is Verdict.BUDGET
 
 
