@@ -19,7 +19,7 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.explain import why_not_scaling, why_waiting
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
-from iris.core.lifecycle import ENDED_JOB, JobState
+from iris.core.lifecycle import ENDED_JOB, JobState, WorkerState
 from iris.core.reasons import sentences
 from iris.core.snapshot import snapshot, without_secrets
 from iris.core.spec import JobSpec
@@ -31,6 +31,7 @@ from iris.core.views import (
     job_view,
     lines_above,
     slice_views,
+    vm_views,
     worker_views,
 )
 from iris.rpc import codec
@@ -342,7 +343,10 @@ class Handlers:
             now_ms=self._loop.clock.now(),
             turns=self._loop.journal.turns,
             groups=groups,
-            workers=len(state.workers),
+            workers=sum(
+                vm.worker is not None and vm.worker.state is not WorkerState.LOST
+                for vm in vm_views(state)
+            ),
             jobs=len(state.jobs),
             recovered_turns=turns,
             recovery_ms=span,
