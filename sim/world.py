@@ -389,9 +389,8 @@ def spec_of(arrival: Arrival) -> JobSpec:
 
 def waiting(state: ClusterState) -> tuple[int, int]:
     """How many tasks wait, and how many milli-chips those ask for that no quota holds back."""
-    held = state.waiting.held
+    held, wanted = state.waiting.held, 0
     pending = sum(len(queue) * max(1, key.shape.hosts) for key, queue in held.items())
-    wanted = 0
     for key, queue in state.waiting.queues.items():
         shape = key.shape
         tasks = len(queue) * max(1, shape.hosts)
