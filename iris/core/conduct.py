@@ -157,7 +157,7 @@ class Witness:
             yield f"V-07 {admission.job} makes {has} tasks of {user}, who may have {most}"
 
     def placement(self, placement: de.Placement) -> Iterator[str]:
-        """V-16, V-15, V-08, V-04, V-28: a placement satisfies the one fit, on hosts that may have new work."""
+        """V-16, V-15, V-08, V-04, V-29: a placement satisfies the one fit, on hosts that may have new work."""
         state = self.state
         job = state.jobs[placement.job]
         if (

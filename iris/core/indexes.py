@@ -12,15 +12,22 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
 from iris.core.instant import Instant, after
-from iris.core.lifecycle import (
-    COMING,
-    AttemptState,
-    SliceState,
-    WorkerState,
-)
+from iris.core.lifecycle import COMING, AttemptState, SliceState, WorkerState
 from iris.core.news import News
 from iris.core.queueing import QueuedUnits
-from iris.core.records import Books, Gate, Hold, HoldKey, Job, Life, Slice, Task, Usage, Worker
+from iris.core.records import (
+    Books,
+    Endpoint,
+    Gate,
+    Hold,
+    HoldKey,
+    Job,
+    Life,
+    Slice,
+    Task,
+    Usage,
+    Worker,
+)
 from iris.core.resources import Resources, minus
 from iris.core.room import Pool, Room
 from iris.core.spec import ClusterSpec, GroupSpec
@@ -47,6 +54,10 @@ class IndexedTables(QueuedUnits):
         """Of each group, the slices that were over last."""
         self.usage: dict[tuple[int, UserName], Usage] = {}
         self.requests: dict[RequestId, JobId] = {}
+        self.endpoints: dict[TaskId, tuple[Endpoint, ...]] = {}
+        """Of the unfinished attempts of these tasks, where they serve."""
+        self.endpoint_changes = 0
+        """How often that table changed here: for those who wait for news of it; no part of the state."""
         self.books = Books()
         self.news = News()
         self.rebuild()

@@ -11,6 +11,7 @@ from iris.core.cadence import HEARD_BY
 from iris.core.deadlines import Due
 from iris.core.due import is_due
 from iris.core.effects import Acknowledge, Effect, RefuseWorker, StopAttempt
+from iris.core.endpoints import endpoints_told
 from iris.core.gates import FOREVER, TOKEN, tokens_at
 from iris.core.ids import TaskId, WorkerId, worker_id
 from iris.core.instant import Instant, Millis, after
@@ -84,8 +85,6 @@ def learn(state: ClusterState, event: ev.Event) -> list[Effect]:
             create_failed(state, event)
         case ev.PreemptionNoticed():
             noticed(state, event.slice, "the cloud announced a preemption")
-        case ev.JobStopRequested():
-            state.news.stops.append(event)
         case ev.SliceDeleteFailed():
             delete_failed(state, event)
         case ev.WorkerDrainRequested():
@@ -96,13 +95,26 @@ def learn(state: ClusterState, event: ev.Event) -> list[Effect]:
             _restarted(state)
         case ev.ConfigLoaded():
             _config_loaded(state, event)
+        case ev.JobStopRequested() | ev.SliceTerminateRequested() | ev.SliceCreateRequested():
+            _requested(state, event)
+        case ev.EndpointRegistered() | ev.EndpointsWithdrawn():
+            return endpoints_told(state, event)
+        case _:
+            assert_never(event)
+    return []
+
+
+def _requested(
+    state: ClusterState,
+    event: ev.JobStopRequested | ev.SliceTerminateRequested | ev.SliceCreateRequested,
+) -> None:
+    match event:
+        case ev.JobStopRequested():
+            state.news.stops.append(event)
         case ev.SliceTerminateRequested():
             state.news.terminations.append(event)
         case ev.SliceCreateRequested():
             state.news.creations.append(event)
-        case _:
-            assert_never(event)
-    return []
 
 
 def _end_pause(state: ClusterState, task: Task) -> None:

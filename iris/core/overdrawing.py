@@ -33,7 +33,7 @@ def is_overdrawn(state: ClusterState, user: UserName) -> Iterator[str]:
     rows = [row for owner, row in _rows(state) if owner == user]
     for name, most, has in _sums(quota, rows, Resources(), 0):
         if has > most:
-            yield f"V-28 {user} was given {has} {name}, and the quota is {most}"
+            yield f"V-29 {user} was given {has} {name}, and the quota is {most}"
 
 
 def stakes_are_sums(sight: Sight) -> Iterator[str]:
@@ -65,7 +65,7 @@ def stakes_are_sums(sight: Sight) -> Iterator[str]:
 
 
 def whoever_is_held_back_lacks_quota(sight: Sight) -> Iterator[str]:
-    """V-28, V-29: a unit is held back by its user's quota exactly when that has no room for it."""
+    """V-29, V-30: a unit is held back by its user's quota exactly when that has no room for it."""
     state = sight.state
     rows = _rows(state)
     for key in (*state.waiting.queues, *state.waiting.held):
@@ -76,9 +76,9 @@ def whoever_is_held_back_lacks_quota(sight: Sight) -> Iterator[str]:
         )
         lacking = quota is not None and _is_lacking(quota, held, key, branches=branches)
         if lacking and key in state.waiting.queues:
-            yield f"V-28 work of {key.user} may start, and the quota has no room for it: {key}"
+            yield f"V-29 work of {key.user} may start, and the quota has no room for it: {key}"
         elif not lacking and key in state.waiting.held:
-            yield f"V-29 work of {key.user} is held back, and the quota has room for it: {key}"
+            yield f"V-30 work of {key.user} is held back, and the quota has room for it: {key}"
 
 
 def _is_lacking(quota: Quota, held: Sequence[_Held], key: QueueKey, *, branches: bool) -> bool:

@@ -64,15 +64,15 @@ HARMS: dict[str, tuple[Callable[[ClusterState], object], str]] = {
     ),
     "a task that may start and must not": (
         lambda s: let_go(s, "/alice/root/child"),
-        "V-28 work of alice may start, and the quota has no room for it",
+        "V-29 work of alice may start, and the quota has no room for it",
     ),
     "a gang that may start and must not": (
         lambda s: let_go(s, "/alice/next"),
-        "V-28 work of alice may start, and the quota has no room for it",
+        "V-29 work of alice may start, and the quota has no room for it",
     ),
     "work that is held back for nothing": (
         raised,
-        "V-29 work of alice is held back, and the quota has room for it",
+        "V-30 work of alice is held back, and the quota has room for it",
     ),
     "a queue on both sides": (
         lambda s: s.waiting.queues.update(s.waiting.held),
@@ -103,7 +103,7 @@ def test_room_that_is_kept_for_deeper_work_is_no_room() -> None:
     script.submit("other", parent=JobId("/alice/root"))
     assert the_key(state, "/alice/root/other") in state.waiting.held
     let_go(state, "/alice/root/other")
-    assert "V-28 work of alice may start" in " ".join(violations(state))
+    assert "V-29 work of alice may start" in " ".join(violations(state))
 
 
 def test_chips_need_no_room_below_them() -> None:
@@ -119,8 +119,8 @@ def test_who_was_given_more_than_the_quota_is_told_in_every_dimension() -> None:
     quota = Quota(USER, tasks=2, chips=4, cpu=1_000, memory=Resources(memory=1 << 30).memory)
     state.spec = type(state.spec)(state.spec.groups, SchedulerPolicy(quotas=(quota,)))
     assert [said.split(",")[0] for said in is_overdrawn(state, USER)] == [
-        "V-28 alice was given 8 chips",
-        "V-28 alice was given 3000 cpu",
-        f"V-28 alice was given {3 << 30} memory",
-        "V-28 alice was given 3 tasks",
+        "V-29 alice was given 8 chips",
+        "V-29 alice was given 3000 cpu",
+        f"V-29 alice was given {3 << 30} memory",
+        "V-29 alice was given 3 tasks",
     ]
