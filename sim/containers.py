@@ -16,7 +16,8 @@ from iris.core.lifecycle import AttemptState
 from iris.core.retry import EndCause
 from sim.clockwork import Clockwork
 from sim.dice import Dice
-from sim.fleet import Fleet, Host, Run
+from sim.fleet import Fleet
+from sim.hosts import Host, Run
 from sim.network import Line, Network
 from sim.outpost import Outpost
 from sim.protocol_model import KIND_RUNTIME, RuntimeModel

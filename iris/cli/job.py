@@ -10,6 +10,7 @@ import click
 from iris.cli.connect import channel, client, controller_options, job_argument, named
 from iris.cli.tables import age, print_list, print_object, print_table
 from iris.cli.told import as_object, print_status, progress, say_end
+from iris.cli.trees import Line, in_a_row, in_trees
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 
@@ -197,7 +198,9 @@ def _device(tpu: str | None, gpu: str | None) -> "Device | None":
 
 
 @job.command(
-    "list", epilog="\b\nExamples:\n  iris job list\n  iris job list --state running --json\n"
+    "list",
+    epilog="\b\nExamples:\n  iris job list\n  iris job list --state running --json\n"
+    "  iris job list --tree --name nightly\n",
 )
 @controller_options
 @click.option("--user", help="Only this user's.")
@@ -205,6 +208,7 @@ def _device(tpu: str | None, gpu: str | None) -> "Device | None":
 @click.option("--name", default="", help="Only those with this in their path.")
 @click.option("--since", metavar="DURATION", help="Only those submitted in the last 2h, say.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@click.option("--tree", is_flag=True, help="Show jobs below their parents, which are shown, too.")
 @click.option("-q", "quiet", is_flag=True, help="Ids only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
@@ -216,6 +220,7 @@ def list_(
     name: str,
     since: str | None,
     limit: int,
+    tree: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -227,21 +232,32 @@ def list_(
     request = pb.ListJobsRequest(user=user or "", state=state or "", name=name, limit=limit)
     if since is not None:
         request.since_ms = max(0, int(time.time() * 1_000) - parse_duration(since))
+    request.above = tree
     answer = channel(controller_url, config).call(LIST_JOBS, request)
+    lines = in_trees(answer.jobs, answer.above) if tree else in_a_row(answer.jobs)
     if as_json:
-        print_list("Job", [as_object(found) for found in answer.jobs], answer.total)
+        print_list("Job", [as_object(line.job) | line.told() for line in lines], answer.total)
         return
     if quiet:
-        for found in answer.jobs:
-            click.echo(found.id)
+        click.echo("".join(f"{line.job.id}\n" for line in lines), nl=False)
         return
+    _print_lines(lines)
+    if answer.total > len(answer.jobs):
+        click.echo(f"{len(answer.jobs)} of {answer.total} jobs; see --limit", err=True)
+
+
+def _print_lines(lines: list[Line]) -> None:
     rows = [
-        (found.id, found.state, progress(found), found.band, age(found.submitted_at_ms))
-        for found in answer.jobs
+        (
+            line.label,
+            line.job.state,
+            progress(line.job),
+            line.job.band,
+            age(line.job.submitted_at_ms),
+        )
+        for line in lines
     ]
-    print_table(("JOB", "STATE", "TASKS", "BAND", "AGE"), rows)
-    if answer.total > len(rows):
-        click.echo(f"{len(rows)} of {answer.total} jobs; see --limit", err=True)
+    print_table(("JOB", "STATE", "TASKS", "BAND", "AGE"), rows, spare=("BAND", "TASKS"))
 
 
 @job.command(

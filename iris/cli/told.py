@@ -32,6 +32,14 @@ def print_status(found: "pb.Job") -> None:
     """A job with its attempts."""
     why = reason(found)
     click.echo(f"{found.id}  {found.state}" + (f": {why}" if why else ""))
+    for one in found.spec.constraints:
+        marks = [
+            word for word, is_so in (("soft", one.soft), ("inherited", one.inherited)) if is_so
+        ]
+        told = " ".join([one.key, one.op, ", ".join(one.values)]).rstrip()
+        click.echo(f"constraint: {told}" + (f" ({', '.join(marks)})" if marks else ""))
+    if found.children:
+        click.echo(f"children: {len(found.children)}; iris job list --tree --name {found.id}")
     rows = [
         (
             f"{task.id.rpartition(':')[2]}@{attempt.number}",
@@ -50,10 +58,17 @@ def print_status(found: "pb.Job") -> None:
         print_table(("ATTEMPT", "STATE", "WORKER", "FOR", "WHY"), rows)
 
 
+def parent_of(id: str) -> str | None:
+    """The path of the job above one; nothing above the root of a tree."""
+    return id.rpartition("/")[0] if id.count("/") > 2 else None
+
+
 def as_object(job: "pb.Job") -> dict[str, object]:
     """A job for programs; environment values are not told by the controller."""
     found: dict[str, object] = {
         "id": job.id,
+        "parent": parent_of(job.id),
+        "depth": job.id.count("/") - 2,
         "state": job.state,
         "user": job.user,
         "band": job.band,
@@ -62,6 +77,18 @@ def as_object(job: "pb.Job") -> dict[str, object]:
         "tasks": {count.state: count.number for count in job.tasks},
         "why": reason(job),
     }
+    if job.HasField("spec"):
+        found["constraints"] = [
+            {
+                "key": one.key,
+                "op": one.op,
+                "values": list(one.values),
+                "soft": one.soft,
+                "inherited": one.inherited,
+            }
+            for one in job.spec.constraints
+        ]
+        found["children"] = list(job.children)
     if job.details:
         found["attempts"] = [
             {

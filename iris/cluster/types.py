@@ -131,6 +131,9 @@ class Constraint:
         words = [member.value for member in ConstraintOp]
         if op not in words:
             raise ValueError(f"constraint {key!r}: {op!r} is none of {', '.join(words)}")
+        for value in values:
+            if not isinstance(value, str):
+                raise ValueError(f"constraint {key!r}: {value!r} is no text; list texts one by one")
         object.__setattr__(self, "key", key)
         object.__setattr__(self, "op", op)
         object.__setattr__(self, "values", values)

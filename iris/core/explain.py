@@ -18,11 +18,13 @@ from iris.core.ids import GroupName, JobId
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.order import served_at
+from iris.core.over_quota import freed, over_quota
 from iris.core.placing import best_host, first_in_line, place_gang
 from iris.core.reasons import (
     Kept,
     Limit,
     NextEvent,
+    OverQuota,
     PoolReason,
     Reason,
     Scaling,
@@ -51,7 +53,8 @@ def why_waiting(state: ClusterState, job: JobId, now: Instant) -> Reason:
         paused=len(asked.pauses),
         need=asked.job.spec.resources,
         hosts=asked.shape.hosts,
-        position=_ahead(state, asked.key, asked.waiting[0]) if asked.key is not None else None,
+        position=asked.position(),
+        quota=asked.over,
         pools=pools,
         kept=asked.kept(),
         under_way=under_way,
@@ -91,14 +94,14 @@ def _is_bought(shape: Shape, pool: Pool) -> bool:
 
 def _ahead(state: ClusterState, key: QueueKey, unit: Unit) -> int:
     """How many waiting units are served before one."""
-    band, use, _ = served_at(state, key, unit)
-    count = 0
+    mine, count = served_at(state, key, unit), 0
     for other, queue in state.waiting.queues.items():
-        place = served_at(state, other, queue.head())[:2]
-        if place < (band, use):
+        place = served_at(state, other, queue.head())
+        if place[:2] < mine[:2]:
             count += len(queue)
-        elif place == (band, use):
-            count += sum(1 for waiting in queue.units() if waiting < unit)
+        elif place[:2] == mine[:2]:
+            places = (served_at(state, other, waiting) for waiting in queue.units())
+            count += sum(1 for place in places if place < mine)
     return count
 
 
@@ -113,6 +116,7 @@ class _Question:
     unit: Unit | None = None  # None: nothing of the job waits
     key: QueueKey | None = None  # None: it stands in no queue
     hold: Hold | None = None  # None: nothing is kept for it
+    over: OverQuota | None = None  # None: it is within its user's quota
 
     def __post_init__(self) -> None:
         state, job = self.state, self.job
@@ -127,6 +131,13 @@ class _Question:
             self.hold = state.holds.get((job.id, members[0]))
         if self.waiting:
             self.key = state.queue_key(job, self.waiting[0].member)
+            self.over = over_quota(state, self.key)
+
+    def position(self) -> int | None:
+        """How many units are served before its first one; nothing when it stands in no line."""
+        if self.key is None or self.over is not None:
+            return None
+        return _ahead(self.state, self.key, self.waiting[0])
 
     @property
     def shape(self) -> Shape:
@@ -142,7 +153,7 @@ class _Question:
         shape = self.shape
         for pool in self.state.room.pools.values():
             workers = sum(1 for _ in workers_of(self.state, pool))
-            bought = _is_bought(shape, pool)
+            bought = _is_bought(shape, pool) and self.over is None
             yield PoolReason(
                 group=pool.group.name,
                 zone=pool.zone,
@@ -189,6 +200,8 @@ class _Question:
             return Verdict.PAUSED, NextEvent("its pause is over", min(self.pauses))
         if not any(pool.can_serve for pool in pools):
             return Verdict.NEVER_FITS, NextEvent("another configuration is loaded", None)
+        if self.over is not None:
+            return Verdict.BUDGET, freed(self.state, self.key, self.over)
         if any(pool.blocker is None for pool in pools):
             return self._fits(self.key)
         first = self._first_in_line()

@@ -3,16 +3,17 @@
 `iris.core.explain` fills these in from the functions that decide; `sentences` only spells them.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from iris.core.decisions import HoldKind
 from iris.core.fit import Lack
-from iris.core.ids import GroupName, JobId, SliceId, WorkerId, Zone
+from iris.core.ids import GroupName, JobId, SliceId, UserName, WorkerId, Zone
 from iris.core.instant import DAY, HOUR, MINUTE, SECOND, Instant
 from iris.core.lifecycle import JobState, SliceState
-from iris.core.resources import Resources
+from iris.core.resources import Resources, amount
 
 
 class Verdict(Enum):
@@ -28,6 +29,8 @@ class Verdict(Enum):
     """It failed quickly, and is tried again after a pause."""
     NEVER_FITS = "never_fits"
     """No group can serve it, however empty."""
+    BUDGET = "budget"
+    """Its user's quota lets it start no more, whatever room there is."""
     BEHIND = "behind"
     """There is room, but the order or a hold gives it to others first."""
     COMING = "coming"
@@ -99,6 +102,27 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class OverQuota:
+    """The first dimension in which the quota of a job's user does not let it start."""
+
+    quota: UserName
+    """The key of it in `scheduler.quotas`: the user, or `*`."""
+    dimension: str
+    """As in `iris.core.stakes.DIMENSIONS`."""
+    most: int
+    held: int
+    kept: int
+    """What of the rest is left to work deeper in trees."""
+    need: int
+    levels: int
+    """Of trees, for which it is left."""
+    running: int
+    """Tasks of the user that run."""
+    parents: int
+    """How many of them belong to jobs with children that have not ended."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnderWay:
     """A slice that is coming and could serve the job."""
 
@@ -138,6 +162,7 @@ class Reason:
     kept: Kept | None  # None: nothing is kept for it
     under_way: tuple[UnderWay, ...]
     next: NextEvent
+    quota: OverQuota | None  # None: its user's quota lets it start, or has no limit
     gives_up_at: Instant | None  # None: it may wait for ever
 
 
@@ -169,6 +194,8 @@ def sentences(reason: Reason | Scaling) -> tuple[str, ...]:
         return tuple(told)
     if reason.position is not None:
         told.append(f"{_count(reason.position, 'unit')} of work {_is(reason.position)} before it.")
+    if reason.quota is not None:
+        told += _of_quota(reason.quota)
     if reason.kept is not None:
         told.append(_of_kept(reason.kept, reason.at))
     told += [_of_pool(pool, reason.at) for pool in reason.pools]
@@ -188,6 +215,7 @@ _VERDICTS: Final = {
     Verdict.MAKING_ROOM: "others were asked to stop for it",
     Verdict.PAUSED: "it is tried again after a pause",
     Verdict.NEVER_FITS: "no configured group can ever hold it",
+    Verdict.BUDGET: "the quota of its user is used up",
     Verdict.BEHIND: "others are served first",
     Verdict.COMING: "it waits for slices that are on their way",
     Verdict.GATED: "it waits until slices may be asked for again",
@@ -195,6 +223,16 @@ _VERDICTS: Final = {
     Verdict.BARRED: "hosts that could serve it are there, and none of them may have it now",
     Verdict.UNSUPPLIED: "nothing that could serve it is there, or may be asked for on its account",
 }
+
+
+def _of_quota(over: OverQuota) -> Iterator[str]:
+    most, held, kept, need = (
+        amount(over.dimension, number) for number in (over.most, over.held, over.kept, over.need)
+    )
+    left = f", {kept} kept for what is deeper in trees of {over.levels} levels" if over.kept else ""
+    yield f"scheduler.quotas.{over.quota} allows {most}: {held} held{left}; it needs {need}."
+    if over.running and over.running == over.parents:
+        yield f"All {over.running} running tasks belong to jobs whose own children wait."
 
 
 def _of_pool(pool: PoolReason, at: Instant) -> str:

@@ -204,26 +204,30 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("user", "state", "limit", "name", "since_ms")
+    __slots__ = ("user", "state", "limit", "name", "since_ms", "above")
     USER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
     user: str
     state: str
     limit: int
     name: str
     since_ms: int
-    def __init__(self, user: _Optional[str] = ..., state: _Optional[str] = ..., limit: _Optional[int] = ..., name: _Optional[str] = ..., since_ms: _Optional[int] = ...) -> None: ...
+    above: bool
+    def __init__(self, user: _Optional[str] = ..., state: _Optional[str] = ..., limit: _Optional[int] = ..., name: _Optional[str] = ..., since_ms: _Optional[int] = ..., above: bool = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
-    __slots__ = ("jobs", "total")
+    __slots__ = ("jobs", "total", "above")
     JOBS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[Job]
     total: int
-    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+    above: _containers.RepeatedCompositeFieldContainer[Job]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., total: _Optional[int] = ..., above: _Optional[_Iterable[_Union[Job, _Mapping]]] = ...) -> None: ...
 
 class StopJobRequest(_message.Message):
     __slots__ = ("request_id", "job")
