@@ -17,9 +17,9 @@ from iris.core.timeline import Subject as Timed
 from iris.dashboard.app import Dashboard
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Door, Kind, Simulation, Viewer
+from sim.on_stage import OwnMachine, Stage
 from sim.run import world_of
 from sim.scenario import load_scenario
-from sim.serving import OwnMachine, Stage
 
 KEY: Final = b"k" * 32
 LONG: Final = "a-name-of-" + "very-" * 6 + "many"
