@@ -1,0 +1,1 @@
+"""Actors over the real wire: servers in this process, or in processes of their own."""
