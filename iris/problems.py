@@ -75,6 +75,17 @@ class Failure(Exception):
         self.status = status
         self.help = help
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """By what it holds, not by its arguments, which differ from class to class: so it can leave a process."""
+        return _again, (type(self), self.args, vars(self))
+
+
+def _again(kind: type[Failure], args: tuple[object, ...], attributes: dict[str, object]) -> Failure:
+    failure = kind.__new__(kind, *args)
+    failure.args = args
+    vars(failure).update(attributes)
+    return failure
+
 
 class Finding(NamedTuple):
     """What a check found below the place that it checked."""

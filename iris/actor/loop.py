@@ -1,0 +1,47 @@
+"""The one thread of a process in which all of its actor connections live, clients' and servers'."""
+
+import asyncio
+import os
+import threading
+
+
+class _Wire:
+    """An event loop in a daemon thread; a forked child gets one of its own."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.thread = 0
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            if self._loop is None:
+                self._loop, self.thread = running_loop("iris-actor-wire")
+            return self._loop
+
+    def forget(self) -> None:
+        self._lock = threading.Lock()
+        self._loop = None
+        self.thread = 0
+
+
+def running_loop(name: str) -> tuple[asyncio.AbstractEventLoop, int]:
+    """A new event loop that runs in a daemon thread of that name, and the thread's number."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name=name, daemon=True)
+    thread.start()
+    return loop, thread.ident or 0
+
+
+_WIRE = _Wire()
+os.register_at_fork(after_in_child=_WIRE.forget)
+
+
+def wire_loop() -> asyncio.AbstractEventLoop:
+    """The loop of this process's connections, which runs."""
+    return _WIRE.loop()
+
+
+def in_wire_loop() -> bool:
+    """Whether this thread is that of the connections, which must never wait for one."""
+    return threading.get_ident() == _WIRE.thread

@@ -1,0 +1,182 @@
+"""Values as bytes and back: arguments, results and what methods raise.
+
+A payload is a list of buffers: a pickle, and after it whatever large buffers lie in the value, such as
+those of arrays, which are neither copied into the pickle nor out of it. Only processes of the
+user's own unpickle, after caller and server have proven themselves.
+"""
+
+import pickle
+import traceback
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from iris.actor.errors import NotPicklable, NotReadable, RemoteFailure, RemoteTraceback
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
+Payload: TypeAlias = Sequence[Buffer]
+
+_BESIDE_BYTES: Final = 16 << 10
+"""The least buffer that travels beside its pickle."""
+MOST_BUFFERS: Final = 1_000
+"""Of one payload; further ones travel within the pickle."""
+
+
+def packed(value: object, *, snapshot: bool) -> Payload:
+    """A value as a payload.
+
+    Args:
+        value: what is to be sent.
+        snapshot: whether large buffers are copied, because their owner may write to them before they are sent.
+
+    Raises:
+        Exception: whatever the value's own pickling raises.
+    """
+    import cloudpickle
+
+    beside: list[Buffer] = []
+
+    def apart(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            view = buffer.raw()
+        except BufferError:  # Not in one piece.
+            return True
+        if view.nbytes < _BESIDE_BYTES or len(beside) >= MOST_BUFFERS - 1:
+            return True
+        beside.append(bytes(view) if snapshot else view)
+        return False
+
+    head = cloudpickle.dumps(value, protocol=5, buffer_callback=apart)
+    return [head, *beside] if beside else (head,)
+
+
+def unpacked(payload: Payload) -> Any:
+    """The value of a payload.
+
+    Raises:
+        Exception: whatever unpickling raises.
+    """
+    if len(payload) == 1:
+        return pickle.loads(payload[0])
+    return pickle.loads(payload[0], buffers=payload[1:])
+
+
+def packed_call(
+    method: str, args: tuple[Any, ...], named: dict[str, Any], *, snapshot: bool
+) -> Payload:
+    """The arguments of a call.
+
+    Raises:
+        NotPicklable: one of them cannot be sent; says which.
+    """
+    try:
+        return packed((args, named), snapshot=snapshot)
+    except Exception as error:
+        parts = [
+            *((f"argument {number}", value) for number, value in enumerate(args)),
+            *((f"argument {name!r}", value) for name, value in named.items()),
+        ]
+        what = culprit(parts) or "the call"
+        raise NotPicklable(
+            f"{method} cannot be called: {what} cannot be pickled ({error})"
+        ) from error
+
+
+def packed_result(method: str, value: object) -> Payload:
+    """What a method returned or yielded; large buffers are copied, for the actor may write to them at once.
+
+    Raises:
+        NotPicklable: it cannot be sent.
+    """
+    try:
+        return packed(value, snapshot=True)
+    except Exception as error:
+        kind = type(value).__name__
+        raise NotPicklable(
+            f"{method} has run, but its result of type {kind} cannot be pickled ({error})"
+        ) from error
+
+
+def unpacked_result(payload: Payload, what: str) -> Any:
+    """What a method returned or yielded.
+
+    Raises:
+        NotReadable: it cannot be unpickled here.
+    """
+    try:
+        return unpacked(payload)
+    except Exception as error:
+        message = f"{what} has run, but its result cannot be unpickled here: {_told(error)}"
+        raise NotReadable(message) from error
+
+
+def packed_error(error: BaseException) -> Payload:
+    """What a method raised, with its traceback; whatever it is, there is a payload for it.
+
+    It goes as pickle has it, if that can be read again. Many exceptions cannot, for their class wants other
+    arguments than it handed on: they go as class, arguments and attributes. What still cannot be
+    sent is told by name.
+    """
+    trace = "".join(traceback.format_exception(error))
+    form = _readable(error) or _readable((type(error), error.args, vars(error))) or b""
+    kind = type(error)
+    return (pickle.dumps((form, f"{kind.__module__}.{kind.__qualname__}", _words(error), trace)),)
+
+
+def unpacked_error(payload: Payload) -> BaseException:
+    """What a method raised, or what stands in for it."""
+    form, kind, words, trace = pickle.loads(payload[0])
+    found: BaseException
+    try:
+        found = _raised(pickle.loads(form)) if form else RemoteFailure(kind, words)
+    except Exception as error:  # noqa: BLE001
+        found = RemoteFailure(kind, words)
+        found.add_note(f"it cannot be unpickled here: {_told(error)}")
+    found.__cause__ = RemoteTraceback(trace)
+    return found
+
+
+def _readable(form: object) -> bytes | None:
+    """A pickle of something from which what was raised can be had again, tried here."""
+    import cloudpickle
+
+    try:
+        content = bytes(cloudpickle.dumps(form, protocol=5))
+        _raised(pickle.loads(content))
+    except Exception:  # noqa: BLE001
+        return None
+    return content
+
+
+def _raised(form: object) -> BaseException:
+    if isinstance(form, tuple):
+        kind, args, attributes = form
+        made: BaseException = kind.__new__(kind, *args)
+        made.args = args
+        vars(made).update(attributes)
+        return made
+    if not isinstance(form, BaseException):
+        raise TypeError(f"it came back as {type(form).__name__}")
+    return form
+
+
+def _words(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001
+        return "its message cannot be had"
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def culprit(parts: Iterable[tuple[str, object]]) -> str | None:
+    """The first of some named values that cannot be pickled, with its type; nothing if each can."""
+    import cloudpickle
+
+    for what, value in parts:
+        try:
+            cloudpickle.dumps(value)
+        except Exception:  # noqa: BLE001
+            return f"{what}, of type {type(value).__name__},"
+    return None

@@ -1,0 +1,337 @@
+"""Which server a call goes to: lines to endpoints, calls that wait for one, and who looks for more.
+
+The resolver is asked when there is nobody to call, and by pools once for each change; never for a call.
+"""
+
+import asyncio
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from copy import copy
+from typing import Final, TypeAlias
+
+from iris.actor.deadlines import Deadlines
+from iris.actor.errors import ActorDenied, ActorError, ActorLost, ActorUnavailable, NoSuchMethod
+from iris.actor.handshake import AnotherServes, greeted
+from iris.actor.line import Line, Request, late, was_sent
+from iris.actor.loop import wire_loop
+from iris.actor.resolver import Endpoint, Endpoints, Resolver
+from iris.problems import Failure
+
+Choice: TypeAlias = Callable[[Sequence[Line]], Line]
+"""Which of some lines, of which there is one at least, is to take the next call."""
+
+_FIRST_PAUSE_S: Final = 0.02
+_LONGEST_PAUSE_S: Final = 1.0
+_LOOK_S: Final = 10.0
+"""How long a question for news may stay open."""
+
+
+class Router:
+    """The lines of one client or pool, and the calls that wait for one."""
+
+    def __init__(
+        self,
+        name: str,
+        resolver: Resolver,
+        choice: Choice,
+        *,
+        patience_s: float,
+        of_all: bool,
+    ) -> None:
+        """Nobody is asked or called yet, unless `of_all`.
+
+        Args:
+            name: of the actor.
+            resolver: knows where it is served.
+            choice: which line takes a call.
+            patience_s: how long a call waits for somebody who serves.
+            of_all: whether lines to all endpoints are kept up, as they come and go; else to one.
+        """
+        self.name = name
+        self._resolver = resolver
+        self._choice = choice
+        self._patience_s = patience_s
+        self._of_all = of_all
+        self._loop = wire_loop()
+        self._process = os.getpid()
+        self._lock = threading.Lock()
+        self.lines: list[Line] = []
+        self.changed = threading.Condition(self._lock)
+        """Notified when lines come or go."""
+        self._parked: deque[Request] = deque()
+        self._is_looking = False
+        self._is_closed = False
+        self._news = threading.Event()
+        self._deadlines = Deadlines(self._loop, self._expire)
+        if of_all:
+            threading.Thread(
+                target=self._watch, name=f"iris-actor-watch-{name}", daemon=True
+            ).start()
+
+    # ---- calls ---------------------------------------------------------------------------------
+
+    def place(self, request: Request, *, now: bool = False) -> None:
+        """Make a call, now or when somebody serves; its sink learns what became of it."""
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                f"the client of {self.name!r} was made before this process was forked; make one here"
+            )
+        request.give_up_at = time.monotonic() + self._patience_s
+        if request.until is not None:
+            self._deadlines.add(request, request.until)
+        self._send(request, now=now)
+
+    def _send(self, request: Request, *, now: bool = False) -> None:
+        while True:
+            with self._lock:
+                if self._is_closed:
+                    break
+                if not self.lines:
+                    request.line = request.message = None
+                    self._parked.append(request)
+                    self._look()
+                    return
+                line = self._choice(self.lines)
+            if line.send(request, now=now):
+                return
+            self._forget(line)
+        request.fail(ActorUnavailable(f"{request.what} did not run: its client was closed"))
+
+    def lines_now(self) -> Sequence[Line]:
+        """The lines that there are, of which there is one at least.
+
+        Raises:
+            ActorUnavailable: there is none.
+        """
+        with self._lock:
+            lines = list(self.lines)
+        if not lines:
+            raise ActorUnavailable(f"nobody serves {self.name!r} at the moment")
+        return lines
+
+    def send_to(self, line: Line, request: Request) -> None:
+        """Make a call to one server and no other."""
+        if request.until is not None:
+            self._deadlines.add(request, request.until)
+        if not line.send(request, now=False):
+            message = f"{request.what} did not run: {line.endpoint.address} has gone away"
+            request.fail(ActorUnavailable(message))
+
+    def cancel(self, request: Request) -> None:
+        """Nobody waits for a call any longer; from any thread."""
+        if request.line is not None:
+            request.line.cancel(request)
+        request.end()
+
+    def _expire(self, request: Request) -> None:
+        """The time of a call is over."""
+        if request.is_over:
+            return
+        if request.line is not None:
+            request.line.cancel(request)
+        request.fail(late(request))
+
+    def again(self, request: Request) -> None:
+        """A call did not run, and is made elsewhere."""
+        if not request.is_over:
+            self._send(request)
+
+    # ---- lines ---------------------------------------------------------------------------------
+
+    def _forget(self, line: Line) -> None:
+        with self._lock:
+            if line in self.lines:
+                self.lines.remove(line)
+                self.changed.notify_all()
+            if self._of_all and not self._is_closed:
+                self._look()
+        self._resolver.invalidate(line.endpoint)
+
+    def line_stopping(self, line: Line) -> None:
+        """A server takes no more calls."""
+        self._forget(line)
+
+    def line_lost(self, line: Line, requests: Sequence[Request], why: str) -> None:
+        """A connection is over: what did not run, or may run twice, is made again; the rest ends."""
+        self._forget(line)
+        for request in requests:
+            if not was_sent(request):
+                self._send(request)
+            elif request.retries > 0:
+                request.retries -= 1
+                self._send(request)
+            else:
+                request.fail(
+                    ActorLost(
+                        f"{request.what} may have run or not: the server at"
+                        f" {line.endpoint.address} was lost ({why})"
+                    )
+                )
+
+    def close(self) -> None:
+        """End all lines; what waits or is under way fails."""
+        with self._lock:
+            self._is_closed = True
+            lines, self.lines = self.lines, []
+            parked, self._parked = self._parked, deque()
+            self.changed.notify_all()
+        self._news.set()
+        for request in parked:
+            request.fail(ActorUnavailable(f"{request.what} did not run: its client was closed"))
+        for line in lines:
+            line.connection.close("this client was closed")
+
+    # ---- looking for endpoints -----------------------------------------------------------------
+
+    def _look(self) -> None:
+        """See to it that somebody looks for endpoints; the lock is held."""
+        self._news.set()
+        if not self._is_looking:
+            self._is_looking = True
+            name = f"iris-actor-find-{self.name}"
+            threading.Thread(target=self._find, name=name, daemon=True).start()
+
+    def _needs(self, endpoints: Endpoints | None) -> bool:
+        """Whether somebody must look further; the lock is held."""
+        if self._is_closed:
+            return False
+        if self._parked and not self.lines:
+            return True
+        if not self._of_all:
+            return False
+        have = [line.endpoint for line in self.lines]
+        return endpoints is None or any(endpoint not in have for endpoint in endpoints)
+
+    def _find(self) -> None:
+        """Look for endpoints until there is no need to, in a thread of its own."""
+        endpoints: Endpoints | None = None  # None: not asked yet
+        pause = _FIRST_PAUSE_S
+        while True:
+            with self._lock:
+                if not self._needs(endpoints):
+                    self._is_looking = False
+                    return
+                self._news.clear()
+            why = "nobody serves it"
+            try:
+                endpoints = self._resolver.resolve(self.name)
+                why = self._connect(endpoints) or why
+            except Failure as error:
+                why = str(error)
+                if not getattr(error, "is_passing", False):
+                    self._fail_parked(error)
+            self._send_parked()
+            left = self._impatient(why)
+            self._rest(endpoints, min(left, pause if endpoints else _LOOK_S))
+            pause = min(2 * pause, _LONGEST_PAUSE_S)
+
+    def _rest(self, endpoints: Endpoints | None, wait_s: float) -> None:
+        """Wait a while, or until there may be other endpoints."""
+        with self._lock:
+            if not self._needs(endpoints):
+                return
+        if self._of_all or endpoints:
+            self._news.wait(wait_s)
+            return
+        try:
+            self._resolver.changed(self.name, (), wait_s)
+        except Failure:
+            self._news.wait(min(wait_s, _LONGEST_PAUSE_S))
+
+    def _watch(self) -> None:
+        """Learn of every change of the endpoints, in a thread of its own."""
+        known: Endpoints = ()
+        while not self._is_closed:
+            try:
+                found = self._resolver.changed(self.name, known, _LOOK_S)
+            except Failure:
+                time.sleep(_LONGEST_PAUSE_S)
+                continue
+            if tuple(found) != tuple(known):
+                known = found
+                with self._lock:
+                    gone = [line for line in self.lines if line.endpoint not in found]
+                    self.lines = [line for line in self.lines if line not in gone]
+                    self.changed.notify_all()
+                    self._look()
+                for line in gone:
+                    line.retire()
+
+    def _connect(self, endpoints: Endpoints) -> str:
+        """Open lines to endpoints: all, or the first that answers; why the last one failed, if one did.
+
+        Raises:
+            ActorDenied: none was opened, and one server does not believe this caller.
+            NoSuchMethod: none was opened, and a server has no such actor.
+        """
+        with self._lock:
+            have = [line.endpoint for line in self.lines]
+        missing = [endpoint for endpoint in endpoints if endpoint not in have]
+        return asyncio.run_coroutine_threadsafe(self._open(missing), self._loop).result()
+
+    async def _open(self, endpoints: Endpoints) -> str:
+        if self._of_all:
+            errors = list(await asyncio.gather(*map(self._tried, endpoints)))
+        else:
+            errors = []
+            for endpoint in endpoints:
+                errors.append(await self._tried(endpoint))
+                if errors[-1] is None:
+                    return ""
+        failures = [error for error in errors if error is not None]
+        if failures and not self.lines and isinstance(failures[-1], ActorError):
+            raise failures[-1]
+        return str(failures[-1]) if failures else ""
+
+    async def _tried(self, endpoint: Endpoint) -> Exception | None:
+        """Open a line to an endpoint; why not, if not."""
+        try:
+            sock = await greeted(endpoint)
+        except (AnotherServes, ActorDenied, NoSuchMethod) as error:
+            self._resolver.invalidate(endpoint)
+            return error
+        except OSError as error:
+            self._resolver.invalidate(endpoint)
+            return OSError(f"{endpoint.address}: {error.strerror or error}")
+        line = Line(self._loop, sock, endpoint, self)
+        with self._lock:
+            self.lines.append(line)
+            self.changed.notify_all()
+            closed = self._is_closed
+        if closed:
+            line.connection.close("this client was closed")
+        return None
+
+    # ---- calls that wait -----------------------------------------------------------------------
+
+    def _send_parked(self) -> None:
+        while True:
+            with self._lock:
+                if not (self.lines and self._parked):
+                    return
+                request = self._parked.popleft()
+            if not request.is_over:
+                self._send(request)
+
+    def _fail_parked(self, error: Failure) -> None:
+        with self._lock:
+            parked, self._parked = self._parked, deque()
+        for request in parked:
+            request.fail(copy(error))
+
+    def _impatient(self, why: str) -> float:
+        """End the calls that have waited long enough; the seconds that the next of them waits."""
+        now = time.monotonic()
+        with self._lock:
+            over = [request for request in self._parked if request.give_up_at <= now]
+            self._parked = deque(r for r in self._parked if r.give_up_at > now and not r.is_over)
+            left = min((r.give_up_at - now for r in self._parked), default=_LOOK_S)
+        for request in over:
+            text = (
+                f"{request.what} did not run: in {self._patience_s:.3g} s nobody could be reached"
+            )
+            request.fail(ActorUnavailable(f"{text} ({why})"))
+        return left
