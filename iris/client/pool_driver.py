@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Final, TypeVar, assert_never
 
 from iris.actor.resolver import Endpoint, Resolver
-from iris.client.errors import BadRequest
+from iris.client.errors import BadRequest, PoolEnded
 from iris.client.pool_book import Book
 from iris.client.pool_jobs import PoolJobs
 from iris.client.pool_link import Line
@@ -62,7 +62,9 @@ class Driver:
         self._finished = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._is_shut = False
         self._is_closed = False
+        """Whether the pool knows that it was shut."""
         self._workers = Workers(self, name, resolver, connect, ping_s)
         self._look = asyncio.Event()
         self.over = threading.Event()
@@ -92,6 +94,28 @@ class Driver:
                     self._loop.call_soon_threadsafe(self._turn)
                 return
         self._refuse(facts)
+
+    def check(self) -> None:
+        """Whether it takes calls.
+
+        Raises:
+            PoolEnded: it can do nothing more.
+            RuntimeError: it was shut down.
+        """
+        if self.ended is not None and not self._is_shut:
+            raise PoolEnded(f"the pool has ended: {self.ended}")
+        if self._is_shut:
+            raise RuntimeError("the pool was shut down: it takes no further calls")
+
+    def shut(self, *, cancels: bool = False) -> None:
+        """Take no further calls; when the last has ended, end the jobs."""
+        self._is_shut = True
+        self.learn(c.PoolClosed(cancels))
+
+    def leave(self) -> None:
+        """The program ends: wait for the last call and for the end of the jobs."""
+        self.shut()
+        self.over.wait()
 
     def progress(self) -> Progress:
         """How far the pool is."""
