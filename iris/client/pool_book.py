@@ -1,20 +1,24 @@
 """The calls of a pool as their users see them: futures, and what each is about, in bytes."""
 
 import hashlib
+import pickle
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from itertools import count
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, TypeVar
 
 from iris.actor.errors import NotPicklable
 from iris.actor.payload import Payload, packed_call, unpacked_error, unpacked_result
 from iris.client.errors import CallCrashed, CallTimedOut, PoolEnded, WorkerLost
 from iris.core.calls import CallId, CallLimits, CallSubmitted, Outcome, SettleCall, Verdict
+from iris.pool.words import PLAIN
 
 _T = TypeVar("_T")
 
 _DIGEST_BYTES: Final = 16
+_NAMED: Final = frozenset({FunctionType, BuiltinFunctionType, type})
 
 
 class PoolFuture(Future[_T]):
@@ -155,7 +159,7 @@ def prepared(function: Callable[..., Any]) -> Function:
         raise TypeError(f"{function!r} cannot be called")
     name = str(getattr(function, "__qualname__", type(function).__name__))
     try:
-        content = bytes(cloudpickle.dumps(function, protocol=5))
+        content = _by_name(function) or bytes(cloudpickle.dumps(function, protocol=5))
     except Exception as error:
         raise NotPicklable(
             f"{name} cannot be sent: it, or something that it closes over, cannot be pickled ({error});"
@@ -164,10 +168,26 @@ def prepared(function: Callable[..., Any]) -> Function:
     return Function(name, hashlib.sha256(content).digest()[:_DIGEST_BYTES], content)
 
 
+def _by_name(function: Callable[..., Any]) -> bytes | None:
+    """A pickle that only names what a module defines, which is quickly made; None if it must go by value."""
+    import cloudpickle
+
+    module = getattr(function, "__module__", None)
+    by_value = cloudpickle.list_registry_pickle_by_value()
+    if module == "__main__" or by_value or type(function) not in _NAMED:
+        return None
+    try:
+        return pickle.dumps(function, 5)
+    except (pickle.PicklingError, AttributeError):  # It is not found by its name.
+        return None
+
+
 def packed_arguments(function: Function, args: tuple[Any, ...], named: dict[str, Any]) -> Payload:
     """Arguments as they are now, as bytes.
 
     Raises:
         NotPicklable: one of them cannot be sent; says which.
     """
+    if not named and all(type(value) in PLAIN for value in args):
+        return (pickle.dumps((args, named), 5),)
     return packed_call(function.name, args, named, snapshot=True)

@@ -20,6 +20,7 @@ from iris.actor.errors import NotPicklable
 from iris.actor.payload import Payload, packed_error, packed_result, unpacked
 from iris.core.calls import Outcome
 from iris.pool.pipes import read_message, write_message
+from iris.pool.words import PLAIN
 
 _KEPT: Final = 64
 """Functions, the last ones used, that are not unpickled again."""
@@ -56,6 +57,8 @@ def make(functions: Functions, content: bytes, arguments: Payload) -> tuple[Outc
         value = function(*args, **named)
     except BaseException as error:  # noqa: BLE001
         return Outcome.RAISED, packed_error(error)
+    if type(value) in PLAIN:
+        return Outcome.RETURNED, (pickle.dumps(value, 5),)
     name = getattr(function, "__qualname__", type(function).__name__)
     try:
         return Outcome.RETURNED, packed_result(name, value)

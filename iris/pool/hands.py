@@ -9,7 +9,7 @@ from typing import BinaryIO, Final
 
 from iris.actor.payload import Payload
 from iris.core.calls import Outcome
-from iris.pool.pipes import read_message, write_message
+from iris.pool.pipes import read_message, widen, write_message
 
 _SOON_S: Final = 1.0
 
@@ -23,6 +23,8 @@ class Hand:
         back, goes = os.pipe()
         command = [sys.executable, "-P", "-m", "iris.pool.hand", str(came), str(goes)]
         self._process = subprocess.Popen(command, pass_fds=(came, goes), stdin=subprocess.DEVNULL)
+        widen(came)
+        widen(goes)
         os.close(came)
         os.close(goes)
         self._from: BinaryIO = os.fdopen(back, "rb")

@@ -1,13 +1,19 @@
 """Messages between a pool's worker and the process that makes its calls: buffers, one message after the other."""
 
+import fcntl
 import os
 import struct
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import BinaryIO, Final
 
 from iris.actor.payload import Buffer
 
-_COUNT: Final = struct.Struct("<I")
+_HEAD: Final = struct.Struct("<IQ")
+"""How many buffers a message has, and how many bytes they have together; the sizes of all follow."""
+_SMALL_BYTES: Final = 16 << 10
+"""A message that is no larger is written and read in one piece."""
+_PIPE_BYTES: Final = 1 << 20
 _MOST_VIEWS: Final = 512
 """Of one write; the system takes 1,024."""
 
@@ -19,8 +25,9 @@ def write_message(fd: int, buffers: Sequence[Buffer]) -> None:
         OSError: the other side is gone.
     """
     sizes = [memoryview(buffer).nbytes for buffer in buffers]
-    head = struct.pack(f"<I{len(sizes)}Q", len(sizes), *sizes)
-    if sum(sizes) < 1 << 14:
+    total = sum(sizes)
+    head = struct.pack(f"<IQ{len(sizes)}Q", len(sizes), total, *sizes)
+    if total <= _SMALL_BYTES:
         views = [memoryview(b"".join((head, *buffers)))]
     else:
         views = [memoryview(head), *(memoryview(b).cast("B") for b in buffers if len(b))]
@@ -34,10 +41,12 @@ def write_message(fd: int, buffers: Sequence[Buffer]) -> None:
 
 def read_message(file: BinaryIO) -> list[Buffer] | None:
     """The next message; None when the other side is gone, also in the middle of one."""
-    head = file.read(_COUNT.size)
-    if len(head) < _COUNT.size:
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
         return None
-    (count,) = _COUNT.unpack(head)
+    count, total = _HEAD.unpack(head)
+    if total <= _SMALL_BYTES:
+        return _small(file.read(8 * count + total), count, total)
     table = file.read(8 * count)
     if len(table) < 8 * count:
         return None
@@ -48,3 +57,20 @@ def read_message(file: BinaryIO) -> list[Buffer] | None:
             return None
         buffers.append(buffer)
     return buffers
+
+
+def _small(rest: bytes, count: int, total: int) -> list[Buffer] | None:
+    if len(rest) < 8 * count + total:
+        return None
+    buffers: list[Buffer] = []
+    at = 8 * count
+    for size in struct.unpack_from(f"<{count}Q", rest):
+        buffers.append(rest[at : at + size])
+        at += size
+    return buffers
+
+
+def widen(fd: int) -> None:
+    """Let a pipe hold more than the system gives it, if it may: large messages then pass in fewer pieces."""
+    with suppress(OSError, AttributeError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)

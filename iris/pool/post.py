@@ -29,6 +29,8 @@ from iris.pool.words import (
 
 BATCH_BYTES: Final = 4 << 20
 """Of answers in one message, unless one alone is larger."""
+_GATHER_S: Final = 0.002
+"""While further calls wait, answers are gathered for so long before they are sent."""
 _FALSE_STARTS: Final = 3
 """So many processes in a row that end before they have worked, and the worker ends itself."""
 
@@ -49,6 +51,8 @@ class Post:
         self._answers: deque[tuple[int, Answer]] = deque()
         self._next = 1
         self._reader = 0
+        self._is_gathering = False
+        """Whether answers are waited for that will come soon, and need not be told one by one."""
         self._heard_at = time.monotonic()
         self._over = threading.Event()
         self.status = 0
@@ -111,10 +115,14 @@ class Post:
             self._news.notify_all()
         while True:
             with self._lock:
-                while not (found := self._after(seen)) and reader == self._reader:
+                while not self._has_news(seen) and reader == self._reader:
                     self._news.wait()
+                self._is_gathering = True
+                self._news.wait_for(lambda: not self._queue or reader != self._reader, _GATHER_S)
+                self._is_gathering = False
                 if reader != self._reader:
                     return
+                found = self._after(seen)
             yield seen + 1, [(*answer[:3], apart(answer[3])) for answer in found]
             seen += len(found)
 
@@ -168,6 +176,9 @@ class Post:
             self._made = None
             self._hand.end()
 
+    def _has_news(self, seen: int) -> bool:
+        return bool(self._answers) and self._answers[-1][0] > seen
+
     def _after(self, seen: int) -> list[Answer]:
         """As many of the answers after one as go into a message."""
         found: list[Answer] = []
@@ -184,7 +195,8 @@ class Post:
     def _answer(self, call: CallId, outcome: str, took_us: int = 0, payload: Payload = ()) -> None:
         self._answers.append((self._next, (call, outcome, took_us, payload)))
         self._next += 1
-        self._news.notify_all()
+        if not (self._is_gathering and self._queue):
+            self._news.notify_all()
 
     def _give_back(self, calls: set[CallId]) -> None:
         if calls:
