@@ -335,7 +335,7 @@ class Pool:
         """Give waiting calls out, first come first served, in even shares."""
         if not self._waiting:
             return
-        share = -(-len(self._waiting) // max(1, len(self._seats)))
+        share = -(-len(self._waiting) // max(1, len(self._seats.by_task)))
         while self._waiting:
             found = self._seats.next_taker(now)
             if found is None:

@@ -64,9 +64,6 @@ class Seats:
         """Seats whose worker holds calls that could be recalled."""
         self._pace_us: int | None = None  # None: no call was answered yet
 
-    def __len__(self) -> int:
-        return len(self.by_task)
-
     def __iter__(self) -> Iterator[Seat]:
         return iter(self.by_task.values())
 
@@ -79,11 +76,6 @@ class Seats:
     def workers(self) -> int:
         """How many are there."""
         return sum(seat.attempt is not None for seat in self)
-
-    @property
-    def wanted(self) -> list[Seat]:
-        """Those that shall stay, oldest first."""
-        return [seat for seat in self if seat.state is SeatState.WANTED]
 
     @property
     def has_free(self) -> bool:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from iris.core import calls as c
 from iris.core.calls import CallId, CallLimits, Fact, Outcome, Verdict
@@ -153,10 +153,9 @@ class PoolWorld(RuleBasedStateMachine):
         self.wanted = wanted
         self.step(c.Resized(wanted))
 
+    @precondition(lambda self: not self.closed)
     @rule(limits=LIMITS, sizes=st.lists(SIZES, min_size=1, max_size=12))
     def submit(self, limits: CallLimits, sizes: list[int]) -> None:
-        if self.closed:
-            return
         facts = []
         for size in sizes:
             call = CallId(self.submitted)
@@ -166,26 +165,29 @@ class PoolWorld(RuleBasedStateMachine):
             facts.append(c.CallSubmitted(call, limits, size))
         self.step(*facts)
 
+    @precondition(lambda self: self.adding and self.pool.ended is None)
     @rule()
     def seats_come(self) -> None:
-        if self.adding and self.pool.ended is None:
-            count = self.adding.pop(0)
-            job = JobId(f"/alice/pool-{self.jobs}")
-            self.jobs += 1
-            tasks = tuple(task_id(job, index) for index in range(count))
-            self.tasks.update(dict.fromkeys(tasks, 0))
-            self.step(c.SeatsAdded(tasks))
+        count = self.adding.pop(0)
+        job = JobId(f"/alice/pool-{self.jobs}")
+        self.jobs += 1
+        tasks = tuple(task_id(job, index) for index in range(count))
+        self.tasks.update(dict.fromkeys(tasks, 0))
+        self.step(c.SeatsAdded(tasks))
 
+    @precondition(lambda self: self.adding and self.tasks)
     @rule()
     def seats_are_refused(self) -> None:
-        if self.adding and self.tasks:
-            self.step(c.SeatsRefused(self.adding.pop(0), "quota"))
+        self.step(c.SeatsRefused(self.adding.pop(0), "quota"))
 
+    @property
+    def away(self) -> list[TaskId]:
+        return [task for task in self.tasks if task not in self.workers]
+
+    @precondition(lambda self: self.away and self.pool.ended is None)
     @rule(number=NUMBERS)
     def worker_comes(self, number: int) -> None:
-        away = [task for task in self.tasks if task not in self.workers]
-        if away and self.pool.ended is None:
-            self.sit_down(away[number % len(away)])
+        self.sit_down(self.away[number % len(self.away)])
 
     def sit_down(self, task: TaskId) -> None:
         worker = Worker(task, self.tasks[task])
@@ -193,11 +195,11 @@ class PoolWorld(RuleBasedStateMachine):
         self.workers[task] = worker
         self.step(c.WorkerReady(task, worker.attempt))
 
+    @precondition(lambda self: self.workers)
     @rule(number=NUMBERS, charges=st.sampled_from(Budget), silent=st.booleans())
     def worker_is_lost(self, number: int, charges: Budget, *, silent: bool) -> None:
         worker = self.pick(number, busy=False)
-        if worker is None:
-            return
+        assert worker is not None
         head = self.open.get(worker.calls[0]) if worker.calls else None
         budget = Budget.PREEMPTION if silent else charges
         if head is not None and budget is Budget.FAILURE:
@@ -211,7 +213,10 @@ class PoolWorld(RuleBasedStateMachine):
         else:
             self.step(c.WorkerLost(worker.task, worker.attempt, charges, "gone"))
 
-    @rule(number=NUMBERS, outcome=st.sampled_from(Outcome), took=PACES_US, answers=st.integers(1, 9))
+    @precondition(lambda self: self.held())
+    @rule(
+        number=NUMBERS, outcome=st.sampled_from(Outcome), took=PACES_US, answers=st.integers(1, 9)
+    )
     def worker_answers(self, number: int, outcome: Outcome, took: int, answers: int) -> None:
         for _ in range(answers):
             worker = self.pick(number, busy=True)
@@ -227,14 +232,16 @@ class PoolWorld(RuleBasedStateMachine):
         assert outcome is not Outcome.RETURNED or call not in self.open
         self.answered = None
 
+    @precondition(lambda self: any(len(worker.calls) > 1 for worker in self.workers.values()))
     @rule(number=NUMBERS, count=st.integers(1, 9))
     def worker_gives_back(self, number: int, count: int) -> None:
-        worker = self.pick(number, busy=True)
-        if worker is not None and len(worker.calls) > 1:
-            calls = tuple(worker.calls[1 : 1 + count])
-            worker.calls = [call for call in worker.calls if call not in calls]
-            self.step(c.CallsGivenBack(calls, worker.task, worker.attempt))
+        stacked = [worker for worker in self.workers.values() if len(worker.calls) > 1]
+        worker = stacked[number % len(stacked)]
+        calls = tuple(worker.calls[1 : 1 + count])
+        worker.calls = [call for call in worker.calls if call not in calls]
+        self.step(c.CallsGivenBack(calls, worker.task, worker.attempt))
 
+    @precondition(lambda self: self.said)
     @rule(number=st.integers(0, 10_000), twice=st.booleans())
     def something_comes_late_or_twice(self, number: int, *, twice: bool) -> None:
         """What a past attempt says, or what was said before of a call that has ended, changes nothing."""
@@ -261,12 +268,14 @@ class PoolWorld(RuleBasedStateMachine):
                 return twice and call not in self.open
         return False
 
+    @precondition(lambda self: self.open)
     @rule(number=NUMBERS)
     def cancel(self, number: int) -> None:
         waiting = [call for call in self.open if call not in self.held()]
         if waiting:
             self.step(c.CallCancelled(waiting[number % len(waiting)]))
 
+    @precondition(lambda self: self.held())
     @rule(number=NUMBERS)
     def cancel_as_it_was_to_be_sent(self, number: int) -> None:
         worker = self.pick(number, busy=True)
@@ -278,18 +287,18 @@ class PoolWorld(RuleBasedStateMachine):
         self.now = Instant(self.now + millis)
         self.step()
 
+    @precondition(lambda self: self.pool.ended is None)
     @rule(wanted=st.integers(1, 5))
     def resize(self, wanted: int) -> None:
-        if self.pool.ended is None:
-            self.wanted = wanted
-            self.step(c.Resized(wanted))
+        self.wanted = wanted
+        self.step(c.Resized(wanted))
 
+    @precondition(lambda self: len(self.tasks) > 1)
     @rule(number=NUMBERS)
     def a_seat_is_gone(self, number: int) -> None:
-        if len(self.tasks) > 1:
-            task = list(self.tasks)[number % len(self.tasks)]
-            self.lose(task)
-            self.step(c.SeatsGone((task,), "ended"))
+        task = list(self.tasks)[number % len(self.tasks)]
+        self.lose(task)
+        self.step(c.SeatsGone((task,), "ended"))
 
     def lose(self, task: TaskId) -> None:
         worker = self.workers.pop(task, None)
@@ -305,8 +314,9 @@ class PoolWorld(RuleBasedStateMachine):
         if self.pool.ended is not None:
             assert not self.open
             return
-        self.seats_come()
-        for task in [task for task in self.tasks if task not in self.workers]:
+        if self.adding:
+            self.seats_come()
+        for task in self.away:
             if task in self.tasks:
                 self.sit_down(task)
         self.even_out()
