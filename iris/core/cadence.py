@@ -21,5 +21,10 @@ FIRST_PAUSE: Final = Millis(100)
 LONGEST_PAUSE: Final = Millis(2 * SECOND)
 """Of a worker between calls to a controller that is away, doubling from the first: much less than any
 `worker_timeout`, so that one that comes back is found in time."""
+ENDPOINT_LEASE: Final = Millis(MINUTE)
+"""So long without a renewal an endpoint stays listed: a server that died without a word is looked for in
+vain for no longer."""
+RENEW_EVERY: Final = Millis(15 * SECOND)
+"""Between two renewals by a server: three may be lost."""
 FIRST_ORPHAN_TIMEOUT: Final = Millis(10 * MINUTE)
 """What a worker goes by until the controller tells it the cluster's."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, WorkerId, Zone
+from iris.core.ids import EndpointId, GroupName, JobId, RequestId, SliceId, TaskId, WorkerId, Zone
 from iris.core.instant import Millis
 
 
@@ -96,6 +96,7 @@ class Accepted:
 
     job: JobId | None = None  # None: the request was not a submission
     slice: SliceId | None = None  # None: it did not ask for a slice
+    endpoint: EndpointId | None = None  # None: it did not say where it serves
 
 
 class Refusal(Enum):

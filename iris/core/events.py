@@ -4,7 +4,17 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
+from iris.core.ids import (
+    EndpointId,
+    GroupName,
+    JobId,
+    RequestId,
+    SliceId,
+    TaskId,
+    UserName,
+    WorkerId,
+    Zone,
+)
 from iris.core.instant import Instant, Millis
 from iris.core.lifecycle import AttemptState
 from iris.core.resources import Resources
@@ -216,6 +226,29 @@ class SliceCreateRequested:
     """How long it is kept even when nobody uses it."""
 
 
+@dataclass(frozen=True, slots=True)
+class EndpointRegistered:
+    """A server inside a task said that it serves; the same twice is one endpoint."""
+
+    request: RequestId
+    task: TaskId
+    attempt: int
+    name: str
+    address: str
+    """As `10.0.0.3:10417`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointsWithdrawn:
+    """Servers of a task serve no more: they said so, or did not renew their leases."""
+
+    task: TaskId
+    endpoints: tuple[EndpointId, ...]
+    """Each names its attempt."""
+    expired: bool = False
+    """Nobody said so: their leases have run out."""
+
+
 Event: TypeAlias = (
     ConfigLoaded
     | JobSubmitted
@@ -235,4 +268,6 @@ Event: TypeAlias = (
     | SliceDeleteFailed
     | SliceTerminateRequested
     | SliceCreateRequested
+    | EndpointRegistered
+    | EndpointsWithdrawn
 )

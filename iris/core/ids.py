@@ -18,6 +18,7 @@ GroupName = NewType("GroupName", str)
 Zone = NewType("Zone", str)
 RequestId = NewType("RequestId", str)
 UserName = NewType("UserName", str)
+EndpointId = NewType("EndpointId", str)
 
 NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}")
 """What a user's or a job's own name may be: the file and URL safe characters, 63 at most."""
@@ -47,6 +48,14 @@ def split_task_id(task: TaskId) -> tuple[JobId, int]:
 def attempt_name(task: TaskId, attempt: int) -> str:
     """How an attempt is written for people and for container labels."""
     return f"{task}@{attempt}"
+
+
+def endpoint_id(task: TaskId, attempt: int, name: str, address: str, job: int) -> EndpointId:
+    """The identity of an endpoint: the same for whoever asks again, and never that of another.
+
+    A job's path may come back when it was forgotten, so its number (`job`) belongs to it.
+    """
+    return EndpointId(f"{attempt_name(task, attempt)}/{name}@{address}#{job}")
 
 
 def slice_id(group: GroupName, number: int) -> SliceId:

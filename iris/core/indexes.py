@@ -20,7 +20,19 @@ from iris.core.lifecycle import (
     WorkerState,
 )
 from iris.core.news import News
-from iris.core.records import Attempt, Books, Gate, Hold, Job, Life, Slice, Task, Usage, Worker
+from iris.core.records import (
+    Attempt,
+    Books,
+    Endpoint,
+    Gate,
+    Hold,
+    Job,
+    Life,
+    Slice,
+    Task,
+    Usage,
+    Worker,
+)
 from iris.core.resources import Resources, minus
 from iris.core.room import Pool, Room
 from iris.core.spec import ClusterSpec, GroupSpec, Order
@@ -48,6 +60,10 @@ class IndexedTables:
         """Of each group, the slices that were over last."""
         self.usage: dict[tuple[int, UserName], Usage] = {}
         self.requests: dict[RequestId, JobId] = {}
+        self.endpoints: dict[TaskId, tuple[Endpoint, ...]] = {}
+        """Of the unfinished attempts of these tasks, where they serve."""
+        self.endpoint_changes = 0
+        """How often that table changed here: for those who wait for news of it; no part of the state."""
         self.books = Books()
         self.news = News()
         self.rebuild()

@@ -11,6 +11,7 @@ from iris.core.cadence import HEARD_BY
 from iris.core.deadlines import Due
 from iris.core.due import is_due
 from iris.core.effects import Acknowledge, Effect, RefuseWorker, StopAttempt
+from iris.core.endpoints import endpoints_told
 from iris.core.gates import FOREVER, TOKEN, tokens_at
 from iris.core.ids import TaskId, WorkerId, worker_id
 from iris.core.instant import Instant, Millis, after
@@ -100,6 +101,8 @@ def learn(state: ClusterState, event: ev.Event) -> list[Effect]:
             state.news.terminations.append(event)
         case ev.SliceCreateRequested():
             state.news.creations.append(event)
+        case ev.EndpointRegistered() | ev.EndpointsWithdrawn():
+            return endpoints_told(state, event)
         case _:
             assert_never(event)
     return []

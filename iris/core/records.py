@@ -8,7 +8,17 @@ can be copied, compared and written down.
 from dataclasses import dataclass, field
 
 from iris.core.decisions import HoldKind
-from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
+from iris.core.ids import (
+    EndpointId,
+    GroupName,
+    JobId,
+    RequestId,
+    SliceId,
+    TaskId,
+    UserName,
+    WorkerId,
+    Zone,
+)
 from iris.core.instant import Instant
 from iris.core.lifecycle import (
     AttemptState,
@@ -41,6 +51,18 @@ class Attempt:
     detail: str = ""
     doubted: bool = False
     """A run of its worker's agent that is over may have started it, unheard."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A place where an attempt serves; listed until it is withdrawn, its lease or its attempt ends."""
+
+    id: EndpointId
+    attempt: int
+    name: str
+    address: str
+    """As `10.0.0.3:10417`."""
+    registered_at: Instant
 
 
 @dataclass(slots=True)

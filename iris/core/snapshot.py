@@ -8,10 +8,22 @@ from dataclasses import dataclass, fields, replace
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from iris.core.ids import GroupName, JobId, RequestId
+from iris.core.ids import GroupName, JobId, RequestId, TaskId
 from iris.core.instant import Instant
 from iris.core.record import Json, from_json, to_json
-from iris.core.records import Attempt, Books, Gate, Hold, Job, Life, Slice, Task, Usage, Worker
+from iris.core.records import (
+    Attempt,
+    Books,
+    Endpoint,
+    Gate,
+    Hold,
+    Job,
+    Life,
+    Slice,
+    Task,
+    Usage,
+    Worker,
+)
 from iris.core.spec import ClusterSpec
 from iris.core.state import ClusterState
 
@@ -33,6 +45,7 @@ class Snapshot:
     requests: tuple[tuple[RequestId, JobId], ...]
     books: Books
     lives: tuple[tuple[GroupName, tuple[Life, ...]], ...] = ()
+    endpoints: tuple[tuple[TaskId, tuple[Endpoint, ...]], ...] = ()
 
 
 def snapshot(state: ClusterState) -> Snapshot:
@@ -49,6 +62,7 @@ def snapshot(state: ClusterState) -> Snapshot:
         requests=tuple(state.requests.items()),
         books=_copy(state.books),
         lives=tuple(state.lives.items()),
+        endpoints=tuple(state.endpoints.items()),
     )
 
 
@@ -65,6 +79,7 @@ def restore(image: Snapshot) -> ClusterState:
     state.usage = {(usage.band, usage.user): usage for usage in image.usage}
     state.requests = dict(image.requests)
     state.lives = dict(image.lives)
+    state.endpoints = dict(image.endpoints)
     state.books = image.books
     state.rebuild()
     return state
@@ -78,14 +93,15 @@ def copy_state(state: ClusterState) -> ClusterState:
 def without_secrets(image: Snapshot) -> Snapshot:
     """What may be told of a state to anybody who may read its jobs.
 
-    Variables, what a job runs, the ids of requests and what attempts and agents said of themselves
-    stay here; nothing of that decides when and where work is placed.
+    Variables, what a job runs, the ids of requests and what attempts and agents said of themselves,
+    with where they serve, stay here; nothing of that decides when and where work is placed.
     """
     return replace(
         image,
         jobs=tuple(_told_job(job) for job in image.jobs),
         workers=tuple(replace(w, incarnation=w.id, address="") for w in image.workers),
         requests=(),
+        endpoints=(),
     )
 
 

@@ -295,6 +295,16 @@ def _ended_above(jobs: Mapping[JobId, Job], job: Job) -> JobId | None:
     return None
 
 
+def endpoints_are_of_the_living(sight: Sight) -> Iterator[str]:
+    """V-28: no listed endpoint belongs to an ended or to an earlier attempt."""
+    last = {task.id: attempt.number for _, task, attempt in sight.live}
+    for name, listed in sight.state.endpoints.items():
+        for endpoint in listed:
+            if last.get(name) != endpoint.attempt:
+                told = last.get(name, "none")
+                yield f"V-28 {endpoint.id} is listed, and the unfinished attempt of {name} is {told}"
+
+
 STATE_PREDICATES: Final[tuple[Predicate, ...]] = (
     ledger_is_the_sum,
     attempts_are_numbered,
@@ -305,4 +315,5 @@ STATE_PREDICATES: Final[tuple[Predicate, ...]] = (
     nothing_waits_for_ever,
     silence_is_bounded,
     ended_is_ended,
+    endpoints_are_of_the_living,
 )

@@ -25,7 +25,7 @@ from iris.core.lifecycle import (
     WorkerState,
     job_state_of,
 )
-from iris.core.records import Attempt, Books, Hold, Job, Life, Slice, Task, Usage, Worker
+from iris.core.records import Attempt, Books, Endpoint, Hold, Job, Life, Slice, Task, Usage, Worker
 from iris.core.resources import minus, plus
 from iris.core.retry import MEANING, EndCause
 from iris.core.spec import JobSpec
@@ -245,6 +245,8 @@ class ClusterState(IndexedTables):
         del worker.attempts[task.id]
         worker.committed = minus(worker.committed, job.spec.resources)
         self._book(job, worker, task.id, -1)
+        if task.id in self.endpoints:
+            self.keep_endpoints(task.id, ())
         self.news.ended[task.id] = None
         self.settle_task(task)
 
@@ -269,6 +271,20 @@ class ClusterState(IndexedTables):
         usage.accrued = accrued(usage, self.now, self.spec.scheduler.fair_half_life)
         usage.since = self.now
         usage.rate += weight
+
+    # ---- the pen: endpoints ----------------------------------------------------------------
+
+    def list_endpoint(self, task: TaskId, endpoint: Endpoint) -> None:
+        """List one more place where a task's unfinished attempt serves."""
+        self.keep_endpoints(task, (*self.endpoints.get(task, ()), endpoint))
+
+    def keep_endpoints(self, task: TaskId, left: tuple[Endpoint, ...]) -> None:
+        """List only these of a task's endpoints."""
+        self.endpoint_changes += 1
+        if left:
+            self.endpoints[task] = left
+        else:
+            del self.endpoints[task]
 
     # ---- the pen: holds --------------------------------------------------------------------
 
@@ -314,6 +330,7 @@ class ClusterState(IndexedTables):
             *(self.gates[k] for k in sorted(self.gates)),
             *(self.lives[k] for k in sorted(self.lives)),
             *(self.usage[k] for k in sorted(self.usage)),
+            *(self.endpoints[k] for k in sorted(self.endpoints)),
             sorted(self.requests.items()),
         ]
 

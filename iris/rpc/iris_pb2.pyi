@@ -712,3 +712,103 @@ class ExecOutput(_message.Message):
     trouble: str
     accepted: int
     def __init__(self, id: _Optional[str] = ..., out: _Optional[bytes] = ..., err: _Optional[bytes] = ..., exit: _Optional[int] = ..., trouble: _Optional[str] = ..., accepted: _Optional[int] = ...) -> None: ...
+
+class Endpoint(_message.Message):
+    __slots__ = ("id", "name", "address", "job", "task", "rank", "attempt", "registered_at_ms", "renewed_at_ms", "secret")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    RANK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    REGISTERED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    RENEWED_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    name: str
+    address: str
+    job: str
+    task: str
+    rank: int
+    attempt: int
+    registered_at_ms: int
+    renewed_at_ms: int
+    secret: str
+    def __init__(self, id: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ..., job: _Optional[str] = ..., task: _Optional[str] = ..., rank: _Optional[int] = ..., attempt: _Optional[int] = ..., registered_at_ms: _Optional[int] = ..., renewed_at_ms: _Optional[int] = ..., secret: _Optional[str] = ...) -> None: ...
+
+class RegisterEndpointRequest(_message.Message):
+    __slots__ = ("task", "attempt", "name", "address")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    name: str
+    address: str
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+
+class RegisterEndpointResponse(_message.Message):
+    __slots__ = ("id", "secret", "renew_every_ms")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SECRET_FIELD_NUMBER: _ClassVar[int]
+    RENEW_EVERY_MS_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    secret: str
+    renew_every_ms: int
+    def __init__(self, id: _Optional[str] = ..., secret: _Optional[str] = ..., renew_every_ms: _Optional[int] = ...) -> None: ...
+
+class RenewEndpointsRequest(_message.Message):
+    __slots__ = ("task", "attempt", "endpoints")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    endpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class RenewEndpointsResponse(_message.Message):
+    __slots__ = ("unknown",)
+    UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    unknown: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, unknown: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WithdrawEndpointsRequest(_message.Message):
+    __slots__ = ("task", "attempt", "endpoints")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    attempt: int
+    endpoints: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, task: _Optional[str] = ..., attempt: _Optional[int] = ..., endpoints: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class WithdrawEndpointsResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListEndpointsRequest(_message.Message):
+    __slots__ = ("job", "tree", "names", "secrets", "known", "wait_ms")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    TREE_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    KNOWN_FIELD_NUMBER: _ClassVar[int]
+    WAIT_MS_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    tree: bool
+    names: _containers.RepeatedScalarFieldContainer[str]
+    secrets: bool
+    known: int
+    wait_ms: int
+    def __init__(self, job: _Optional[str] = ..., tree: bool = ..., names: _Optional[_Iterable[str]] = ..., secrets: bool = ..., known: _Optional[int] = ..., wait_ms: _Optional[int] = ...) -> None: ...
+
+class ListEndpointsResponse(_message.Message):
+    __slots__ = ("endpoints", "mark")
+    ENDPOINTS_FIELD_NUMBER: _ClassVar[int]
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    endpoints: _containers.RepeatedCompositeFieldContainer[Endpoint]
+    mark: int
+    def __init__(self, endpoints: _Optional[_Iterable[_Union[Endpoint, _Mapping]]] = ..., mark: _Optional[int] = ...) -> None: ...

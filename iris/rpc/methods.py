@@ -70,12 +70,14 @@ _PEOPLE: Final = frozenset({Kind.USER, Kind.ADMIN, Kind.TASK})
 _USERS: Final = frozenset({Kind.USER, Kind.ADMIN})
 _ADMINS: Final = frozenset({Kind.ADMIN})
 _WORKERS: Final = frozenset({Kind.WORKER})
+_TASKS: Final = frozenset({Kind.TASK})
 _ALL: Final = frozenset(Kind)
 _C: Final = "ControllerService"
 _W: Final = "WorkerService"
 _L: Final = "LogService"
 _E: Final = "ExecService"
 _V: Final = "VmService"
+_P: Final = "EndpointService"
 _POLL_S: Final = CALL_DEADLINE / 1_000
 _EXEC_S: Final = 86_400.0
 """A shell in a task may stay open for a day."""
@@ -154,6 +156,19 @@ SERVE_EXEC: Final = Method(
     _EXEC_S,
     repeatable=False,
     stream=Stream.BOTH,
+)
+
+REGISTER_ENDPOINT: Final = Method(
+    _P, "RegisterEndpoint", pb.RegisterEndpointRequest, pb.RegisterEndpointResponse, _TASKS
+)
+RENEW_ENDPOINTS: Final = Method(
+    _P, "RenewEndpoints", pb.RenewEndpointsRequest, pb.RenewEndpointsResponse, _TASKS
+)
+WITHDRAW_ENDPOINTS: Final = Method(
+    _P, "WithdrawEndpoints", pb.WithdrawEndpointsRequest, pb.WithdrawEndpointsResponse, _TASKS
+)
+LIST_ENDPOINTS: Final = Method(
+    _P, "ListEndpoints", pb.ListEndpointsRequest, pb.ListEndpointsResponse, _PEOPLE, _POLL_S
 )
 
 METHODS: Final[tuple[Method[Message, Message], ...]] = tuple(

@@ -18,7 +18,16 @@ import jwt
 
 from iris.config import Auth, Secret, SecretSource
 from iris.config_deployment import SHORTEST_TOKEN
-from iris.core.ids import JobId, SliceId, UserName, WorkerId, slice_of
+from iris.core.ids import (
+    EndpointId,
+    JobId,
+    SliceId,
+    TaskId,
+    UserName,
+    WorkerId,
+    attempt_name,
+    slice_of,
+)
 from iris.rpc.methods import Kind
 
 _ALGORITHM: Final = "HS256"
@@ -41,10 +50,23 @@ class Caller:
     tree: JobId | None = None  # None: not limited to one tree of jobs
     worker: WorkerId | None = None  # None: not bound to one worker's name
     slice: SliceId | None = None  # None: not bound to the workers of one slice
+    attempt: str | None = None  # None: no attempt of a task
 
     def may_see(self, job: JobId) -> bool:
         """Whether a job is within what the caller is limited to."""
         return self.tree is None or job == self.tree or job.startswith(f"{self.tree}/")
+
+    def check_attempt(self, task: TaskId, attempt: int) -> None:
+        """Refuse a task that speaks for another, or for another attempt.
+
+        Raises:
+            NotPermitted: its token is that of another attempt, or of none.
+        """
+        name = attempt_name(task, attempt)
+        if self.kind is Kind.TASK and self.attempt != name:
+            raise NotPermitted(
+                f"this token is that of {self.attempt or 'no attempt'}, and not of {name}"
+            )
 
     def check_worker(self, worker: WorkerId) -> None:
         """Refuse a worker that speaks for another.
@@ -105,9 +127,20 @@ class Doorkeeper:
             raise NotSignedIn("this controller asks for a token, and none was shown")
         raise NotSignedIn("the token is not known to this controller")
 
-    def task_token(self, root: JobId) -> str:
-        """A token for the tasks of one tree of jobs; it is good as long as the tree's root may run."""
-        return jwt.encode({"tree": root}, self._key, algorithm=_ALGORITHM)
+    def task_token(self, root: JobId, attempt: str = "") -> str:
+        """A token for an attempt in one tree of jobs; it is good as long as the tree's root may run.
+
+        Without an attempt it may do within the tree what all may, and speaks for none.
+        """
+        return jwt.encode({"tree": root, "attempt": attempt}, self._key, algorithm=_ALGORITHM)
+
+    def endpoint_secret(self, endpoint: EndpointId) -> str:
+        """What the callers of an endpoint and its server prove to each other that they know, in hex.
+
+        It follows from the key, so that it is kept nowhere, and the same after a restart.
+        """
+        told = f"endpoint\0{endpoint}".encode()
+        return hmac.new(self._key, told, hashlib.sha256).hexdigest()
 
     def worker_token(self, worker: WorkerId) -> str:
         """A token for one worker and no other."""
@@ -127,7 +160,8 @@ class Doorkeeper:
         if "slice" in claims:
             return Caller(Kind.WORKER, slice=SliceId(str(claims["slice"])))
         tree = JobId(str(claims["tree"]))
-        return Caller(Kind.TASK, UserName(tree.split("/")[1]), tree)
+        attempt = str(claims.get("attempt", "")) or None  # Tokens of older versions name none.
+        return Caller(Kind.TASK, UserName(tree.split("/")[1]), tree, attempt=attempt)
 
 
 def digest_of(secret: Secret, key: str) -> str:

@@ -101,7 +101,7 @@ class Handlers:
         self._check_launch(spec.payload)
         asked = RequestId(f"{spec.user}/{request.request_id}")
         answer = await self._loop.ask(asked, ev.JobSubmitted(asked, spec))
-        job = _granted(answer).job
+        job = granted(answer).job
         assert job is not None, asked
         return pb.SubmitJobResponse(job=job)
 
@@ -205,7 +205,7 @@ class Handlers:
             raise NotPermitted(f"{request.job} belongs to {owner}")
         asked = RequestId(f"stop/{request.request_id}")
         user = caller.user if caller.user is not None else owner
-        _granted(await self._loop.ask(asked, ev.JobStopRequested(asked, view.line.id, user)))
+        granted(await self._loop.ask(asked, ev.JobStopRequested(asked, view.line.id, user)))
         return pb.StopJobResponse()
 
     async def explain_job(
@@ -295,7 +295,7 @@ class Handlers:
         """Give up a slice at once, work and all."""
         asked = RequestId(f"terminate/{request.request_id}")
         event = ev.SliceTerminateRequested(asked, SliceId(request.slice))
-        _granted(await self._loop.ask(asked, event))
+        granted(await self._loop.ask(asked, event))
         return pb.TerminateSliceResponse()
 
     async def create_slice(
@@ -310,7 +310,7 @@ class Handlers:
             reasons = sentences(why_not_scaling(self.state, event.group))
             why = " ".join(reasons).rstrip(".")
             raise Refused(grpc.StatusCode.ABORTED, f"{answer.why}: {why}")
-        return pb.CreateSliceResponse(slice=_granted(answer).slice or "")
+        return pb.CreateSliceResponse(slice=granted(answer).slice or "")
 
     async def shutdown(self, request: pb.ShutdownRequest, _: Caller) -> pb.ShutdownResponse:
         """End this controller in order; calls are answered until all slices are given back."""
@@ -371,7 +371,12 @@ def _told(image: Image) -> bytes:
     return packed(replace(image, tables=without_secrets(image.tables)))
 
 
-def _granted(answer: ef.Accepted | ef.Rejected) -> ef.Accepted:
+def granted(answer: ef.Accepted | ef.Rejected) -> ef.Accepted:
+    """The answer to a request that was granted.
+
+    Raises:
+        Refused: it was refused.
+    """
     if isinstance(answer, ef.Rejected):
         raise Refused(_STATUS[answer.refusal], answer.why)
     return answer

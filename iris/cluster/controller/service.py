@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
+from iris.cluster.controller.endpoint_handlers import EndpointHandlers
 from iris.cluster.controller.execs import ExecHandlers, Execs
 from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers
@@ -164,6 +165,8 @@ class ControllerService:
             asyncio.create_task(sweep_daily(self._store, state)),
             asyncio.create_task(links.watch(lambda: state.workers)),
             asyncio.create_task(provider.watch()),
+            asyncio.create_task(self._endpoints.watch()),
+            asyncio.create_task(self._endpoints.watch_leases()),
             asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
             asyncio.create_task(self._until_closed()),
         ]
@@ -238,11 +241,13 @@ class ControllerService:
             loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
+        self._endpoints = EndpointHandlers(loop, self.door)
         execs = Execs(links.wake)
         services = {
             "ControllerService": handlers,
             "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
+            "EndpointService": self._endpoints,
             "ExecService": ExecHandlers(handlers, execs),
             "LogService": LogHandlers(handlers, store, self._mirror, Followers(loop)),
         }

@@ -19,7 +19,7 @@ from iris.cluster.controller.store import Store, TooLarge, read_pieces, tail_of
 from iris.cluster.controller.turns import TurnLoop
 from iris.core.desired import DesiredSet, WantedAttempt, desired_set, is_known, is_news
 from iris.core.events import PreemptionNoticed, WorkerReported
-from iris.core.ids import JobId, TaskId, WorkerId, worker_id
+from iris.core.ids import JobId, TaskId, WorkerId, attempt_name, worker_id
 from iris.core.instant import Instant, since
 from iris.core.lifecycle import ENDED_TASK
 from iris.core.records import Job, Worker
@@ -53,7 +53,7 @@ class WorkerHandlers:
         self._hands = hands
         self._door = door
         self._execs = execs
-        self._parts: dict[int, tuple[pb.JobSpec, bytes, str]] = {}
+        self._parts: dict[int, tuple[pb.JobSpec, bytes]] = {}
         self._noticed: dict[tuple[WorkerId, str], Instant] = {}
 
     @property
@@ -148,7 +148,9 @@ class WorkerHandlers:
             return message  # It is there already, or must not start: nothing of it is needed.
         state = self._state
         job = state.jobs[state.tasks[want.task].job]
-        spec, message.launch, message.token = self._parts_of(job)
+        spec, message.launch = self._parts_of(job)
+        root = JobId("/".join(job.id.split("/")[:3]))
+        message.token = self._door.task_token(root, attempt_name(want.task, want.attempt))
         message.spec.CopyFrom(spec)
         addresses = self._addresses(row)
         message.hosts.extend(addresses)
@@ -159,16 +161,15 @@ class WorkerHandlers:
         message.coordinator = f"{host.rpartition(':')[0] or host}:{port}"
         return message
 
-    def _parts_of(self, job: Job) -> tuple[pb.JobSpec, bytes, str]:
-        """What all tasks of a job are sent: its specification, its launch, its token; kept for a burst of them."""
+    def _parts_of(self, job: Job) -> tuple[pb.JobSpec, bytes]:
+        """What all tasks of a job are sent: its specification and its launch; kept for a burst of them."""
         parts = self._parts.get(job.number)
         if parts is None:
             if len(self._parts) >= _JOBS_KEPT:
                 self._parts.clear()
             path = self._store.blob(job.spec.payload)
             launch = b"" if path is None else path.read_bytes()
-            root = JobId("/".join(job.id.split("/")[:3]))
-            parts = codec.spec_to_wire(job.spec), launch, self._door.task_token(root)
+            parts = codec.spec_to_wire(job.spec), launch
             if launch:  # What is gone may come back.
                 self._parts[job.number] = parts
         return parts
