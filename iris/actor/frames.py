@@ -24,6 +24,7 @@ LARGEST_GREETING: Final = 4 << 10
 """Of frames of somebody who has proven nothing yet."""
 _LARGE: Final = 0x80
 _COUNT: Final = struct.Struct("!I")
+_ONE: Final = struct.Struct("!IQ")
 
 
 class Kind(IntEnum):
@@ -60,6 +61,9 @@ class Kind(IntEnum):
     """Server: it takes no more calls on this connection, and ends those that run."""
 
 
+_KINDS: Final = {int(kind): kind for kind in Kind}
+
+
 @dataclass(slots=True, eq=False)
 class Message:
     """A frame to be sent, with the chunks that follow it if it is large."""
@@ -92,16 +96,20 @@ def message(kind: Kind, call: int, head: bytes = b"", payload: Payload = ()) -> 
     if not payload:
         frame = HEADER.pack(len(head), kind, call, len(head)) + head
         return Message(kind, call, frame, len(frame))
-    sizes = [memoryview(buffer).nbytes for buffer in payload]
-    table = struct.pack(f"!I{len(sizes)}Q", len(sizes), *sizes)
+    sizes = [len(buffer) for buffer in payload]
     total = sum(sizes)
+    table = _ONE.pack(1, total) if len(sizes) == 1 else _table(sizes)
     if total <= INLINE_BYTES:
         length = len(head) + len(table) + total
         frame = b"".join((HEADER.pack(length, kind, call, len(head)), head, table, *payload))
         return Message(kind, call, frame, len(frame))
     frame = HEADER.pack(len(head) + len(table), kind | _LARGE, call, len(head)) + head + table
-    rest = [memoryview(b).cast("B") for b in reversed(payload) if memoryview(b).nbytes]
+    rest = [memoryview(buffer) for buffer in reversed(payload) if buffer]
     return Message(kind, call, frame, len(frame) + total, rest, needs_grant=kind is Kind.CALL)
+
+
+def _table(sizes: Sequence[int]) -> bytes:
+    return struct.pack(f"!I{len(sizes)}Q", len(sizes), *sizes)
 
 
 class Malformed(Exception):
@@ -151,14 +159,17 @@ def arrival(kind: int, call: int, head: bytes, rest: memoryview) -> Arrival:
         Malformed: they are none.
     """
     try:
-        known = Kind(kind & ~_LARGE)
+        known = _KINDS[kind & ~_LARGE]
         if not rest:
             return Arrival(known, call, head)
+        count, size = _ONE.unpack_from(rest)
+        if count == 1 and len(rest) == _ONE.size + size:
+            return Arrival(known, call, head, (size,), [bytes(rest[_ONE.size :])])
         (count,) = _COUNT.unpack_from(rest)
         if count > MOST_BUFFERS:
             raise Malformed(f"{count} buffers")
         sizes = struct.unpack_from(f"!{count}Q", rest, _COUNT.size)
-    except (ValueError, struct.error) as error:
+    except (KeyError, struct.error) as error:
         raise Malformed(str(error)) from error
     at = _COUNT.size + 8 * count
     if kind & _LARGE:

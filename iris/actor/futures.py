@@ -69,8 +69,9 @@ class ActorFuture(Future[_T]):
             ActorError: it ended otherwise than by its method.
             BaseException: whatever the method raised.
         """
-        _check_wait(self)
-        super().result(timeout)
+        if self._state != "FINISHED" or self._came is None:
+            _check_wait(self)
+            super().result(timeout)
         value, error = self._opened()
         if error is not None:
             try:
@@ -185,6 +186,12 @@ class Inbox(Generic[_T]):
             self._error = error
             self._notify()
 
+    def end(self) -> None:
+        """Nobody takes what is left."""
+        with self._lock:
+            self._items = deque([(Kind.END, ())])
+            self._notify()
+
     def _notify(self) -> None:
         self._lock.notify_all()
         for wake in self._wakes:
@@ -271,7 +278,7 @@ class ActorStream(Iterator[_T], AsyncIterator[_T]):
     def close(self) -> None:
         """Take no more."""
         self._inbox.cancel()
-        self._inbox.came(Kind.END, ())
+        self._inbox.end()
 
     def __enter__(self) -> Self:
         return self

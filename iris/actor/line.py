@@ -101,6 +101,8 @@ class Line:
 
         Waits, if this thread may, while too much waits to be sent.
         """
+        if request.is_over:
+            return True
         wait_ms = _FOREVER_MS
         if request.until is not None:
             left = request.until - time.monotonic()

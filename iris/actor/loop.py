@@ -3,6 +3,7 @@
 import asyncio
 import os
 import threading
+from collections.abc import Iterable
 
 
 class _Wire:
@@ -28,13 +29,27 @@ class _Wire:
 def running_loop(name: str) -> tuple[asyncio.AbstractEventLoop, int]:
     """A new event loop that runs in a daemon thread of that name, and the thread's number."""
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name=name, daemon=True)
+    thread = threading.Thread(target=_run, args=(loop,), name=name, daemon=True)
     thread.start()
     return loop, thread.ident or 0
 
 
 _WIRE = _Wire()
 os.register_at_fork(after_in_child=_WIRE.forget)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped; then end its tasks, and close it."""
+    loop.run_forever()
+    loop.run_until_complete(_end(asyncio.all_tasks(loop)))
+    loop.run_until_complete(loop.shutdown_asyncgens())
+    loop.close()
+
+
+async def _end(tasks: Iterable["asyncio.Task[object]"]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def wire_loop() -> asyncio.AbstractEventLoop:

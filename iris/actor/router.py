@@ -62,6 +62,7 @@ class Router:
         self.changed = threading.Condition(self._lock)
         """Notified when lines come or go."""
         self._parked: deque[Request] = deque()
+        self._is_sending_parked = False
         self._is_looking = False
         self._is_closed = False
         self._news = threading.Event()
@@ -89,7 +90,7 @@ class Router:
             with self._lock:
                 if self._is_closed:
                     break
-                if not self.lines:
+                if not self.lines or self._parked or self._is_sending_parked:
                     request.line = request.message = None
                     self._parked.append(request)
                     self._look()
@@ -198,7 +199,7 @@ class Router:
         """Whether somebody must look further; the lock is held."""
         if self._is_closed:
             return False
-        if self._parked and not self.lines:
+        if self._parked:
             return True
         if not self._of_all:
             return False
@@ -211,7 +212,8 @@ class Router:
         pause = _FIRST_PAUSE_S
         while True:
             with self._lock:
-                if not self._needs(endpoints):
+                has_news = self._of_all and self._news.is_set() and not self._is_closed
+                if not (has_news or self._needs(endpoints)):
                     self._is_looking = False
                     return
                 self._news.clear()
@@ -308,13 +310,18 @@ class Router:
     # ---- calls that wait -----------------------------------------------------------------------
 
     def _send_parked(self) -> None:
+        """Make the calls that wait, before any that are made meanwhile."""
         while True:
             with self._lock:
-                if not (self.lines and self._parked):
+                self._is_sending_parked = bool(self.lines and self._parked)
+                if not self._is_sending_parked:
                     return
                 request = self._parked.popleft()
-            if not request.is_over:
-                self._send(request)
+                line = self._choice(self.lines)
+            if not request.is_over and not line.send(request, now=False):
+                with self._lock:
+                    self._parked.appendleft(request)
+                self._forget(line)
 
     def _fail_parked(self, error: Failure) -> None:
         with self._lock:

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,6 +28,9 @@ class Cabinet:
     def echo(self, *args: Any, **named: Any) -> Any:
         self.calls.append(args[0] if args else None)
         return (args, named) if named or len(args) != 1 else args[0]
+
+    def run(self, function: Callable[[], Any]) -> Any:
+        return function()
 
     def throw(self, error: BaseException) -> None:
         self.calls.append(type(error))

@@ -3,12 +3,19 @@
 import asyncio
 import builtins
 import pickle
+import threading
 from concurrent.futures import as_completed, wait
 from typing import Any
 
 import pytest
 
 from iris.actor import (
+    ActorFuture,
+    CallTimeout,
+    NoSuchMethod,
+    NotPicklable,
+    NotReadable,
+    RemoteFailure,
     RemoteTraceback,
 )
 from tests.actor.actors import Cabinet, served, until
@@ -107,3 +114,158 @@ def test_every_exception_of_python_comes_back_as_itself_and_once(method: str) ->
         assert client.add() == 1
     if method == "throw":
         assert cabinet.calls == [type(error) for error in _samples()]
+
+
+class Awkward(Exception):
+    """Takes other arguments than it hands on, so that pickle cannot make it again."""
+
+    def __init__(self, code: int, words: str) -> None:
+        super().__init__(f"{code}: {words}")
+        self.code = code
+
+
+class Secretive(Exception):
+    """Holds what nobody can pickle."""
+
+    def __init__(self) -> None:
+        super().__init__("as it was")
+        self.lock = threading.Lock()
+
+
+class OnlyThere:
+    """Is read as what raises, wherever it is read."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return int, ("no number",)
+
+
+def test_exceptions_that_pickle_cannot_make_again_come_back_too() -> None:
+    with served(Cabinet()) as client:
+
+        def awkward() -> None:
+            raise Awkward(7, "odd")
+
+        def secretive() -> None:
+            raise Secretive
+
+        with pytest.raises(Awkward, match="7: odd") as found:
+            client.run(awkward)
+        assert found.value.code == 7
+        with pytest.raises(RemoteFailure, match="as it was") as stand_in:
+            client.run(secretive)
+        assert stand_in.value.kind.endswith("Secretive")
+        assert "in secretive" in str(stand_in.value.__cause__)
+        assert client.add() == 1
+
+
+def test_an_error_of_iris_that_a_method_met_is_told_apart_from_the_wires_own() -> None:
+    theirs = CallTimeout("elsewhere.m had not ended after 1 s")
+    with served(Cabinet()) as client:
+        found = client.throw.submit(theirs).exception(5)
+        assert isinstance(found, CallTimeout)
+        assert isinstance(found.__cause__, RemoteTraceback)
+        own = client.options(timeout=0.05).forever.submit().exception(5)
+        assert isinstance(own, CallTimeout)
+        assert own.__cause__ is None
+
+
+def test_what_cannot_be_pickled_is_told_by_name_and_breaks_nothing() -> None:
+    with served(Cabinet()) as client:
+        with pytest.raises(NotPicklable, match=r"echo cannot be called: argument 1, of type lock,"):
+            client.echo(1, threading.Lock())
+        with pytest.raises(NotPicklable, match=r"argument 'door', of type lock,"):
+            client.echo.submit(door=threading.Lock())
+        with pytest.raises(NotPicklable, match=r"run has run, but its result of type lock"):
+            client.run(threading.Lock)
+        assert client.add() == 1
+
+
+def test_what_cannot_be_unpickled_is_told_with_the_place_and_breaks_nothing() -> None:
+    with served(Cabinet()) as client:
+        with pytest.raises(NotReadable, match=r"did not run: its arguments .* at the server"):
+            client.echo(OnlyThere())
+        with pytest.raises(NotReadable, match="has run, but its result cannot be unpickled here"):
+            client.run(OnlyThere)
+        assert client.add() == 1
+
+
+def test_what_is_no_method_for_callers_is_refused_with_the_nearest() -> None:
+    with served(Cabinet()) as client:
+        with pytest.raises(NoSuchMethod, match="no method 'ad'; did you mean `add`"):
+            client.ad()
+        with pytest.raises(NoSuchMethod, match="its name begins with `_`"):
+            client["__init__"]()
+        with pytest.raises(NoSuchMethod, match=r"it\.total is int, and no method"):
+            client.total()
+        with pytest.raises(NoSuchMethod, match="cannot be called itself"):
+            client()
+        with pytest.raises(NotPicklable, match=r"call it as count\.stream"):
+            client.count(3)
+
+
+def test_the_time_of_a_call_is_the_callers_and_ends_what_can_be_ended() -> None:
+    cabinet = Cabinet()
+    with served(cabinet) as client:
+        quick = client.options(timeout=0.05)
+        with pytest.raises(CallTimeout, match=r"it\.forever had not ended after 0\.05 s"):
+            quick.forever()
+        until(lambda: cabinet.closed == ["forever"])
+        blocked = client.wait.submit()
+        until(lambda: cabinet.running == 2)
+        with pytest.raises(CallTimeout):
+            quick.add()
+        cabinet.gate.set()
+        assert blocked.result(5) == "waited"
+        assert client.add() == 1  # The late one was never run.
+
+
+def test_a_call_is_taken_back_or_ended_by_its_future() -> None:
+    cabinet = Cabinet()
+    with served(cabinet) as client:
+        running = client.forever.submit()
+        waiting = client.add.submit()
+        until(lambda: cabinet.running == 1)
+        assert waiting.cancel()
+        assert running.cancel()
+        assert wait([running, waiting], 5).not_done == set()
+        until(lambda: cabinet.closed == ["forever"])
+        assert client.add() == 1
+
+        async def awaited() -> None:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(_of(client.forever.submit()), 0.05)
+
+        asyncio.run(awaited())
+        until(lambda: cabinet.closed == ["forever"] * 2)
+
+
+async def _of(future: ActorFuture[Any]) -> Any:
+    return await future
+
+
+def test_a_callback_that_waits_for_another_call_is_told_so() -> None:
+    with served(Cabinet()) as client:
+        found: list[BaseException | None] = []
+        told = threading.Event()
+
+        def callback(_: object) -> None:
+            found.append(_error(client.slowly))
+            told.set()
+
+        client.add.submit().add_done_callback(callback)
+        assert told.wait(5)
+        assert "a callback of a call waits" in str(found[0])
+
+
+def _error(call: Any) -> BaseException | None:
+    try:
+        call(1)
+    except RuntimeError as error:
+        return error
+    return None
+
+
+def test_a_client_travels_as_a_pickle() -> None:
+    with served(Cabinet()) as client, pickle.loads(pickle.dumps(client)) as other:
+        assert client.add() == 1
+        assert other.add() == 2

@@ -1,0 +1,312 @@
+"""A server of actors: whom it serves, how much it takes, how it stops, and what callers learn when it is gone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import wait
+from typing import Any
+
+import pytest
+
+from iris.actor import (
+    ActorBusy,
+    ActorClient,
+    ActorDenied,
+    ActorLost,
+    ActorServer,
+    ActorUnavailable,
+    CannotServe,
+    Endpoint,
+    FixedResolver,
+    NoSuchMethod,
+)
+from tests.actor.actors import Cabinet, served, until
+from tests.actor.directory import Directory
+
+_PROGRAM = """
+import sys
+from iris.actor import ActorServer
+from tests.actor.actors import Cabinet
+server = ActorServer(port=int(sys.argv[1]))
+server.register("it", Cabinet())
+print(server.serve().port, flush=True)
+server.run(grace=5)
+print("stopped", flush=True)
+"""
+
+
+def started(port: int = 0) -> tuple["subprocess.Popen[str]", int]:
+    """A server in a process of its own."""
+    words = [sys.executable, "-c", _PROGRAM, str(port)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    return process, int(process.stdout.readline())
+
+
+# ---- whom it serves ----------------------------------------------------------------------------
+
+
+def test_off_loopback_nobody_is_served_without_a_token() -> None:
+    with pytest.raises(CannotServe, match=r"0\.0\.0\.0 without a token"):
+        ActorServer(host="0.0.0.0")
+    with pytest.raises(CannotServe, match=r"10\.0\.0\.3 without a token"):
+        ActorServer(host="10.0.0.3")
+
+
+@pytest.mark.parametrize("shown", ["", "another", "secreT"])
+def test_a_wrong_token_is_refused_at_once_and_runs_nothing(shown: str) -> None:
+    cabinet = Cabinet()
+    with ActorServer(token="secret") as server:
+        server.register("it", cabinet)
+        with ActorClient("it", FixedResolver(server.address, token=shown)) as client:
+            began = time.monotonic()
+            with pytest.raises(ActorDenied, match="another token"):
+                client.add()
+            assert time.monotonic() - began < 5
+        with ActorClient("it", FixedResolver(server.address, token="secret")) as client:
+            assert client.add() == 1
+
+
+class _Pretender:
+    """Knows no secret, and says what a caller says that does."""
+
+    def __init__(self, port: int, *frames: bytes) -> None:
+        with socket.create_connection(("127.0.0.1", port), 5) as sock:
+            sock.settimeout(5)
+            sock.sendall(b"".join(frames))
+            self.heard = b""
+            while piece := sock.recv(65_536):
+                self.heard += piece
+
+
+def test_a_caller_that_has_proven_nothing_runs_nothing() -> None:
+    from iris.actor.calls import call_head
+    from iris.actor.frames import Kind, message
+    from iris.actor.handshake import written
+    from iris.actor.payload import packed_call
+
+    cabinet = Cabinet()
+    with ActorServer(token="secret") as server:
+        server.register("it", cabinet)
+        payload = packed_call("add", (), {}, snapshot=True)
+        call = message(Kind.CALL, 1, call_head("add", 0, stream=False), payload).frame
+        hello = message(Kind.HELLO, 0, written(version=1, actor="it", id="", nonce="n")).frame
+        proof = message(Kind.PROOF, 0, written(proof="0" * 64)).frame
+        for frames in ((call,), (hello, call), (hello, proof, call), (b"GET / HTTP/1.1\r\n\r\n",)):
+            heard = _Pretender(server.port, *frames).heard
+            assert b"secret" not in heard
+        huge = (1 << 31).to_bytes(4) + bytes(200)
+        _Pretender(server.port, huge)
+        with ActorClient("it", FixedResolver(server.address, token="secret")) as client:
+            assert client.add() == 1
+
+
+def test_an_unknown_actor_is_told_with_those_that_there_are() -> None:
+    with ActorServer() as server:
+        server.register("it", Cabinet())
+        with (
+            ActorClient("that", FixedResolver(server.address)) as client,
+            pytest.raises(NoSuchMethod, match="no actor is called 'that' here; there are it"),
+        ):
+            client.add()
+
+
+def test_a_registered_server_serves_who_was_given_its_secret_and_finds_out_others() -> None:
+    directory = Directory()
+    with ActorServer(registry=directory, host="127.0.0.1") as server:
+        server.register("it", Cabinet())
+        with ActorClient("it", directory) as client:
+            assert client.add() == 1
+        listed = directory.listed[0]
+        wrong = Endpoint("it", listed.address, listed.id, 0, "another secret")
+        later = Endpoint("it", listed.address, "it#99", 1, listed.secret)
+        other = Endpoint("that", listed.address, listed.id, 0, listed.secret)
+        for endpoint in (wrong, later, other):
+            directory.listed = [endpoint]
+            with (
+                ActorClient(endpoint.name, directory, patience=0.1) as client,
+                pytest.raises(ActorUnavailable, match=r"another server|not that of"),
+            ):
+                client.add()
+            assert directory.invalidated[-1] == endpoint
+        with (
+            ActorClient("it", FixedResolver(server.address)) as client,
+            pytest.raises(ActorDenied, match="by its registration"),
+        ):
+            client.add()
+    assert directory.listed == []
+
+
+# ---- how much it takes -------------------------------------------------------------------------
+
+
+def test_ten_thousand_open_calls_are_all_answered() -> None:
+    cabinet = Cabinet()
+    with served(cabinet, concurrency=2) as client:
+        gate = client.wait.submit()
+        until(lambda: cabinet.running == 1)
+        futures = [client.echo.submit(number) for number in range(10_000)]
+        cabinet.gate.set()
+        assert gate.result(10) == "waited"
+        assert [future.result(30) for future in futures] == list(range(10_000))
+
+
+def test_a_call_too_many_is_refused_and_those_before_it_are_not() -> None:
+    cabinet = Cabinet()
+    with served(cabinet, longest_queue=5) as client:
+        running = client.wait.submit()
+        until(lambda: cabinet.running == 1)
+        futures = [client.add.submit() for _ in range(7)]
+        with pytest.raises(ActorBusy, match=r"it\.add did not run: 5 calls wait for 'it' already"):
+            futures[-1].result(5)
+        cabinet.gate.set()
+        assert running.result(5) == "waited"
+        assert [future.result(5) for future in futures[:5]] == [1, 2, 3, 4, 5]
+
+
+def test_arguments_wait_at_their_caller_until_the_server_has_room_for_them() -> None:
+    cabinet = Cabinet()
+    with served(cabinet, most_bytes=1_000_000) as client:
+        with pytest.raises(ActorBusy, match="this server takes 1,000,000 at most"):
+            client.echo(bytes(2_000_000))
+        blocked = client.wait.submit()
+        futures = [client.echo.submit(bytes(400_000)) for _ in range(10)]
+        until(lambda: cabinet.running == 1)
+        cabinet.gate.set()
+        assert blocked.result(5) == "waited"
+        assert [len(future.result(5)) for future in futures] == [400_000] * 10
+
+
+@pytest.mark.parametrize("size", [65_000, 70_000, 5_000_000])
+def test_what_is_large_arrives_as_it_was(size: int) -> None:
+    content = os.urandom(1_000) * (size // 1_000)
+    with served(Cabinet()) as client:
+        assert client.echo(content) == content
+        beside = bytearray(content)
+        future = client.echo.submit(memoryview_of(beside), 1)
+        beside[:] = bytes(len(beside))
+        assert bytes(future.result(5)[0][0].content) == content
+
+
+class memoryview_of:  # noqa: N801
+    """Has a large buffer that travels beside its pickle, as arrays do."""
+
+    def __init__(self, content: Any) -> None:
+        self.content = content
+
+    def __reduce_ex__(self, _: Any) -> Any:
+        import pickle
+
+        return memoryview_of, (pickle.PickleBuffer(self.content),)
+
+
+def test_one_callers_thousand_calls_do_not_delay_another() -> None:
+    cabinet = Cabinet()
+    with ActorServer() as server:
+        server.register("it", cabinet)
+        at = FixedResolver(server.address)
+        with ActorClient("it", at) as many, ActorClient("it", at) as one:
+            blocked = many.wait.submit()
+            futures = [many.echo.submit("many") for _ in range(1_000)]
+            late = one.echo.submit("one")
+            until(lambda: cabinet.running == 1)
+            time.sleep(0.05)
+            cabinet.gate.set()
+            wait([blocked, late, *futures], 10)
+    assert cabinet.calls.index("one") < 3
+
+
+# ---- how it stops ------------------------------------------------------------------------------
+
+
+def test_a_stop_lets_what_runs_end_and_sends_what_waits_elsewhere() -> None:
+    cabinet, second = Cabinet(), Cabinet()
+    directory = Directory()
+    server = ActorServer(registry=directory, host="127.0.0.1")
+    server.register("it", cabinet)
+    server.serve()
+    with (
+        ActorClient("it", directory, patience=10) as client,
+        ActorServer(registry=directory, host="127.0.0.1") as other,
+    ):
+        running = client.wait.submit()
+        until(lambda: cabinet.running == 1)
+        waiting = [client.echo.submit(number) for number in range(20)]
+        other.register("it", second)
+        stopping = threading.Thread(target=server.stop, args=(10,))
+        stopping.start()
+        assert [future.result(5) for future in waiting] == list(range(20))
+        assert second.calls == list(range(20))
+        assert not running.done()
+        cabinet.gate.set()
+        assert running.result(5) == "waited"
+        stopping.join(5)
+        assert not stopping.is_alive()
+    assert cabinet.calls == []
+
+
+def test_what_runs_longer_than_the_grace_is_given_up() -> None:
+    cabinet = Cabinet()
+    server = ActorServer()
+    server.register("it", cabinet, concurrency=2)
+    with server, ActorClient("it", FixedResolver(server.address), patience=0.1) as client:
+        task, thread = client.forever.submit(), client.wait.submit()
+        until(lambda: cabinet.running == 2)
+        server.stop(grace=0.05)
+        for future in (task, thread):
+            with pytest.raises(ActorLost, match="was given up: its server has stopped"):
+                future.result(5)
+        until(lambda: cabinet.closed == ["forever"])
+        with pytest.raises(ActorUnavailable, match=r"did not run: in 0\.1 s nobody could be"):
+            client.add()
+        cabinet.gate.set()
+
+
+def test_a_killed_server_costs_what_it_ran_and_its_successor_gets_the_rest() -> None:
+    process, port = started()
+    try:
+        with ActorClient("it", FixedResolver(f"127.0.0.1:{port}"), patience=20) as client:
+            assert client.add() == 1
+            running = client.wait.submit()
+            again = client.options(retries=1).echo.submit("twice is once")
+            time.sleep(0.05)
+            process.kill()
+            process.wait()
+            with pytest.raises(ActorLost, match=r"it\.wait may have run or not: .* was lost"):
+                running.result(10)
+            fresh = client.add.submit()
+            assert process.stdout is not None
+            process.stdout.close()
+            process, _ = started(port)
+            assert again.result(20) == "twice is once"
+            assert fresh.result(20) == 1
+            process.send_signal(signal.SIGTERM)
+            assert process.communicate(timeout=10)[0] == "stopped\n"
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_a_port_of_the_task_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ActorServer() as server:
+        monkeypatch.setenv("IRIS_PORT_SERVE", str(server.port))
+        with pytest.raises(CannotServe, match=r"cannot listen at .*: Address already in use"):
+            ActorServer(port="serve").serve()
+    with ActorServer(port="serve") as again:
+        assert again.port == int(os.environ["IRIS_PORT_SERVE"])
+    with pytest.raises(CannotServe, match="IRIS_PORT_OTHER is not set"):
+        ActorServer(port="other")
+
+
+def test_a_client_that_nobody_has_any_more_closes_its_connection() -> None:
+    with ActorServer() as server:
+        server.register("it", Cabinet())
+        client = ActorClient("it", FixedResolver(server.address))
+        future = client.slowly.submit(1)
+        del client
+        assert future.result(5) == 1
+        until(lambda: not server._doors.links)
