@@ -138,8 +138,7 @@ class Book:
                 words = "had not ended" if entry.was_sent else "was not sent to any worker"
                 raise CallTimedOut(f"{name} {words} within {span}")
             case Verdict.LOST:
-                times = f", {entry.limits.losses + 1} times" if entry.limits.losses else ""
-                raise WorkerLost(f"{name} lost its worker{times}: {request.why}")
+                raise WorkerLost(f"{name} lost its worker: {request.why}")
             case Verdict.CANCELLED:
                 raise CancelledError
             case Verdict.ENDED:

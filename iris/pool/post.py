@@ -134,7 +134,7 @@ class Post:
         """
         with self._lock:
             self._check(session)
-        self._end(0)
+        self.end(0)
 
     # ---- how it ends -------------------------------------------------------------------------------
 
@@ -152,12 +152,13 @@ class Post:
             if is_alone:
                 words = "has never been heard" if never else "was not heard any more"
                 _say(f"the pool {words} for {lease_s:g} s: this worker ends")
-                self._end(0 if never else 1)
+                self.end(0 if never else 1)
         with self._lock:
             self._hand.end()
         return self.status
 
-    def _end(self, status: int) -> None:
+    def end(self, status: int) -> None:
+        """Have `wait` return."""
         self.status = status
         self._over.set()
 
@@ -235,7 +236,7 @@ class Post:
         self._false_starts = self._false_starts + 1 if self._hand.never_worked else 0
         if self._false_starts == _FALSE_STARTS:
             _say(f"the process that makes calls {how}, {_FALSE_STARTS} times: this worker ends")
-            self._end(1)
+            self.end(1)
         self._hand = Hand()
 
 

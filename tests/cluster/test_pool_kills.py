@@ -1,4 +1,4 @@
-"""A pool under load, whose processes are killed one after the other: every call ends, and all workers are used again."""
+"""A pool under load, whose processes are killed in turn: every call ends, and all workers are used again."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ from iris.cluster.types import ResourceSpec
 from tests.cluster.running import RunningCluster, running, until
 
 WORKERS = 3
-CALLS = 120
+CALLS = 60
 DEADLINE_S = 30.0
 SMALL = ResourceSpec(cpu="0.5", memory="200MB")
 PROGRAM = """\
@@ -25,9 +25,9 @@ from iris.client import IrisClient, WorkerPool
 from iris.cluster.types import ResourceSpec
 
 client = IrisClient.remote(sys.argv[1], user="alice")
-pool = WorkerPool(client, 2, "orphan", lease=1, resources=ResourceSpec(cpu="0.1", memory="200MB"))
+pool = WorkerPool(client, 1, "orphan", lease=1, resources=ResourceSpec(cpu="0.1", memory="200MB"))
 assert pool.submit(int).result(60) == 0
-waiting = [pool.submit(time.sleep, 3_600) for _ in range(4)]
+waiting = [pool.submit(time.sleep, 3_600) for _ in range(2)]
 print(pool.jobs[0].id, flush=True)
 time.sleep(3_600)
 """
