@@ -28,6 +28,10 @@ class Endpoint:
     secret: str = field(default="", repr=False)
     """What caller and server prove to each other that they know; it is never sent. Empty: no proof, on
     loopback only."""
+    task: str = ""
+    """Which task serves, as `/alice/train:3`; empty at servers that no controller knows."""
+    rank: int = 0
+    """The task's index in its job, which in a gang is its rank."""
 
 
 Endpoints: TypeAlias = Sequence[Endpoint]

@@ -23,9 +23,10 @@ from iris.rpc import iris_pb2 as pb
 from iris.rpc.addresses import parse_address
 from iris.rpc.channel import Channel
 from iris.rpc.codec import spec_from_wire
-from iris.rpc.methods import CHUNK_BYTES, HAS_BLOB, LIST_JOBS, PUT_BLOB, SUBMIT_JOB
+from iris.rpc.methods import CHUNK_BYTES, HAS_BLOB, LIST_ENDPOINTS, LIST_JOBS, PUT_BLOB, SUBMIT_JOB
 
 if TYPE_CHECKING:
+    from iris.actor.cluster import ClusterResolver
     from iris.client.forecasts import Effort, Start
     from iris.client.local import LocalCluster
 
@@ -284,6 +285,22 @@ class IrisClient:
             user=user or "", state=state or "", name=name or "", limit=limit
         )
         return list(self.channel.call(LIST_JOBS, request).jobs)
+
+    # ---- actors --------------------------------------------------------------------------------
+
+    def resolver(self, job: str | None = None) -> "ClusterResolver":
+        """Finds actors of a job and those below it, or of all your jobs, for an `ActorClient` of yours.
+
+        Calls go to the actors' own hosts: from where you are, their addresses and ports must be reachable.
+        """
+        from iris.actor.cluster import ClusterResolver
+
+        return ClusterResolver(self.channel, job=job)
+
+    def endpoints(self, *, job: str | None = None, name: str | None = None) -> list[pb.Endpoint]:
+        """Where tasks serve, oldest first: of a job and those below it, under a name with `*` for any characters."""
+        request = pb.ListEndpointsRequest(job=job or "", tree=True, names=[name] if name else [])
+        return list(self.channel.call(LIST_ENDPOINTS, request).endpoints)
 
 
 def _digest(content: bytes) -> str:

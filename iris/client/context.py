@@ -3,8 +3,12 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from iris.client.client import IrisClient
+
+if TYPE_CHECKING:
+    from iris.actor.cluster import ClusterRegistry, ClusterResolver
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,18 @@ class IrisContext:
             KeyError: it asked for none of that name.
         """
         return int(os.environ[f"IRIS_PORT_{name.upper()}"])
+
+    def registry(self) -> "ClusterRegistry":
+        """Where this task lists what it serves; what an `ActorServer` in it takes by itself."""
+        from iris.actor.cluster import registry_of_task
+
+        return registry_of_task()
+
+    def resolver(self, job: str | None = None) -> "ClusterResolver":
+        """Finds actors of a job and those below it; of this task's whole tree if none is named."""
+        from iris.actor.cluster import resolver_of_task
+
+        return resolver_of_task(job)
 
     def client(self, *, workspace: Path | None = None) -> IrisClient:
         """A client whose jobs are children of this one."""

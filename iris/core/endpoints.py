@@ -7,13 +7,23 @@ says, whose renewals are no facts (`iris.core.leases`); that one has run out is.
 """
 
 import re
-from collections.abc import Callable, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from iris.core import effects as ef
 from iris.core import events as ev
-from iris.core.ids import NAME, JobId, TaskId, UserName, attempt_name, endpoint_id, is_name
+from iris.core.ids import (
+    NAME,
+    EndpointId,
+    JobId,
+    TaskId,
+    UserName,
+    attempt_name,
+    endpoint_id,
+    is_name,
+)
 from iris.core.instant import Instant
 from iris.core.records import Endpoint
 from iris.core.state import ClusterState
@@ -52,44 +62,52 @@ def endpoints_told(
 
 def _register(state: ClusterState, event: ev.EndpointRegistered) -> list[ef.Effect]:
     """List an endpoint, or refuse it; what is listed already is listed once."""
-    refusal = _why_refused(state, event)
-    if refusal is not None:
-        state.books.stale_facts += refusal.refusal is ef.Refusal.UNKNOWN
-        return [ef.Reply(event.request, refusal)]
-    number = state.jobs[state.tasks[event.task].job].number
-    name = endpoint_id(event.task, event.attempt, event.name, event.address, number)
-    if all(known.id != name for known in state.endpoints.get(event.task, ())):
-        state.list_endpoint(
-            event.task, Endpoint(name, event.attempt, event.name, event.address, state.now)
-        )
-    return [ef.Reply(event.request, ef.Accepted(endpoint=name))]
+    answer = standing_answer(state, event)
+    if answer is None:
+        name = _named(state, event)
+        endpoint = Endpoint(name, event.attempt, event.name, event.address, state.now)
+        state.list_endpoint(event.task, endpoint)
+        answer = ef.Accepted(endpoint=name)
+    elif isinstance(answer, ef.Rejected):
+        state.books.stale_facts += answer.refusal is ef.Refusal.UNKNOWN
+    return [ef.Reply(event.request, answer)]
 
 
-def _why_refused(state: ClusterState, event: ev.EndpointRegistered) -> ef.Rejected | None:
-    """What is wrong with a registration; nothing when it is granted."""
+def standing_answer(
+    state: ClusterState, event: ev.EndpointRegistered
+) -> ef.Accepted | ef.Rejected | None:
+    """The answer to a registration that changes nothing, for it is refused or listed; nothing if it does."""
+    wrong = _what_is_wrong_with(event)
+    if wrong:
+        return ef.Rejected(wrong)
+    attempt = attempt_name(event.task, event.attempt)
+    task = state.tasks.get(event.task)
+    if task is None or not 0 <= event.attempt < len(task.attempts):
+        return ef.Rejected(f"attempt {attempt} is not known", ef.Refusal.UNKNOWN)
+    if state.live_attempt(task) is not task.attempts[event.attempt]:
+        why = f"attempt {attempt} has ended, and nothing can serve for it"
+        return ef.Rejected(why, ef.Refusal.UNKNOWN)
+    name, listed = _named(state, event), state.endpoints.get(event.task, ())
+    if any(known.id == name for known in listed):
+        return ef.Accepted(endpoint=name)
+    if len(listed) >= MAX_ENDPOINTS:
+        return ef.Rejected(f"attempt {attempt} has {MAX_ENDPOINTS} endpoints, and may have no more")
+    return None
+
+
+def _what_is_wrong_with(event: ev.EndpointRegistered) -> str:
     if not is_name(event.name):
-        return ef.Rejected(f"name: {event.name!r} is no name of an endpoint: write {NAME.pattern}")
+        return f"name: {event.name!r} is no name of an endpoint: write {NAME.pattern}"
     address = _ADDRESS.fullmatch(event.address) if len(event.address) <= MAX_ADDRESS else None
     if address is None or not 0 < int(address["port"]) <= _LAST_PORT:
         told = repr(event.address[:MAX_ADDRESS])
-        return ef.Rejected(f"address: {told} is no address: write it as host:port, or [host]:port")
-    task = state.tasks.get(event.task)
-    if task is None or not 0 <= event.attempt < len(task.attempts):
-        name = attempt_name(event.task, event.attempt)
-        return ef.Rejected(f"attempt {name} is not known", ef.Refusal.UNKNOWN)
-    if state.live_attempt(task) is not task.attempts[event.attempt]:
-        name = attempt_name(event.task, event.attempt)
-        return ef.Rejected(
-            f"attempt {name} has ended, and nothing can serve for it", ef.Refusal.UNKNOWN
-        )
-    listed = state.endpoints.get(event.task, ())
-    if len(listed) >= MAX_ENDPOINTS:
-        if all((known.name, known.address) != (event.name, event.address) for known in listed):
-            name = attempt_name(event.task, event.attempt)
-            return ef.Rejected(
-                f"attempt {name} has {MAX_ENDPOINTS} endpoints, and may have no more"
-            )
-    return None
+        return f"address: {told} is no address: write it as host:port, or [host]:port"
+    return ""
+
+
+def _named(state: ClusterState, event: ev.EndpointRegistered) -> EndpointId:
+    number = state.jobs[state.tasks[event.task].job].number
+    return endpoint_id(event.task, event.attempt, event.name, event.address, number)
 
 
 def _withdraw(state: ClusterState, event: ev.EndpointsWithdrawn) -> None:
@@ -117,7 +135,6 @@ def endpoint_views(
         user: of this user's jobs; of all if not given.
         only: of those jobs for which it says yes; it must change nothing.
     """
-    patterns = [name.split("*") for name in names]
     found = []
     for key, listed in state.endpoints.items():
         task = state.tasks[key]
@@ -125,14 +142,17 @@ def endpoint_views(
             found += [
                 EndpointView(endpoint, task.job, key, task.index)
                 for endpoint in listed
-                if any(_fits(endpoint.name, pattern) for pattern in patterns)
+                if any(fits(endpoint.name, pattern) for pattern in names)
             ]
     return tuple(sorted(found, key=_oldest_first))
 
 
-def _fits(name: str, pattern: Sequence[str]) -> bool:
-    """Whether a name begins with the first part, ends with the last, and has the others between, in order."""
-    first, *others = pattern
+def fits(name: str, pattern: str) -> bool:
+    """Whether a name is the pattern, in which `*` stands for any characters.
+
+    It begins with the first part, ends with the last, and has the others between, in order.
+    """
+    first, *others = pattern.split("*")
     if not others:
         return name == first
     at, end = len(first), len(name) - len(others[-1])
@@ -144,6 +164,11 @@ def _fits(name: str, pattern: Sequence[str]) -> bool:
             return False
         at = found + len(part)
     return at <= end
+
+
+def mark_of(endpoints: Iterable[EndpointId]) -> int:
+    """A number that other endpoints do not have; never 0, which is that of knowing nothing."""
+    return zlib.crc32("\n".join(endpoints).encode()) | 1 << 33
 
 
 def _user(state: ClusterState, job: JobId) -> UserName:

@@ -66,6 +66,7 @@ class Channel:
         self.reached = False
         """Whether a controller has ever answered here."""
         self._away = False
+        self._closed = False
         self._metadata = (("authorization", f"Bearer {token}"),) if token else ()
         if address.tls:
             roots = authority.read_bytes() if authority is not None else None
@@ -75,7 +76,8 @@ class Channel:
             self._channel = grpc.insecure_channel(address.target, options=OPTIONS)
 
     def close(self) -> None:
-        """End the connection."""
+        """End the connection; whatever is asked later is refused."""
+        self._closed = True
         self._channel.close()
 
     def call(
@@ -116,6 +118,11 @@ class Channel:
                     raise failure from error
                 time.sleep(min(spread(pause), left))
                 pause = min(2 * pause, _LONGEST_PAUSE_S)
+            except ValueError as error:  # So gRPC says that the channel is closed.
+                if not self._closed:
+                    raise
+                said = f"the connection to {self.address.url} was closed here"
+                raise RemoteError(grpc.StatusCode.CANCELLED, said) from error
             else:
                 self._answered()
                 return answer

@@ -1,8 +1,7 @@
 """Where tasks serve: what their servers say, who looks for them, and those who wait to be told of a change."""
 
 import asyncio
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Final
@@ -12,7 +11,7 @@ from iris.cluster.controller.handlers import granted, unknown
 from iris.cluster.controller.turns import TurnLoop
 from iris.core import events as ev
 from iris.core.cadence import DEAF_AFTER, ENDPOINT_LEASE, LOOK_EVERY, RENEW_EVERY
-from iris.core.endpoints import EndpointView, endpoint_views
+from iris.core.endpoints import EndpointView, endpoint_views, mark_of, standing_answer
 from iris.core.ids import NAME, EndpointId, JobId, RequestId, UserName, is_name
 from iris.core.leases import Leases
 from iris.core.state import ClusterState
@@ -69,7 +68,9 @@ class EndpointHandlers:
         caller.check_attempt(task, request.attempt)
         asked = RequestId(f"endpoint/{next(self._requests)}")
         event = ev.EndpointRegistered(asked, task, request.attempt, request.name, request.address)
-        endpoint = granted(await self._loop.ask(asked, event)).endpoint
+        # What is refused, or listed already, costs no turn and no line of the journal.
+        answer = standing_answer(self._state, event) or await self._loop.ask(asked, event)
+        endpoint = granted(answer).endpoint
         assert endpoint is not None, asked
         self._leases.renew([endpoint], self._loop.clock.now())
         return pb.RegisterEndpointResponse(
@@ -160,7 +161,7 @@ class EndpointHandlers:
         )
         return pb.ListEndpointsResponse(
             endpoints=[self._wired(view, secret=question.secrets) for view in views],
-            mark=_mark(view.endpoint.id for view in views),
+            mark=mark_of(view.endpoint.id for view in views),
         )
 
     def _wired(self, view: EndpointView, *, secret: bool) -> pb.Endpoint:
@@ -211,8 +212,3 @@ def _names(told: Sequence[str]) -> tuple[str, ...]:
                 f"names: {name!r} is no name of an endpoint: write {NAME.pattern}, with * for any characters"
             )
     return tuple(sorted(set(told))) or ("*",)
-
-
-def _mark(endpoints: Iterable[EndpointId]) -> int:
-    """A number that other endpoints do not have; never 0, which is that of knowing nothing."""
-    return zlib.crc32("\n".join(endpoints).encode()) | 1 << 33
