@@ -22,12 +22,14 @@ from iris.actor.frames import (
     Message,
     arrival,
 )
+from iris.actor.loop import in_wire_loop
 
 _log = logging.getLogger(__name__)
 
 _RING_BYTES: Final = 256 << 10
 _MOST_VIEWS: Final = 256
 """Of one write; the system takes 1,024."""
+_WRITES: Final = 8
 _READS: Final = 8
 """Of one connection, before others have their turn."""
 FULL_BYTES: Final = 64 << 20
@@ -79,6 +81,7 @@ class Connection:
         self._views: list[memoryview | bytes] = []  # Taken from the queues, not yet sent.
         self._flushing = False
         self._sending = False
+        self._is_awaiting = False
         self.unsent = 0
         """Bytes that wait to be sent."""
         self._was_full = False
@@ -151,14 +154,30 @@ class Connection:
         self._loop.call_soon_threadsafe(self._flush)
 
     def _flush(self) -> None:
-        """Write what waits, as its only writer, until the socket is full or nothing waits; the loop goes on."""
+        """Write what waits, as its only writer; the loop goes on where this thread should not."""
+        in_loop = in_wire_loop()
+        for _ in range(_WRITES if in_loop else 1):
+            if (more := self._write()) is None:
+                return
+            if not more:
+                break
+        else:
+            self._loop.call_soon_threadsafe(self._flush)
+            return
+        if not in_loop:
+            self._loop.call_soon_threadsafe(self._await_writable)
+        else:
+            self._await_writable()
+
+    def _write(self) -> bool | None:
+        """Write once; whether the socket takes more, or nothing if there is nothing more to write."""
         with self._lock:
             if self.closed:
-                return
+                return None
             views = self._views = self._views or self._gather()
             if not views:
                 self._flushing = False
-                return
+                return None
             self._sending = True
         try:
             sent = self._sock.sendmsg(views)
@@ -172,24 +191,30 @@ class Connection:
             self._views = _without(views, sent)
             if self._is_over():
                 self._sock.close()
-                return
+                return None
             if not (self._views or self._queue or self._urgent):
                 self._flushing = False
                 self._note_room()
-                return
-        then = self._await_writable if self._views else self._flush
-        self._loop.call_soon_threadsafe(then)
+                return None
+            return not self._views
 
     def _is_over(self) -> bool:
         return self.closed  # Asked anew: another thread may have ended it.
 
     def _await_writable(self) -> None:
-        if not self.closed:
+        if not (self.closed or self._is_awaiting):
+            self._is_awaiting = True
             self._loop.add_writer(self._sock.fileno(), self._writable)
 
     def _writable(self) -> None:
-        self._loop.remove_writer(self._sock.fileno())
-        self._flush()
+        for _ in range(_WRITES):
+            more = self._write()
+            if more is None:
+                self._is_awaiting = False
+                if not self.closed:
+                    self._loop.remove_writer(self._sock.fileno())
+            if not more:
+                return
 
     def _gather(self) -> list[memoryview | bytes]:
         """The next views to write; the lock is held."""

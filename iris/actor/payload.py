@@ -8,6 +8,7 @@ user's own unpickle, after caller and server have proven themselves.
 import pickle
 import traceback
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
 from iris.actor.errors import NotPicklable, NotReadable, RemoteFailure, RemoteTraceback
@@ -46,23 +47,46 @@ def packed(value: object, *, snapshot: bool) -> Payload:
             return True
         if view.nbytes < _BESIDE_BYTES or len(beside) >= MOST_BUFFERS - 1:
             return True
-        beside.append(bytes(view) if snapshot else view)
+        is_final = not snapshot or isinstance(view.obj, bytes)
+        beside.append(view if is_final else bytes(view))
         return False
 
-    head = cloudpickle.dumps(value, protocol=5, buffer_callback=apart)
+    head = cloudpickle.dumps(_lightened(value), protocol=5, buffer_callback=apart)
     return [head, *beside] if beside else (head,)
 
 
 def _is_plain(value: Any, depth: int = 3) -> bool:
-    """Whether a value is so simple that Python's own pickle does for it, which is five times as quick."""
+    """Whether a value is so simple and small that Python's own pickle does for it, which is five times as quick."""
     kind = type(value)
     if kind in _PLAIN:
-        return True
+        return kind is not bytes or len(value) < _BESIDE_BYTES
     if kind not in (tuple, list, dict) or len(value) > _FEW or not depth:
         return False
     if kind is dict and not all(type(key) in _PLAIN for key in value):
         return False
     return all(_is_plain(part, depth - 1) for part in (value.values() if kind is dict else value))
+
+
+@dataclass(frozen=True, slots=True)
+class _Large:
+    """Stands for bytes that shall travel beside the pickle, which of itself would copy them twice."""
+
+    content: bytes
+
+    def __reduce__(self) -> tuple[type[bytes], tuple[pickle.PickleBuffer]]:
+        return bytes, (pickle.PickleBuffer(self.content),)
+
+
+def _lightened(value: Any, depth: int = 2) -> Any:
+    """The same value, in whose outermost layers large bytes stand apart: arguments, and what is returned."""
+    kind = type(value)
+    if kind is bytes:
+        return _Large(value) if len(value) >= _BESIDE_BYTES else value
+    if kind is tuple and depth and len(value) <= _FEW:
+        return tuple(_lightened(part, depth - 1) for part in value)
+    if kind is dict and depth and len(value) <= _FEW:
+        return {key: _lightened(part, depth - 1) for key, part in value.items()}
+    return value
 
 
 def unpacked(payload: Payload) -> Any:
