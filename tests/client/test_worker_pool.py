@@ -78,10 +78,15 @@ def fail_until(count: int, book: str) -> int:
 
 def test_whatever_takes_an_executor_takes_a_pool(pool: WorkerPool) -> None:
     assert pool.submit(divmod, 7, 2).result() == (3, 1)
+    offset = 10
+
+    def added(number: int, *, more: int) -> int:
+        return number + more + offset
+
     assert list(pool.map(pow, [2, 3], [5, 2])) == [32, 9]
     assert sorted(pool.map_unordered(abs, [-1, -2, 3])) == [1, 2, 3]
-    futures = [pool.submit(lambda x, *, y: x + y, n, y=1) for n in range(20)]
-    assert sorted(f.result() for f in as_completed(futures)) == list(range(1, 21))
+    futures = [pool.submit(added, n, more=1) for n in range(20)]
+    assert sorted(f.result() for f in as_completed(futures)) == list(range(11, 31))
     assert not wait(futures).not_done
 
     async def main() -> int:

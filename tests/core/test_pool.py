@@ -32,7 +32,7 @@ from iris.core.calls import (
     WorkerLost,
     WorkerReady,
 )
-from iris.core.ids import TaskId
+from iris.core.ids import TaskId, split_task_id
 from iris.core.instant import Instant, Millis
 from iris.core.pool import Pool
 from iris.core.retry import Budget
@@ -209,7 +209,7 @@ def test_what_waits_behind_a_long_call_is_recalled_for_an_idle_worker() -> None:
     story.submit(4)
     assert story.answer(CallId(5), B) == [SettleCall(CallId(5), Verdict.ANSWERED)]
     story.answer(CallId(6), B)
-    assert story.pool.next_deadline() == STUCK
+    assert story.pool.next_deadline() == Instant(STUCK)
     assert story.pass_time(STUCK) == [RecallCalls(A, 0, numbers(4))]
     assert story.pass_time(1) == []
     assert story.pool.next_deadline() is None
@@ -259,7 +259,7 @@ def test_a_job_of_which_no_seat_is_wanted_is_stopped_before_it_has_workers() -> 
     story.step(Resized(3))
     story.step(SeatsAdded((D, TaskId("/alice/pool-2:1"))))
     assert story.step(Resized(2)) == []
-    assert story.step(Resized(1)) == [StopJob(D.rpartition(":")[0])]
+    assert story.step(Resized(1)) == [StopJob(split_task_id(D)[0])]
     assert story.step(WorkerReady(D, 0)) == []
 
 
@@ -267,7 +267,7 @@ def test_seats_that_come_when_they_are_not_wanted_any_more_go_at_once() -> None:
     story = Story(A)
     story.step(Resized(2))
     story.step(Resized(1))
-    assert story.step(SeatsAdded((D,))) == [StopJob(D.rpartition(":")[0])]
+    assert story.step(SeatsAdded((D,))) == [StopJob(split_task_id(D)[0])]
 
 
 def test_when_the_last_seat_is_gone_every_call_ends_and_says_why() -> None:

@@ -266,7 +266,8 @@ class PoolWorld(RuleBasedStateMachine):
                 return worker is None or attempt < worker.attempt or not set(calls) & self.held()
             case c.CallCancelled(call):
                 return twice and call not in self.open
-        return False
+            case _:
+                return False
 
     @precondition(lambda self: self.open)
     @rule(number=NUMBERS)
