@@ -212,7 +212,7 @@ def to_cluster_spec(model: ClusterModel) -> ClusterSpec:
 
 def suspicions(config: ClusterConfig) -> tuple[Finding, ...]:
     """What is legal, and probably not meant."""
-    return (*spec_suspicions(config.spec), *_access_suspicions(config))
+    return (*spec_suspicions(config.spec), *access_suspicions(config))
 
 
 def spec_suspicions(spec: ClusterSpec) -> tuple[Finding, ...]:
@@ -347,11 +347,16 @@ def _reservation_suspicions(spec: ClusterSpec) -> Iterator[Finding]:
             yield Finding(("reservations", name), message, "lower a group's min_slices")
 
 
-def _access_suspicions(config: ClusterConfig) -> Iterator[Finding]:
+def access_suspicions(config: ClusterConfig) -> Iterator[Finding]:
+    """What of that keeps machines from calling, or everybody from stopping the cluster."""
     remote = config.provider is not None and not isinstance(config.provider, Local)
     if remote and not config.auth.tokens:
         message = "nobody has a token, so the controller serves its own machine only"
         yield Finding(("auth", "tokens"), message, "add `auth: {tokens: {NAME: {env: VARIABLE}}}`")
+    if config.auth.tokens and not config.auth.admins:
+        message = "nobody is an administrator, so the controller stops the cluster for nobody"
+        names = ", ".join(user for user, _ in config.auth.tokens)
+        yield Finding(("auth",), message, f"add `admins: [...]`, of {names}")
     bare = isinstance(config.provider, Manual) and config.provider.runtime is Runtime.PROCESS
     if remote and not bare and config.docker is None:
         message = "there is no docker.image, so workers on other machines cannot start"

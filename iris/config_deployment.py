@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from iris.core.ids import is_name
 from iris.fields import Port
+from iris.image_names import checked_reference
 from iris.problems import Finding, Unfit, one_of, shown
 from iris.units import BadQuantity
 
@@ -34,6 +35,7 @@ def _zone(value: str) -> str:
 
 ZoneName: TypeAlias = Annotated[str, AfterValidator(_zone)]
 Text: TypeAlias = Annotated[str, Field(min_length=1)]
+ImageText: TypeAlias = Annotated[str, AfterValidator(checked_reference)]
 
 
 def refuse_bad_users(names: Iterable[str], key: str) -> None:
@@ -140,7 +142,7 @@ class LocalSection(Section):
 class DockerSection(Section):
     """What workers run in."""
 
-    image: Text
+    image: ImageText
     worker_port: Port = 10_001
 
 
@@ -148,7 +150,9 @@ class ControllerVmSection(Section):
     """The controller's machine. Its port is where gRPC listens, wherever the controller runs."""
 
     enabled: bool = False
-    image: Text | None = None
+    image: Text | None = (
+        None  # The contract has it as `...`: what is no name, the registry refuses.
+    )
     machine_type: Text = "n2-standard-4"
     port: Port = 10_000
 

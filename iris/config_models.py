@@ -290,11 +290,30 @@ class ClusterModel(Section):
                     remedy = f"add `reservations: {{{group.reservation}: {{chips: ...}}}}`"
                 yield Finding((*at, "reservation"), message, remedy)
 
+    def _unused_findings(self) -> Iterator[Finding]:
+        """What only Google Cloud would heed."""
+        if self.provider is None or isinstance(self.provider, GcpSection):
+            return
+        kind = self.provider.type
+        if self.controller.vm.enabled:
+            own = "this machine, or controller.host" if kind == "manual" else "this machine"
+            message = f"provider {kind} makes no machine for its controller, which runs on {own}"
+            yield Finding(("controller", "vm", "enabled"), message, "write `enabled: false`")
+        for name, group in self.scale_groups.items():
+            for key in ("machine_type", "image"):
+                value = getattr(group.vm, key)
+                if value is not None:
+                    message = (
+                        f"{shown(value)} is for provider gcp: provider {kind} makes no machines"
+                    )
+                    yield Finding(("scale_groups", name, "vm", key), message, "remove it")
+
     def _provider_findings(self) -> Iterator[Finding]:
         if self.controller.host is not None and not isinstance(self.provider, ManualSection):
             message = "only a manual cluster reaches a host for its controller"
             remedy = "remove it, or write `provider: {type: manual, ...}`"
             yield Finding(("controller", "host"), message, remedy)
+        yield from self._unused_findings()
         if isinstance(self.provider, GcpSection):
             yield from gcp_findings(self.provider, self.scale_groups)
         if isinstance(self.provider, ManualSection):

@@ -21,6 +21,7 @@ from sim.ledger import boot_time, existing_time
 from sim.measure import JobRow, Measures, Sample, SliceRow
 from sim.model import Scenario
 from sim.report import render_report
+from sim.report_charts import charts, pictures
 from sim.results import chip_seconds, cost_usd, seconds
 from sim.trace_events import trace_events
 
@@ -71,11 +72,25 @@ class Output:
     """One for each replication, in order of the seeds; at least one."""
     command: str = ""
     """The command line that repeats it, for the header of the report."""
+    plots: bool = False
+    """Whether the report's charts are wanted as pictures, too, in a folder `plots`."""
 
 
 def write_outputs(directory: Path, output: Output) -> list[Path]:
     """Write all files into `directory`, which is made when missing; returns their paths."""
-    return write_together(directory, FILES, lambda folder: _write_all(folder, output))
+    written = write_together(directory, FILES, lambda folder: _write_all(folder, output))
+    if output.plots:
+        folder = directory / "plots"
+        drawn = charts(output.runs[0], output.results)
+        found = pictures(drawn) if drawn is not None else {}
+        names = [f"{name}.png" for name in found]
+        written += write_together(folder, names, lambda staging: _write_pictures(staging, found))
+    return written
+
+
+def _write_pictures(folder: Path, found: Mapping[str, bytes]) -> None:
+    for name, picture in found.items():
+        (folder / f"{name}.png").write_bytes(picture)
 
 
 def write_together(

@@ -370,7 +370,10 @@ class Fleet:
         run.over = True
         del run.host.runs[run.task, run.attempt]
         self.running -= 1
-        self._recorder.attempt_ended(run.row, self._clock.now, kept)
+        now = self._clock.now
+        working = run.working if run.working is not None else now
+        restart = working - run.row.start + min(run.restore, max(0, now - working))
+        self._recorder.attempt_ended(run.row, now, kept, restart)
 
     def _report(self, host: Host, run: Run, state: AttemptState, cause: EndCause | None) -> None:
         self._tell(host, AttemptReport(run.task, run.attempt, state, cause))

@@ -8,8 +8,11 @@ wrong, and is checked.
 With a warm-up, time before it counts nowhere. That cut is exact for time; only an attempt that
 straddles the warm-up has its useful and lost parts taken as even over its time, rounded so that
 their sum stays exact.
+
+`parts_of` tells the same time in finer parts, which add up to these.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sim.measure import AttemptRow, Measures, SliceRow
@@ -45,6 +48,58 @@ def ledger_of(measures: Measures) -> Ledger:
     )
 
 
+PARTS: Mapping[str, str] = {
+    "useful": "work that was kept",
+    "lost": "work thrown away: since the last checkpoint, or done again",
+    "restart": "launching, waiting for the rest of a gang, restoring",
+    "idle": "ready, and nothing waits that needs it",
+    "stranded": "ready, and what waits does not fit",
+    "drain": "ready, and to be given back",
+    "provision": "paid, and not yet ready",
+}
+"""The fine parts of the ledger; lost and restart are its `lost`, provision is its `boot`, and idle,
+stranded and drain its `idle`."""
+
+
+def parts_of(measures: Measures, group: str | None = None) -> dict[str, int]:
+    """The fine parts by name, in milli-chip-milliseconds; of all groups, or of one.
+
+    What is stranded is told by the kind of accelerator: idle chips of one while a task waits that
+    asks for it. Idle cores of machines with accelerators are in no part of the ledger.
+    """
+    slices = [
+        row
+        for row in measures.slices.values()
+        if row.created is not None and group in (None, row.group)
+    ]
+    names = {row.slice for row in slices}
+    attempts = [one for one in measures.attempts if one.slice in names]
+    used_before = busy_before(measures)
+    idle = sum(_idle(row, measures, used_before.get(row.slice, 0)) for row in slices)
+    stranded, drain = sum(row.stranded for row in slices), sum(row.drain for row in slices)
+    useful, lost, restart = _spent(attempts, measures.warm_up)
+    return {
+        "useful": useful,
+        "lost": lost - restart,
+        "restart": restart,
+        "idle": idle - stranded - drain,
+        "stranded": stranded,
+        "drain": drain,
+        "provision": sum(row.chips_milli * boot_time(row, measures) for row in slices),
+    }
+
+
+def _spent(attempts: Iterable[AttemptRow], warm_up: int) -> tuple[int, int, int]:
+    """What attempts kept, what they lost, and what of that was restart, after the warm-up."""
+    useful = lost = restart = 0
+    for attempt in attempts:
+        kept, thrown = _kept_work(attempt, warm_up)
+        useful, lost = useful + kept, lost + thrown
+        before = max(0, warm_up - attempt.start) * attempt.chips_milli
+        restart += min(thrown, max(0, attempt.restart - before))
+    return useful, lost, restart
+
+
 def ledger_gap(measures: Measures, ledger: Ledger) -> list[str]:
     """Nothing, or the one sentence that says how far the ledger is off, and on which slice first.
 
@@ -56,7 +111,11 @@ def ledger_gap(measures: Measures, ledger: Ledger) -> list[str]:
     rows = measures.slices.values()
     wrong = [gap for row in rows if (gap := _slice_gap(row, measures, used.get(row.slice, 0)))]
     if not wrong and ledger.gap == 0:
-        return []
+        return [
+            f"the part of the ledger called {name} is {amount} milli-chip-milliseconds"
+            for name, amount in parts_of(measures).items()
+            if amount < 0
+        ]
     first = wrong[0] if wrong else "every slice adds up, so attempts name slices that never were"
     return [
         f"the ledger is off by {ledger.gap} milli-chip-milliseconds: useful {ledger.useful} + "

@@ -55,6 +55,8 @@ class AttemptRow:
     lost: int
     saved: int | None = None  # None: it did not end by itself
     """Milliseconds of its work that are kept should nobody learn that it was done."""
+    restart: int = 0
+    """Of `lost`, what went before any new work: launching, waiting for the gang, restoring."""
 
 
 @dataclass(slots=True)
@@ -75,6 +77,10 @@ class SliceRow:
     """Milli-chip-milliseconds used by attempts while it was ready."""
     idle: int = 0
     """Milli-chip-milliseconds ready and unused; summed as it happens, not as a remainder."""
+    stranded: int = 0
+    """Of `idle`, after the warm-up: while work waited that needs its accelerator, and did not fit."""
+    drain: int = 0
+    """Of `idle`, after the warm-up: since no new work may come to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,10 @@ class Sample:
     """Milli-chips that pending work asks for."""
     slices: tuple[tuple[str, int], ...]
     """Ready slices by group."""
+    stranded: int = 0
+    """Of `idle`: where work waits that needs its accelerator, and does not fit."""
+    drain: int = 0
+    """Of `idle`: of slices to which no new work may come."""
 
 
 @dataclass(slots=True)
@@ -105,6 +115,10 @@ class Measures:
     samples: list[Sample] = field(default_factory=list)
     group_price_per_hour: dict[str, int] = field(default_factory=dict)
     """Millionths of a dollar for one slice; its keys are all groups, in the order of the config."""
+    choices: dict[tuple[str, str], int] = field(default_factory=dict)
+    """How often the autoscaler made a decision, by its kind and the rule behind it."""
+    blocked: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Milliseconds for which no slice of a type was asked for in a zone, by zone and type."""
     warm_up: Instant = Instant(0)
     """Jobs submitted, and time spent, before this instant count in no figure."""
     now: Instant = Instant(0)

@@ -1,8 +1,7 @@
 """What a scenario says, as frozen values: the fake cloud's behaviour, the workload, the faults.
 
 `sim.scenario` reads these from YAML; nothing here reads, draws or decides. Probabilities lie in
-0..1. The marks F-01 to F-13 name the cloud's fault models that a key can produce (see
-docs/simulation.md).
+0..1. The marks F-01 to F-13 name the fault models of docs/simulation.md that a key can produce.
 """
 
 from collections.abc import Mapping
@@ -361,6 +360,8 @@ class Scenario:
     check_every_turn: bool = False
     """All invariants after every turn, and the turn done again on a twin."""
     config_hash: str = ""
+    resolved: str = field(default="", repr=False)  # Empty: it comes from no file.
+    """The scenario as YAML with everything in its place, for the record."""
     """Of the whole scenario text with its overrides, for the header of reports."""
 
 

@@ -160,7 +160,9 @@ class _Retold:
             running = self._at(attempt.started_at)
             yield running, _RUNNING, lambda: recorder.attempt_running(row, running)
         ended = last if attempt.ended_at is None else min(last, self._at(attempt.ended_at))
-        yield ended, _ENDED, lambda: recorder.attempt_ended(row, ended, one.kept)
+        runs = ended if attempt.started_at is None else min(ended, self._at(attempt.started_at))
+        launch = runs - began
+        yield ended, _ENDED, lambda: recorder.attempt_ended(row, ended, one.kept, launch)
 
     def _row(self, job: Job, task: Task, attempt: Attempt, place: Slice) -> AttemptRow:
         need = job.spec.resources

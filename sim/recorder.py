@@ -22,8 +22,24 @@ class _Use:
     """How much of a slice is used, and since when that has been so."""
 
     row: SliceRow
+    kind: str | None  # None: its chips are cores
+    """The accelerator that it has."""
     used: int = 0
     since: Instant = Instant(0)
+    waited: int = 0
+    """What its kind's clock of waiting work showed then."""
+    leaving: bool = False
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Work of one accelerator: for how long any of it has waited, and what lies idle meanwhile."""
+
+    waits: bool = False
+    since: Instant = Instant(0)
+    waited: int = 0
+    idle: int = 0
+    """Milli-chips of its slices that are ready and unused, and may have work."""
 
 
 class Recorder:
@@ -35,6 +51,11 @@ class Recorder:
         self._use: dict[str, _Use] = {}
         self._open: dict[tuple[str, int], AttemptRow] = {}
         self._unjudged: dict[str, list[AttemptRow]] = {}
+        self._kind_of: dict[str, str | None] = {}
+        """By group, the accelerator of its slices."""
+        self._kinds: dict[str | None, _Kind] = {}
+        self._waiting: frozenset[str | None] = frozenset()
+        self.draining = 0
         self.busy = 0
         self.ready = 0
         self.booting = 0
@@ -44,6 +65,7 @@ class Recorder:
 
     def slice_requested(self, name: str, group: GroupSpec, zone: str, now: Instant) -> None:
         """The controller asked for a slice."""
+        self._kind_of[group.name] = group.accelerator
         if name not in self.measures.slices:
             row = SliceRow(name, group.name, zone, group.chips * 1000, now)
             self.measures.slices[name] = row
@@ -65,7 +87,9 @@ class Recorder:
         self.booting -= row.chips_milli
         self.ready += row.chips_milli
         self.ready_slices[row.group] = self.ready_slices.get(row.group, 0) + 1
-        self._use[name] = _Use(row, since=now)
+        kind = self._kind_of[row.group]
+        self._use[name] = _Use(row, kind, since=now, waited=self._waited(kind, now))
+        self._kinds[kind].idle += row.chips_milli
 
     def slice_ended(self, name: str, now: Instant, outcome: str) -> None:
         """Its machines are no more."""
@@ -77,15 +101,62 @@ class Recorder:
         if row.ready is None:
             self.booting -= row.chips_milli
             return
-        self._settle(self._use.pop(name), now)
+        use = self._use.pop(name)
+        self._settle(use, now)
+        self._change_idle(use, use.used - row.chips_milli)
         self.ready -= row.chips_milli
         self.ready_slices[row.group] -= 1
 
+    def slice_leaving(self, name: str, now: Instant) -> None:
+        """It gets no new work from now on."""
+        use = self._use.get(name)
+        if use is None or use.leaving:
+            return
+        self._settle(use, now)
+        idle = use.row.chips_milli - use.used
+        self._change_idle(use, -idle)
+        use.leaving = True
+        self._change_idle(use, idle)
+
     def _settle(self, use: _Use, now: Instant) -> None:
         span = now - use.since
+        idle = use.row.chips_milli - use.used
         use.row.busy += use.used * span
-        use.row.idle += (use.row.chips_milli - use.used) * span
-        use.since = now
+        use.row.idle += idle * span
+        waited = self._waited(use.kind, now)
+        if use.leaving:
+            use.row.drain += idle * max(0, now - max(use.since, self.measures.warm_up))
+        else:
+            use.row.stranded += idle * (waited - use.waited)
+        use.since, use.waited = now, waited
+
+    def _change_idle(self, use: _Use, by: int) -> None:
+        if use.leaving:
+            self.draining += by
+        else:
+            self._kinds[use.kind].idle += by
+
+    # ---- who waits -------------------------------------------------------------------------
+
+    def work_waits(self, now: Instant, accelerators: frozenset[str | None]) -> None:
+        """From now on work waits that needs these accelerators; None among them: work for cores."""
+        if accelerators == self._waiting:
+            return
+        for kind in accelerators ^ self._waiting:
+            clock = self._kinds.setdefault(kind, _Kind())
+            clock.waited = self._waited(kind, now)
+            clock.since, clock.waits = now, kind in accelerators
+        self._waiting = accelerators
+
+    def _waited(self, kind: str | None, now: Instant) -> int:
+        """For how long, after the warm-up, work of a kind has waited in all."""
+        clock = self._kinds.setdefault(kind, _Kind())
+        if not clock.waits:
+            return clock.waited
+        return clock.waited + max(0, now - max(clock.since, self.measures.warm_up))
+
+    def _stranded(self) -> int:
+        return sum(clock.idle for clock in self._kinds.values() if clock.waits)
 
     # ---- jobs and attempts -----------------------------------------------------------------
 
@@ -111,6 +182,7 @@ class Recorder:
         use = self._use[row.slice]
         self._settle(use, row.start)
         use.used += row.chips_milli
+        self._change_idle(use, -row.chips_milli)
         self.busy += row.chips_milli
 
     def attempt_running(self, row: AttemptRow, now: Instant) -> None:
@@ -124,11 +196,12 @@ class Recorder:
         """Whether user code of a job has run."""
         return self.measures.jobs[job].first_running is not None
 
-    def attempt_ended(self, row: AttemptRow, now: Instant, kept: int) -> None:
-        """It is over, and this many milliseconds of its work were kept."""
+    def attempt_ended(self, row: AttemptRow, now: Instant, kept: int, restart: int) -> None:
+        """It is over: so many milliseconds of its work were kept, and so many went before any new work."""
         row.end = now
         held = now - row.start
         kept = min(kept, held)
+        row.restart = min(restart, held - kept) * row.chips_milli
         row.useful = kept * row.chips_milli
         row.lost = (held - kept) * row.chips_milli
         job = self.measures.jobs[row.job]
@@ -137,6 +210,7 @@ class Recorder:
         use = self._use[row.slice]
         self._settle(use, now)
         use.used -= row.chips_milli
+        self._change_idle(use, row.chips_milli)
         self.busy -= row.chips_milli
 
     def job_ended(self, job: Job) -> None:
@@ -193,6 +267,8 @@ class Recorder:
                 booting=self.booting,
                 wanted=wanted,
                 slices=tuple((g, self.ready_slices.get(g, 0)) for g in groups),
+                stranded=self._stranded(),
+                drain=self.draining,
             )
         )
         if len(samples) < 2 * MOST_SAMPLES:

@@ -16,15 +16,22 @@ from sim.report_charts import Charts, charts
 from sim.report_data import (
     GANTT_SEGMENTS,
     GANTT_SLICES,
+    USES,
     chips_over_time,
     most_lost,
     queue_over_time,
     spread_by_band,
     time_unit,
-    users,
 )
 from sim.report_page import page, places, table
-from sim.results import chip_seconds, queue_waits, spread, violations_of
+from sim.report_sections import (
+    autoscaler_section,
+    cost_section,
+    ledger_section,
+    preemption_section,
+    users_section,
+)
+from sim.results import chip_seconds, violations_of
 from sim.tables import (
     DASH,
     GROUP_HEADER,
@@ -54,12 +61,17 @@ def render_report(
         _trust(results),
         _verdict(results),
         _key_numbers(results),
+        ledger_section(measures),
         _waits(measures),
         _drawings(measures, drawn) if drawn else _drawings_as_tables(measures),
         _groups(results),
         _lost_work(measures),
-        _users(measures),
+        autoscaler_section(measures, {g.name: g.max_slices for g in scenario.cluster.groups}),
+        preemption_section(measures),
+        cost_section(measures),
+        users_section(measures),
         _validity(measures, results),
+        _configuration(scenario),
     ]
     return page(f"{scenario.name}: what the simulation showed", sections, drawn)
 
@@ -149,7 +161,7 @@ def _key_numbers(results: Mapping[str, object]) -> str:
         for name, text in figures.items()
     )
     note = '<p class="faint">Means over the replications.</p>' if _is_study(results) else ""
-    more = _ledger(results) + (_intervals(results) if _is_study(results) else "")
+    more = _ledger(results) + _intervals(results) if _is_study(results) else ""
     return f'<h2>Key numbers</h2>\n{note}<div class="cards">{cards}</div>\n{more}'
 
 
@@ -216,7 +228,7 @@ def _drawings_as_tables(measures: Measures) -> str:
     chips: dict[object, dict[object, object]] = {}
     for row in chips_over_time(measures, TABLE_SPANS):
         chips.setdefault(row["at"], {})[row["use"]] = row["chips"]
-    uses = ("busy", "idle", "booting", "wanted")
+    uses = (*USES, "wanted")
     rows = [
         (
             f"{row['at']:,.2f}",
@@ -226,7 +238,7 @@ def _drawings_as_tables(measures: Measures) -> str:
         )
         for row in queue_over_time(measures, TABLE_SPANS)
     ]
-    header = (unit.name, *(f"{use} chips" for use in uses), "pending, mean", "pending, peak")
+    header = (unit.name, *uses, "pending, mean", "pending, peak")
     note = (
         "Charts instead of this table need Iris to be installed with the extra <code>report</code>."
     )
@@ -261,25 +273,6 @@ def _lost_work(measures: Measures) -> str:
     return "<h2>Most work lost</h2>\n" + table(header, rows, text=(0, 1))
 
 
-def _users(measures: Measures) -> str:
-    ranked = users(measures)
-    whole = sum(used for _, _, used in ranked)
-    rows = []
-    for user, jobs, used in ranked:
-        waits = spread(queue_waits(jobs))
-        share = share_text(used / whole) if whole else DASH
-        cells = (
-            user,
-            count_text(len(jobs)),
-            share,
-            span_text(waits["p50"]),
-            span_text(waits["p95"]),
-        )
-        rows.append(tuple(escape(cell) for cell in cells))
-    header = ("user", "jobs", "of chip time used", "wait p50", "wait p95")
-    return "<h2>Users</h2>\n" + table(header, rows) if rows else ""
-
-
 def _validity(measures: Measures, results: Mapping[str, object]) -> str:
     """How these numbers were made, and what they leave out."""
     notes = [
@@ -290,6 +283,8 @@ def _validity(measures: Measures, results: Mapping[str, object]) -> str:
         "Useful, lost, idle and boot add up to all that was paid, to the millisecond. What useful "
         "chips achieve (their floating-point rate) is outside the simulation.",
         "A chip of a CPU machine is a core.",
+        "How slices boot, live and run out is drawn from the models under `cloud` in the configuration "
+        "below, or read from the traces that it names: the results are as true as these are.",
     ]
     if _is_study(results):
         notes.append(
@@ -299,3 +294,11 @@ def _validity(measures: Measures, results: Mapping[str, object]) -> str:
     notes.append(f"Beside this page: {files_named}.")
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<h2>Validity</h2>\n<ul class="faint">{items}</ul>'
+
+
+def _configuration(scenario: Scenario) -> str:
+    """What was run, word for word, folded away."""
+    if not scenario.resolved:
+        return ""
+    text = escape(scenario.resolved)
+    return f"<details><summary>Configuration</summary>\n<pre>{text}</pre></details>"

@@ -5,14 +5,17 @@ written; `charts` answers None where they are missing. Every selection and datas
 own, since altair counts its own names through the process and two equal reports would differ.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, TypeAlias
 
+from sim.ledger import PARTS
 from sim.measure import Measures
 from sim.report_data import (
+    USES,
     Record,
     chips_over_time,
     gantt_segments,
@@ -21,6 +24,7 @@ from sim.report_data import (
     wait_curve,
     wait_targets,
 )
+from sim.report_facts import parts_by_group, preemptions_over_time, slowdowns
 
 if TYPE_CHECKING:
     import altair
@@ -30,7 +34,16 @@ if TYPE_CHECKING:
 WIDTH = 900
 MOST_LABELS = 60
 """Slices that are named on the axis; of more, the names are in the tooltips."""
-USE_COLOURS = {"busy": "#3d7fc1", "idle": "#d9b44a", "booting": "#8d96a3", "wanted": "#d1495b"}
+USE_COLOURS = {
+    "useful": "#3d7fc1",
+    "lost": "#5b2333",
+    "restart": "#8e4585",
+    "idle": "#d9b44a",
+    "stranded": "#e58a3c",
+    "drain": "#c9c2a5",
+    "booting": "#8d96a3",
+    "wanted": "#d1495b",
+}
 KIND_COLOURS = {
     "booting": "#8d96a3",
     "idle": "#d9b44a",
@@ -61,6 +74,12 @@ def charts(measures: Measures, results: Mapping[str, object]) -> Charts | None:
         specs["time"] = _over_time(measures).to_dict()
     if waits := wait_curve(measures):
         specs["waits"] = _waits(waits, wait_targets(results["expect"])).to_dict()
+    if factors := slowdowns(measures):
+        specs["slowdown"] = _slowdown(factors).to_dict()
+    if parts := parts_by_group(measures):
+        specs["goodput"] = _goodput(parts).to_dict()
+    if taken := preemptions_over_time(measures, time_unit(measures).millis):
+        specs["preemptions"] = _preemptions(taken, time_unit(measures).name).to_dict()
     return charts_of(specs)
 
 
@@ -76,12 +95,29 @@ def can_draw() -> bool:
 
 def charts_of(specs: Mapping[str, Mapping[str, object]]) -> Charts:
     """Specs as altair makes them, with the script that draws them."""
-    import altair as alt
     import vl_convert
 
-    version = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+    version = _version()
     assert version in vl_convert.get_vegalite_versions(), version
     return Charts({name: _plain(spec) for name, spec in specs.items()}, _script(version))
+
+
+def pictures(drawn: Charts) -> dict[str, bytes]:
+    """Each chart as a PNG of twice the size that it has in the page."""
+    import vl_convert
+
+    version = _version()
+    return {
+        name: vl_convert.vegalite_to_png(json.dumps(spec), vl_version=version, scale=2)
+        for name, spec in drawn.specs.items()
+    }
+
+
+def _version() -> str:
+    """Of the language that the specs are in."""
+    import altair as alt
+
+    return ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
 def _plain(spec: Mapping[str, object]) -> Mapping[str, object]:
@@ -124,11 +160,11 @@ def _chips(measures: Measures, title: str, zoom: "altair.Parameter") -> "Chart":
     )
     drawn = alt.InlineData(values=[row for row in rows if row["use"] != "wanted"])
     wanted = alt.InlineData(values=[row for row in rows if row["use"] == "wanted"])
-    # Busy at the bottom: what is paid for nothing lies on top of what is used.
+    # Useful at the bottom: what is paid for nothing lies on top of what is used.
     areas = (
         base.properties(data=drawn, name="chips")
         .mark_area(interpolate="step-after", opacity=0.9)
-        .transform_calculate(rank="indexof(['busy','idle','booting'], datum.use)")
+        .transform_calculate(rank=f"indexof({list(USES)}, datum.use)")
         .encode(y=alt.Y("chips:Q", title="chips", stack="zero"), order="rank:Q")
         .add_params(zoom)
     )
@@ -200,6 +236,66 @@ def _waits(rows: Sequence[Record], targets: Sequence[Record]) -> "Chart":
         layers.append(rule.encode(x="wait_s:Q", tooltip=["expr:N"]))
     layered = alt.layer(*layers)
     return layered.properties(width=WIDTH, height=220, title="Queue wait: how many waited how long")
+
+
+def _slowdown(rows: Sequence[Record]) -> "Chart":
+    import altair as alt
+
+    drawn: altair.Chart = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_point(filled=True, opacity=0.5, size=25)
+        .encode(
+            x=alt.X("chips:Q", title="chips of the job (log)", scale=_log()),
+            y=alt.Y("slowdown:Q", title="bounded slowdown (log)", scale=_log()),
+            color=alt.Color("band:N", scale=alt.Scale(scheme="tableau10"), legend=_legend()),
+            tooltip=["job:N", "band:N", "chips:Q", alt.Tooltip("slowdown:Q", format=",.2f")],
+        )
+        .properties(width=WIDTH, height=180, title="Slowdown: how much longer jobs took than alone")
+    )
+    return drawn
+
+
+def _goodput(rows: Sequence[Record]) -> "Chart":
+    import altair as alt
+
+    colours = {part: USE_COLOURS.get(part, USE_COLOURS["booting"]) for part in PARTS}
+    drawn: altair.Chart = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("share:Q", title="share of the chip time paid", axis=alt.Axis(format="%")),
+            y=alt.Y("group:N", title=None, sort=None),
+            color=alt.Color("part:N", scale=_scale(colours), legend=_legend()),
+            order="rank:Q",
+            tooltip=["group:N", "part:N", "chip_hours:Q", alt.Tooltip("share:Q", format=".1%")],
+        )
+        .properties(width=WIDTH, height=alt.Step(24), title="Goodput and badput by group")
+    )
+    return drawn
+
+
+def _preemptions(rows: Sequence[Record], unit: str) -> "Chart":
+    import altair as alt
+
+    drawn: altair.Chart = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_bar()
+        .encode(
+            x=alt.X("at:Q", title=f"simulated {unit}", bin="binned"),
+            x2="until:Q",
+            y=alt.Y("preempted:Q", title="slices taken", stack="zero"),
+            color=alt.Color("group:N", scale=alt.Scale(scheme="tableau10"), legend=_legend()),
+            tooltip=["group:N", "preempted:Q", alt.Tooltip("at:Q", format=".3f")],
+        )
+        .properties(width=WIDTH, height=110, title="Preemptions")
+    )
+    return drawn
+
+
+def _log() -> "altair.Scale":
+    import altair as alt
+
+    return alt.Scale(type="log", padding=15)
 
 
 def _scale(colours: Mapping[str, str]) -> "altair.Scale":

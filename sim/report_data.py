@@ -7,9 +7,10 @@ into quantiles, slices to the worst.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from sim.ledger import end_of, existing_time
-from sim.measure import AttemptRow, JobRow, Measures, Sample, SliceRow
+from sim.measure import AttemptRow, JobRow, Measures, SliceRow
 from sim.results import PERCENTS, completions, counted_jobs, queue_waits, seconds
 from sim.statistics import Bucket, buckets, percentile
 from sim.tables import number
@@ -23,7 +24,8 @@ GANTT_SLICES = 300
 GANTT_SEGMENTS = 12_000
 ALL_BANDS = "all"
 
-_USES = ("busy", "idle", "booting")
+USES = ("useful", "lost", "restart", "idle", "stranded", "drain", "booting")
+"""What chips do, as the ledger has it, in the order in which they are stacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +46,56 @@ def time_unit(measures: Measures) -> TimeUnit:
 
 
 def chips_over_time(measures: Measures, spans: int = SPANS) -> list[Record]:
-    """By instant and use, the mean number of chips from there on; `wanted` among the uses."""
+    """By instant and use, the mean number of chips from there on; `wanted` among the uses.
+
+    Of what an attempt held, restart comes first and what was lost last.
+    """
     unit = time_unit(measures)
+    series = {name: _sampled(measures, name) for name in ("idle", "stranded", "drain", "booting")}
+    series |= _held(measures.attempts)
+    series["wanted"] = [(sample.at, sample.wanted) for sample in measures.samples]
     rows: list[Record] = []
-    for use in (*_USES, "wanted"):
-        points = [(sample.at, _amount(sample, use)) for sample in measures.samples]
-        for at, bucket in _steps(buckets(points, 0, measures.now, spans)):
+    for use in (*USES, "wanted"):
+        for at, bucket in _steps(buckets(series[use], 0, measures.now, spans)):
             rows.append({"at": at / unit.millis, "use": use, "chips": round(bucket.mean / 1000, 3)})
     return rows
+
+
+def _sampled(measures: Measures, use: str) -> list[tuple[int, int]]:
+    amounts = {
+        "idle": lambda sample: sample.idle - sample.stranded - sample.drain,
+        "stranded": lambda sample: sample.stranded,
+        "drain": lambda sample: sample.drain,
+        "booting": lambda sample: sample.booting,
+    }
+    return [(sample.at, amounts[use](sample)) for sample in measures.samples]
+
+
+def _held(attempts: Iterable[AttemptRow]) -> dict[str, list[tuple[int, int]]]:
+    """What attempts held over time, in milli-chips, by what came of it."""
+    changes: dict[str, dict[int, int]] = {"useful": {}, "lost": {}, "restart": {}}
+    for one in attempts:
+        if not one.chips_milli:
+            continue
+        works = one.start + one.restart // one.chips_milli
+        spoilt = one.end - (one.lost - one.restart) // one.chips_milli
+        spans = {
+            "restart": (one.start, works),
+            "useful": (works, spoilt),
+            "lost": (spoilt, one.end),
+        }
+        for use, (start, end) in spans.items():
+            if end > start:
+                steps = changes[use]
+                steps[start] = steps.get(start, 0) + one.chips_milli
+                steps[end] = steps.get(end, 0) - one.chips_milli
+    return {use: _summed(steps) for use, steps in changes.items()}
+
+
+def _summed(steps: Mapping[int, int]) -> list[tuple[int, int]]:
+    """The series of which these are the changes."""
+    instants = sorted(steps)
+    return list(zip(instants, accumulate(steps[at] for at in instants), strict=True))
 
 
 def queue_over_time(measures: Measures, spans: int = SPANS) -> list[Record]:
@@ -66,16 +110,21 @@ def queue_over_time(measures: Measures, spans: int = SPANS) -> list[Record]:
 
 def wait_curve(measures: Measures) -> list[Record]:
     """By band, which share of the started jobs had waited no longer than so many seconds."""
-    rows: list[Record] = []
-    for band, jobs in jobs_by_band(measures).items():
-        ordered = sorted(queue_waits(jobs))
-        steps = min(QUANTILES, len(ordered))
-        for step in range(steps + 1 if steps else 0):
-            rank = -(-step * len(ordered) // steps)
-            # A log axis has no 0; what waited less than a second waited no time to speak of.
-            wait = max(1.0, seconds(ordered[max(0, rank - 1)]))
-            rows.append({"band": band, "wait_s": wait, "share": round(rank / len(ordered), 6)})
-    return rows
+    return [
+        {"band": band, "wait_s": span, "share": share}
+        for band, jobs in jobs_by_band(measures).items()
+        for span, share in curve(queue_waits(jobs))
+    ]
+
+
+def curve(spans: Iterable[int]) -> Iterator[tuple[float, float]]:
+    """Seconds, and the share of these milliseconds that is no longer; at most 200 steps."""
+    ordered = sorted(spans)
+    steps = min(QUANTILES, len(ordered))
+    for step in range(steps + 1 if steps else 0):
+        rank = -(-step * len(ordered) // steps)
+        # A log axis has no 0; less than a second is no time to speak of.
+        yield max(1.0, seconds(ordered[max(0, rank - 1)])), round(rank / len(ordered), 6)
 
 
 def jobs_by_band(measures: Measures) -> dict[str, list[JobRow]]:
@@ -171,16 +220,6 @@ def _steps(spans: Sequence[Bucket]) -> Iterator[tuple[int, Bucket]]:
         yield span.start, span
     for span in spans[-1:]:
         yield span.end, span
-
-
-def _amount(sample: Sample, use: str) -> int:
-    amounts = {
-        "busy": sample.busy,
-        "idle": sample.idle,
-        "booting": sample.booting,
-        "wanted": sample.wanted,
-    }
-    return amounts[use]
 
 
 def _gang_attempts(attempts: Iterable[AttemptRow]) -> list[AttemptRow]:

@@ -5,7 +5,7 @@ loader. All that is wrong is told at once, each thing at its line; nothing here 
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from hashlib import sha256
 from pathlib import Path
@@ -75,6 +75,7 @@ def scenario_in(document: Document, path: Path, *, seed: int | None = None) -> S
         check_every_turn=form.check_every_turn,
         path=path,
         config_hash=_digest(document),
+        resolved=_resolved(document),
     )
     checked.refuse()
     return scenario
@@ -168,3 +169,13 @@ def _digest(document: Document) -> str:
     """Of everything that was said but the seed; comments and layout do not count."""
     said = {key: value for key, value in document.data.items() if key != "seed"}
     return sha256(json.dumps(said, separators=(",", ":")).encode()).hexdigest()
+
+
+def _resolved(document: Document) -> str:
+    """The whole document as YAML, its overrides and the cluster's file in it; who may log in is left out."""
+    import yaml
+
+    data = dict(document.data)
+    if isinstance(cluster := data.get(_CLUSTER), Mapping):
+        data[_CLUSTER] = {key: part for key, part in cluster.items() if key != "auth"}
+    return yaml.safe_dump(data, sort_keys=False, allow_unicode=True)

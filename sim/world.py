@@ -10,6 +10,7 @@ from hashlib import sha256
 
 from simpy.events import Event
 
+from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
@@ -22,6 +23,7 @@ from iris.core.spec import ClusterSpec, JobSpec
 from iris.core.state import ClusterState
 from iris.drive import turn
 from sim import explanations, faults, happenings
+from sim.choices import Choices, kinds_waiting
 from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
 from sim.dice import Dice
@@ -87,6 +89,7 @@ class World:
             warm_up=Instant(scenario.warm_up),
         )
         self.recorder = Recorder(self.measures)
+        self._choices = Choices(self.measures)
         self.controller = self._make_controller()
         self.auditor = Auditor(self.controller.state, every_turn=audit_every_turn)
         self.journal = self._make_journal()
@@ -98,8 +101,7 @@ class World:
             Surroundings(self.clock, self.dice, self.fleet, self.recorder, self._deliver),
         )
         self._inbox: list[ev.Event] = []
-        self._alarms: list[Instant] = []
-        """When the controller will be looked at, latest first."""
+        self._alarms: list[Instant] = []  # When the controller will be looked at, latest first.
         self._deadline: Instant | None = None
         self._awake_at: Instant | None = None
         self._stalled_since: Instant | None = None
@@ -258,8 +260,13 @@ class World:
 
     def _collect(self, last: Turn) -> None:
         """Enter what the controller concluded in this turn of the jobs that it touched."""
-        jobs = self.controller.state.jobs
+        state = self.controller.state
+        jobs = state.jobs
+        self._choices.note(last.now, last.decisions)
+        self.recorder.work_waits(last.now, kinds_waiting(state))
         for decision in last.decisions:
+            if isinstance(decision, de.SliceDrain | de.SliceDelete):
+                self.recorder.slice_leaving(decision.slice, last.now)
             job = getattr(decision, "job", None)
             task = getattr(decision, "task", None)
             if job is not None:
@@ -324,6 +331,7 @@ class World:
         wrong = list(self._wrong())
         self.fleet.close()
         self.recorder.close(now)
+        self._choices.close(now)
         pending, wanted = waiting(self.controller.state)
         self.recorder.sample(now, pending, wanted, self.fleet.running)
         measures = self.measures

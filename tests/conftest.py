@@ -2,12 +2,16 @@
 
 `pytest --no-skips`, which `.ci/run` uses, fails every test that skips itself. The one excuse is a
 trace beside the project, `needs ../shared/data/…`, and only where that folder really is absent.
+
+`pytest --after FILE`, likewise, begins when somebody who prepares something for the tests has written
+that file, and only if it says `made`.
 """
 
 import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Generator
 from pathlib import Path
 from typing import Final
@@ -17,6 +21,7 @@ import pytest
 
 TRACED: Final = tuple(Path(__file__).with_name(name) for name in ("core", "properties"))
 DATA: Final = "../shared/data"
+PREPARATION_S: Final = 400
 NEEDS_DATA: Final = re.compile(r"(Skipped: )?needs \.\./shared/data\b")
 
 hypothesis.settings.register_profile(
@@ -43,9 +48,29 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds `--no-skips` and `--rewrite`."""
+    """Adds `--after`, `--no-skips` and `--rewrite`."""
+    parser.addoption("--after", type=Path, metavar="FILE", help="begin when it says `made`")
     parser.addoption("--no-skips", action="store_true", help="a test that skips itself fails")
     parser.addoption("--rewrite", action="store_true", help="write the transcripts anew")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Waits for what is still being prepared.
+
+    Raises:
+        pytest.Exit: it could not be, and the file says why; or the file did not come.
+    """
+    file: Path | None = session.config.getoption("--after")
+    if file is None:
+        return
+    deadline = time.monotonic() + PREPARATION_S
+    while not file.exists():
+        if time.monotonic() > deadline:
+            pytest.exit(f"{file} did not come within {PREPARATION_S} s", returncode=1)
+        time.sleep(0.1)
+    told = file.read_text()
+    if told.strip() != "made":
+        pytest.exit(f"what the tests need could not be prepared:\n{told}", returncode=1)
 
 
 def excused(reason: str, root: Path) -> bool:

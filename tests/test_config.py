@@ -320,8 +320,12 @@ HEAD = "scale_groups:\n  g: {accelerator_type: v6e-8, max_slices: 2, "
         ),
         (
             "provider: {type: gcp, project_id: p, zone: us-east5-a}\ndocker: {image: i}\n"
-            "auth: {tokens: {a: {env: X}}}\n" + ONE,
+            "auth: {tokens: {a: {env: X}}, admins: [a]}\n" + ONE,
             [],
+        ),
+        (
+            "provider: {type: local}\nauth: {tokens: {a: {env: X}}}\n" + ONE,
+            ["auth"],
         ),
     ],
 )

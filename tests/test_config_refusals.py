@@ -278,3 +278,47 @@ autoscaler: {idle_timeout: 3 moons}
     ]
     assert all(problem.help for problem in found)
     assert found[1].help == "did you mean v5litepod-16?"
+
+
+UNUSED = ONE + "auth: {tokens: {a: {env: A}}, admins: [a]}\n"
+LOCAL = UNUSED + "provider: {type: local}\n"
+MANUAL = UNUSED + "provider: {type: manual, hosts: [h]}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "message"),
+    [
+        (
+            LOCAL + "controller: {vm: {enabled: true, image: i}}\n",
+            "controller.vm.enabled",
+            "provider local makes no machine for its controller, which runs on this machine",
+        ),
+        (
+            MANUAL + "controller: {host: h, vm: {enabled: true, image: i}}\n",
+            "controller.vm.enabled",
+            "provider manual makes no machine for its controller, "
+            "which runs on this machine, or controller.host",
+        ),
+        (
+            LOCAL.replace("max_slices: 2", "max_slices: 2, vm: {machine_type: n2-standard-4}"),
+            "scale_groups.g.vm.machine_type",
+            "'n2-standard-4' is for provider gcp: provider local makes no machines",
+        ),
+        (
+            ONE + 'docker: {image: "w 1; rm -rf /"}\n',
+            "docker.image",
+            "'w 1; rm -rf /' is no name of an image",
+        ),
+    ],
+)
+def test_what_no_provider_heeds_and_no_registry_has_is_refused(
+    text: str, key: str, message: str
+) -> None:
+    assert [problem[2:] for problem in refused(text)] == [(key, message)]
+
+
+def test_an_image_may_be_named_by_its_digest() -> None:
+    name = f"r.example:5000/iris/worker:v1@sha256:{64 * 'a'}"
+    config = read(ONE + f"docker: {{image: {name!r}}}\n")
+    assert config.docker is not None
+    assert config.docker.image == name

@@ -15,9 +15,9 @@ from iris.cli.tables import print_object, print_table
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
-    from iris.cluster.image_names import Place
     from iris.cluster.image_pushes import Pushed
     from iris.cluster.images import Built, Order
+    from iris.image_names import Place
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _T = TypeVar("_T")
@@ -126,9 +126,9 @@ def _build(request: Request) -> None:
 
 def _checked(request: Request) -> "tuple[Order, tuple[Place, ...]]":
     """What is to be built, and where it is to go; or a refusal that names the option."""
-    from iris.cluster.image_names import checked_region, local_name, places
     from iris.cluster.images import BASE, Order
     from iris.cluster.wheels import known_extras
+    from iris.image_names import checked_region, local_name, places
     from iris.problems import one_of, shown
     from iris.units import BadQuantity
 

@@ -4,20 +4,25 @@ stdout holds the comparison and nothing else. What an expectation says does not 
 sides are told as they are.
 """
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
-from iris.cli.sim import Interrupt, Request, runs_of
+from iris.cli.sim import Interrupt, Request, folder_option, runs_of
 from iris.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from sim.study import Run
 
 EXAMPLES: Final = """\b
 Examples:
   iris sim compare today.yaml tomorrow.yaml
   iris sim compare a.yaml a.yaml --set-b cluster.scale_groups.tpu.max_slices=16
   iris sim compare a.yaml b.yaml --replications 40 --jobs 2 --json
+  iris sim compare a.yaml b.yaml --out compared/
 \b
 Exit status: 0 done, 9 an invariant was violated (no number can be trusted),
 2 a scenario is wrong, 130 interrupted.
@@ -41,6 +46,7 @@ Exit status: 0 done, 9 an invariant was violated (no number can be trusted),
 )
 @click.option("--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@folder_option("Write the comparison and a page about it into this folder.")
 def compare(
     a: Path,
     b: Path,
@@ -52,12 +58,13 @@ def compare(
     replications: int,
     jobs: int | None,
     as_json: bool,
+    out: Path | None,
 ) -> int:
     """Run two scenarios under the same seeds, and tell how their figures differ."""
     if any(word.partition("=")[0].strip() == "seed" for word in (*both, *only_a, *only_b)):
         raise click.UsageError("both sides run under the same seeds: say --seed instead of --set")
-    first = Request(a, seed, (*both, *only_a), as_json, None, replications, jobs)
-    second = Request(b, seed, (*both, *only_b), as_json, None, replications, jobs)
+    first = Request(a, seed, (*both, *only_a), as_json, out, replications, jobs)
+    second = Request(b, seed, (*both, *only_b), as_json, out, replications, jobs)
     return _compare(first, second)
 
 
@@ -65,7 +72,7 @@ def _compare(first: Request, second: Request) -> ExitStatus:
     from dataclasses import replace
 
     from sim.compare import comparison, comparison_text
-    from sim.export import json_text
+    from sim.export import json_text, prepare_directory
     from sim.scenario import load_scenario
     from sim.suspicions import suspicions
 
@@ -74,6 +81,8 @@ def _compare(first: Request, second: Request) -> ExitStatus:
     for side, scenario in (("A", before), ("B", after)):
         for sentence in suspicions(scenario):
             click.echo(f"warning: {side}: {sentence}", err=True)
+    if first.out is not None:
+        prepare_directory(first.out)
     with Interrupt() as interrupt:
         sides = [
             runs_of(request, scenario, interrupt)
@@ -83,12 +92,41 @@ def _compare(first: Request, second: Request) -> ExitStatus:
         click.echo("interrupted before all pairs had ended: there is no comparison", err=True)
         return ExitStatus.INTERRUPTED
     results = [[run.results for run in runs] for runs in sides]
+    names = (_name(first, before.name), _name(second, after.name))
+    if first.out is not None:
+        _write(first.out, names, sides, _command(first, second, before.seed))
     if first.as_json:
         click.echo(json_text(comparison(results[0], results[1])), nl=False)
     else:
-        names = (_name(first, before.name), _name(second, after.name))
         click.echo(comparison_text(results[0], results[1], names), nl=False)
+        if first.out is not None:
+            click.echo(f"report: {first.out / 'report.html'}")
     return _status(results)
+
+
+def _write(
+    directory: Path, names: tuple[str, str], sides: "Sequence[Sequence[Run]]", command: str
+) -> None:
+    from sim.compare_export import Side, write_comparison
+
+    first, second = (
+        Side(
+            name,
+            [run.results for run in runs],
+            [run.measures for run in runs if run.measures is not None],
+        )
+        for name, runs in zip(names, sides, strict=True)
+    )
+    write_comparison(directory, first, second, command)
+
+
+def _command(first: Request, second: Request, seed: int) -> str:
+    """The command line that gives the same comparison again."""
+    words = ["iris", "sim", "compare", str(first.path), str(second.path), "--seed", str(seed)]
+    for option, request in (("--set-a", first), ("--set-b", second)):
+        for change in request.overrides:
+            words += [option, change]
+    return shlex.join([*words, "--replications", str(first.replications)])
 
 
 def _name(request: Request, scenario: str) -> str:

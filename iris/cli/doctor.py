@@ -54,7 +54,7 @@ def _examined(config: "ClusterConfig") -> "Iterator[Check]":
     if isinstance(config.provider, Manual):
         from iris.cluster.checkup_hosts import examine_hosts
 
-        yield from asyncio.run(examine_hosts(config.provider))
+        yield from asyncio.run(examine_hosts(config, config.provider))
     if isinstance(config.provider, Gcp):
         from iris.cluster.vm.gcp_endpoints import (
             google,

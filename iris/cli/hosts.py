@@ -19,39 +19,40 @@ _REACH_S: Final = 5.0
 _TUNNEL_S: Final = 15.0
 
 
-def host_of(config: "ClusterConfig", path: Path) -> "ControllerHost":
-    """The place that a file gives its controller: a machine at Google, or else this machine.
+def host_of(config: "ClusterConfig", path: Path, advertise: str | None = None) -> "ControllerHost":
+    """The place that a file gives its controller: a machine at Google, a host, or else this machine.
+
+    Args:
+        config: the file's content.
+        path: the file.
+        advertise: what workers call, where that is not the address of this machine.
 
     Raises:
         Failure: the file lacks something, or a library is missing.
     """
     from iris.cluster.vm.host_process import ProcessHost, ProcessSettings
     from iris.config import Gcp, Manual
+    from iris.problems import Failure
+    from iris.rpc.addresses import parse_address
 
+    elsewhere = config.controller.host is not None or config.controller.vm is not None
+    if advertise is not None and elsewhere:
+        raise Failure(
+            f"--advertise {advertise}: the controller has a machine of its own, whose address workers call",
+            ExitStatus.BAD_INPUT,
+            "leave it out",
+        )
+    words = () if advertise is None else ("--advertise", parse_address(advertise).url)
     if isinstance(config.provider, Manual) and config.controller.host is not None:
-        return _ssh_host(config, config.provider, config.controller.host, path)
+        from iris.cluster.vm.host_ssh import SshHost, ssh_settings
+
+        host = config.controller.host
+        return SshHost(ssh_settings(config, config.provider, host, lambda: _sealed(config, path)))
     if isinstance(config.provider, Gcp) and config.controller.vm is not None:
         return _vm_of(config, config.provider, path)
     root = _root(config)
     tls = config.controller.tls is not None
-    return ProcessHost(ProcessSettings(root, path.absolute(), config.controller.port, tls))
-
-
-def _ssh_host(
-    config: "ClusterConfig", pool: "Manual", address: str, path: Path
-) -> "ControllerHost":
-    from iris.cluster.vm.host_ssh import SshHost, SshSettings
-
-    controller = config.controller
-    settings = SshSettings(
-        address,
-        pool,
-        config.storage.root,
-        controller.port,
-        controller.tls is not None,
-        lambda: _sealed(config, path),
-    )
-    return SshHost(settings)
+    return ProcessHost(ProcessSettings(root, path.absolute(), config.controller.port, tls, words))
 
 
 def _sealed(config: "ClusterConfig", path: Path) -> str:
@@ -129,7 +130,8 @@ def url_of_machine(config: "ClusterConfig", path: Path) -> str:
 
     found = run(host_of(config, path).look)
     if found.url is None:
-        message = f"the controller of {path} is {found.standing.value}"
+        why = f": {found.why}" if found.why else ""
+        message = f"the controller of {path} is {found.standing.value}{why}"
         remedy = f"`iris cluster --config={path} start`, or give --controller-url"
         raise Failure(message, ExitStatus.UNREACHABLE, remedy)
     return reachable(config, found)
@@ -236,4 +238,4 @@ def run(work: Callable[[], Awaitable[_T]]) -> _T:
         return asyncio.run(whole())
     except HostTrouble as error:
         said = f"\nits last lines:\n{error.log}" if error.log else ""
-        raise Failure(f"{error}{said}", ExitStatus.FAILED, error.help) from error
+        raise Failure(f"{error}{said}", error.status, error.help) from error

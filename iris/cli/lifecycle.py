@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import click
 
+from iris.cli.confirming import confirm
 from iris.cli.connect import token
 from iris.cli.tables import print_object
 from iris.exit_status import ExitStatus
@@ -18,23 +19,26 @@ if TYPE_CHECKING:
     from iris.config import ClusterConfig
     from iris.rpc.channel import Channel
 
-_ENDS_S: Final = 600.0
-"""For a controller to give its slices back."""
 _LOOK_EVERY_S: Final = 1.0
 _SHOWN: Final = 20
 
 _T = TypeVar("_T")
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+advertise_option = click.option(
+    "--advertise", metavar="URL", help="What workers call, if not where it listens."
+)
 yes_option = click.option("-y", "--yes", is_flag=True, help="Do not ask.")
 
 
 @click.command(epilog="\b\nExamples:\n  iris cluster --config=cluster.yaml start\n")
+@advertise_option
 @as_json_option
 @click.pass_obj
-def start(place: "Place", as_json: bool) -> None:
+def start(place: "Place", advertise: str | None, as_json: bool) -> None:
     """Have the controller run, on a machine that is made if need be; twice is as once."""
-    _, host = _meant(place)
+    config, host = _meant(place, advertise)
+    _warn(config)
     found, begun = _shown(host.begin)
     if not begun:
         click.echo("it runs already", err=True)
@@ -42,11 +46,13 @@ def start(place: "Place", as_json: bool) -> None:
 
 
 @click.command(epilog="\b\nExamples:\n  iris cluster --config=cluster.yaml restart\n")
+@advertise_option
 @as_json_option
 @click.pass_obj
-def restart(place: "Place", as_json: bool) -> None:
+def restart(place: "Place", advertise: str | None, as_json: bool) -> None:
     """Have it run with the configuration and image of now; jobs go on meanwhile."""
-    _, host = _meant(place)
+    config, host = _meant(place, advertise)
+    _warn(config)
     _tell(_shown(host.begin_anew), as_json=as_json)
 
 
@@ -64,7 +70,7 @@ def stop_controller(place: "Place", yes: bool, as_json: bool) -> None:
         click.echo(
             f"workers that miss it for {span} stop their tasks, and end themselves", err=True
         )
-        click.confirm("stop the controller", abort=True, err=True)
+        confirm("stop the controller")
     ran = _shown(host.end)
     click.echo("the controller is stopped" if ran else "no controller runs", err=True)
     if as_json:
@@ -83,15 +89,15 @@ def stop(place: "Place", yes: bool, as_json: bool) -> None:
     for line in dies:
         click.echo(line, err=True)
     if not yes and dies:
-        click.confirm("end all that", abort=True, err=True)
+        confirm("end all that")
     slices = _shown(found.end)
     click.echo("the cluster is stopped" if dies else "nothing of this cluster runs", err=True)
     if as_json:
         print_object("ClusterStop", {"stopped": bool(dies), "slices": slices})
 
 
-def _meant(place: "Place") -> "tuple[ClusterConfig, ControllerHost]":
-    """The cluster that a command is about."""
+def _meant(place: "Place", advertise: str | None = None) -> "tuple[ClusterConfig, ControllerHost]":
+    """The cluster that a command is about, whose workers call what is advertised."""
     import os
 
     from iris.cli.hosts import host_of
@@ -103,7 +109,16 @@ def _meant(place: "Place") -> "tuple[ClusterConfig, ControllerHost]":
     if named is None:
         raise click.UsageError("it needs `iris cluster --config=FILE`, or IRIS_CONFIG")
     config = load_cluster(named)
-    return config, host_of(config, named)
+    return config, host_of(config, named, advertise)
+
+
+def _warn(config: "ClusterConfig") -> None:
+    """Say what of it nobody could stop as an administrator."""
+    from iris.config import access_suspicions
+
+    for found in access_suspicions(config):
+        click.echo(f"warning: {'.'.join(map(str, found.at))}: {found.message}", err=True)
+        click.echo(f"help:    {found.help}", err=True)
 
 
 def _shown(work: "Callable[[Say], Awaitable[_T]]") -> _T:
@@ -171,17 +186,19 @@ class _Ending:
     async def end(self, say: "Say") -> int:
         """End all of it; how many slices were still there when no controller did it."""
         from iris.cli.hosts import provider_alone
-        from iris.cluster.vm.clearing import clear
+        from iris.cluster.vm.clearing import CLOUD, HOSTS, clear
+        from iris.config import Manual
 
-        ended = self._link is not None and await self._ask_controller(say)
+        patience = HOSTS if isinstance(self._config.provider, Manual) else CLOUD
+        ended = self._link is not None and await self._ask_controller(say, patience.seconds)
         if not ended:  # Nobody may ask for new slices while these are given back.
             await self._host.end(say)
         async with provider_alone(self._config) as provider:
-            left = await clear(provider, say)
+            left = await clear(provider, say, patience)
         await self._host.remove(say)
         return max(left, len(self.slices))
 
-    async def _ask_controller(self, say: "Say") -> bool:
+    async def _ask_controller(self, say: "Say", patience_s: float) -> bool:
         """Have the controller give everything back, and end; whether it did end."""
         from iris.problems import Failure
         from iris.rpc import iris_pb2 as pb
@@ -189,9 +206,18 @@ class _Ending:
 
         assert self._link is not None, "asked of nobody"
         link, last = self._link, -1
-        await asyncio.to_thread(link.call, SHUTDOWN, pb.ShutdownRequest(give_back=True))
         try:
-            async with asyncio.timeout(_ENDS_S):
+            await asyncio.to_thread(link.call, SHUTDOWN, pb.ShutdownRequest(give_back=True))
+        except Failure as error:
+            if error.status is not ExitStatus.NOT_PERMITTED:
+                raise
+            remedy = (
+                "name this user in auth.admins and `iris cluster restart`, or take the controller"
+                " away first: `iris cluster controller stop`, and stop again"
+            )
+            raise Failure(str(error), error.status, remedy) from error
+        try:
+            async with asyncio.timeout(patience_s):
                 while True:
                     found = await asyncio.to_thread(link.call, LIST_SLICES, pb.ListSlicesRequest())
                     left = sum(row.state != "gone" for row in found.slices)

@@ -20,6 +20,7 @@ import click
 
 from iris.cli.lazy import CommandWithVerbs, Lazy
 from iris.exit_status import ExitStatus
+from iris.problems import Failure
 
 if TYPE_CHECKING:
     import rich.progress
@@ -64,6 +65,7 @@ class Request:
     out: Path | None  # None: no files
     replications: int | None  # None: one run, told without intervals
     jobs: int | None  # None: as many as there are processors
+    plots: bool = False
 
 
 def _named(_: click.Context, __: click.Parameter, folder: str | None) -> Path | None:
@@ -101,6 +103,7 @@ class Sim(CommandWithVerbs):
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @folder_option("Write tables, a trace and a report into this folder.")
+@click.option("--plots", is_flag=True, help="With --out: the report's charts as PNG files, too.")
 @click.option(
     "--replications",
     type=click.IntRange(1, 100_000),
@@ -117,11 +120,34 @@ def sim(
     overrides: tuple[str, ...],
     as_json: bool,
     out: Path | None,
+    plots: bool,
     replications: int | None,
     jobs: int | None,
 ) -> int:
     """Simulate a scenario against the fake cloud."""
-    return _simulate(Request(scenario, seed, overrides, as_json, out, replications, jobs))
+    request = Request(scenario, seed, overrides, as_json, out, replications, jobs, plots)
+    if plots:
+        _check_plots(request)
+    return _simulate(request)
+
+
+def _check_plots(request: Request) -> None:
+    """Refuses, before a long run, what could not be drawn.
+
+    Raises:
+        click.UsageError: there is no folder for them.
+        Failure: what draws is not installed.
+    """
+    from sim.report_charts import can_draw
+
+    if request.out is None:
+        raise click.UsageError("--plots goes with --out DIR: the pictures go into DIR/plots")
+    if not can_draw():
+        raise Failure(
+            "--plots needs altair and vl-convert, which are not installed",
+            ExitStatus.BAD_INPUT,
+            "pip install 'iris-orchestrator[report]'",
+        )
 
 
 def _simulate(request: Request) -> ExitStatus:
@@ -199,7 +225,8 @@ def _write(
     from sim.export import Output, write_outputs
 
     rows = [run.measures for run in runs if run.measures is not None]
-    write_outputs(directory, Output(scenario, results, rows, _command(request, scenario)))
+    command = _command(request, scenario)
+    write_outputs(directory, Output(scenario, results, rows, command, request.plots))
 
 
 def _command(request: Request, scenario: "Scenario") -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from iris.cli.confirming import confirm
 from iris.cli.place import Place, url_option
 from iris.cli.tables import age, print_list, print_object, print_table, timestamp, wide_option
 from iris.cli.watch import watchable
@@ -57,7 +58,35 @@ def _slices(link: "Channel", group: str = "") -> "list[pb.Slice]":
     from iris.rpc import iris_pb2 as pb
     from iris.rpc.methods import LIST_SLICES
 
-    return list(link.call(LIST_SLICES, pb.ListSlicesRequest(group=group)).slices)
+    found = list(link.call(LIST_SLICES, pb.ListSlicesRequest(group=group)).slices)
+    if group and not found:
+        refuse_strange_group(link, group)
+    return found
+
+
+def refuse_strange_group(link: "Channel", group: str) -> None:
+    """Nothing, for a group that may have slices.
+
+    Raises:
+        Failure: there is no such group.
+    """
+    from iris.problems import Failure, one_of, shown
+    from iris.rpc import iris_pb2 as pb
+    from iris.rpc.methods import GET_STATUS
+
+    known = [it.name for it in link.call(GET_STATUS, pb.GetStatusRequest()).groups]
+    if group not in known:
+        message = f"group {shown(group)} is not known"
+        raise Failure(message, ExitStatus.NOT_FOUND, one_of(group, known))
+
+
+def refuse_strange_slice(link: "Channel", id: str) -> None:
+    """Nothing, for a slice that is there or was.
+
+    Raises:
+        Failure: there is no such slice.
+    """
+    _named(_slices(link), [id])
 
 
 def _slice(row: "pb.Slice") -> dict[str, object]:
@@ -91,13 +120,14 @@ def _named(known: "Sequence[pb.Slice]", ids: Iterable[str]) -> "list[pb.Slice]":
     Raises:
         Failure: there is none of a name.
     """
-    from iris.problems import Failure
+    from iris.problems import Failure, one_of, shown
 
     by_id = {row.id: row for row in known}
     for id in ids:
         if id not in by_id:
-            remedy = "see `iris cluster slice list`"
-            raise Failure(f"slice {id} is not known", ExitStatus.NOT_FOUND, remedy)
+            nearest = one_of(id, [*by_id])
+            remedy = nearest if nearest.endswith("?") else "see `iris cluster slice list`"
+            raise Failure(f"slice {shown(id)} is not known", ExitStatus.NOT_FOUND, remedy)
     return [by_id[id] for id in dict.fromkeys(ids)]
 
 
@@ -154,7 +184,7 @@ def terminate_slices(
     if found and not yes:
         tasks = sum(row.live for row in found)
         what = f"give up {_count(len(found), 'slice')} and stop {_count(tasks, 'task')}"
-        click.confirm(what, abort=True, err=True)
+        confirm(what)
     _terminate(link, [row.id for row in found])
     if as_json:
         print_list("Slice", [{"id": row.id} for row in found])

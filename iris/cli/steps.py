@@ -1,5 +1,10 @@
-"""Progress of long work, on stderr: plain lines in a pipe; on a terminal the last one counts its seconds."""
+"""Progress of long work, on stderr: plain lines in a pipe; on a terminal the last one counts its seconds.
 
+A line that counts is cut to the width of the terminal, for only what is on one row can be written over;
+it is shown whole when it is left behind.
+"""
+
+import os
 import sys
 import threading
 import time
@@ -7,6 +12,8 @@ from types import TracebackType
 from typing import Final
 
 import click
+
+from iris.cli.tables import cut
 
 _TICK_S: Final = 1.0
 
@@ -37,22 +44,29 @@ class Steps:
         if self._on_terminal:
             self._ticker.join()
             if self._line:
-                click.echo("", err=True)
+                self._leave()
 
     def say(self, line: str) -> None:
         """What is being done now."""
         with self._lock:
             if self._on_terminal and self._line:
-                click.echo("", err=True)
+                self._leave()
             self._line = line
             self._show()
 
     def _show(self) -> None:
-        seconds = f"[{time.monotonic() - self._began:4.0f} s]"
         if self._on_terminal:
-            click.echo(f"\r{seconds} {self._line}", err=True, nl=False)
+            # The last column stays free: some terminals wrap as soon as it is written to.
+            room = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+            click.echo(f"\r{cut(self._text(), room)}", err=True, nl=False)
         else:
-            click.echo(f"{seconds} {self._line}", err=True)
+            click.echo(self._text(), err=True)
+
+    def _leave(self) -> None:
+        click.echo(f"\r{self._text()}", err=True)
+
+    def _text(self) -> str:
+        return f"[{time.monotonic() - self._began:4.0f} s] {self._line}"
 
     def _tick(self) -> None:
         while not self._ended.wait(_TICK_S):

@@ -61,7 +61,7 @@ def fitted(
         if widths[-1] <= room:
             return kept
         if kept[0][-1] == lines[0][-1] and room >= _LEAST_TEXT:
-            return [(*line[:-1], _cut(line[-1], room)) for line in kept]
+            return [(*line[:-1], cut(line[-1], room)) for line in kept]
     return kept
 
 
@@ -69,7 +69,8 @@ def _widths(lines: Sequence[Sequence[str]]) -> list[int]:
     return [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
 
 
-def _cut(text: str, room: int) -> str:
+def cut(text: str, room: int) -> str:
+    """As much of a text as there is room for, with an ellipsis where some is lost."""
     return text if len(text) <= room else f"{text[: room - 1].rstrip()}…"
 
 

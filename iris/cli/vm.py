@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from iris.cli.place import Place, url_option
+from iris.cli.slice import refuse_strange_group, refuse_strange_slice
 from iris.cli.tables import (
     age,
     memory,
@@ -46,6 +47,10 @@ def vm_status(place: Place, slice_: str, group: str, as_json: bool, wide: bool) 
     """Show each machine: its state, when it was last heard, what it has, and what runs there."""
     answer = _vms(place, slice_)
     found = [row for row in answer.vms if group in ("", row.group)]
+    if not found and slice_:
+        refuse_strange_slice(place.channel(), slice_)
+    if not found and group:
+        refuse_strange_group(place.channel(), group)
     if as_json:
         print_list("Vm", [_vm(row) for row in found])
         return

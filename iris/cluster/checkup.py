@@ -136,9 +136,13 @@ def _secrets(config: ClusterConfig) -> Check:
 
 
 def _controller(config: ClusterConfig, token: str) -> Iterator[Check]:
-    if isinstance(config.provider, Gcp) and config.controller.vm is not None:
-        yield skipped("port", "the controller has a machine of its own")
-        yield skipped("disk", "the controller has a machine of its own")
+    host = config.controller.host
+    if config.controller.vm is not None or host is not None:
+        why = (
+            "the controller has a machine of its own" if host is None else f"those of {host} count"
+        )
+        yield skipped("port", why)
+        yield skipped("disk", why)
         return
     yield _port(config, token)
     yield folder_check("disk", Path(config.storage.root))
@@ -207,7 +211,8 @@ def examine_engine(config: ClusterConfig, *, needed: bool) -> Iterator[Check]:
     Where containers run elsewhere the engine is only a way to ask the registry for the image.
     """
     image = None if config.docker is None else config.docker.image
-    if not needed and image is None:
+    vm = config.controller.vm
+    if not needed and image is None and vm is None:
         yield skipped("docker engine", "tasks are no containers")
         return
     try:
@@ -220,6 +225,8 @@ def examine_engine(config: ClusterConfig, *, needed: bool) -> Iterator[Check]:
             yield skipped("docker engine", f"not needed here ({error})")
         why = "without an engine here nobody asks the registry"
         yield skipped("image", why if image is not None else "docker.image names none")
+        if vm is not None:
+            yield skipped("controller image", why)
         return
     with closing(client):
         yield ok("docker engine", f"version {client.version()['Version']} answers")
@@ -227,27 +234,30 @@ def examine_engine(config: ClusterConfig, *, needed: bool) -> Iterator[Check]:
             remedy = "name what tasks run in by docker.image"
             yield failed("image", "docker.image names none", remedy)
         else:
-            yield _image(client, image, may_be_local=needed)
+            yield _image(client, "image", image, may_be_local=needed)
+        if vm is not None:
+            yield _image(client, "controller image", vm.image, may_be_local=False)
 
 
-def _image(client: "docker.DockerClient", image: str, *, may_be_local: bool) -> Check:
+def _image(client: "docker.DockerClient", name: str, image: str, *, may_be_local: bool) -> Check:
     """Whether an image can be had: it is here where it is needed, or its registry has it."""
     import docker.errors
 
     try:
         if may_be_local:
             client.images.get(image)
-            return ok("image", f"{image} is here")
+            return ok(name, f"{image} is here")
     except docker.errors.ImageNotFound:
         pass
     except engine_errors() as error:
-        return failed("image", words(error), "see the engine's own log")
+        return failed(name, words(error), "see the engine's own log")
     try:
         digest = client.images.get_registry_data(image).id
     except engine_errors() as error:
-        remedy = f"iris build worker-image -t {image} --push, or sign in: docker login"
-        return failed("image", f"{image} cannot be pulled: {words(error)}", remedy)
-    return ok("image", f"{image} can be pulled ({digest})")
+        kind = "worker" if name == "image" else "controller"
+        remedy = f"iris build {kind}-image -t {image} --push, or sign in: docker login"
+        return failed(name, f"{image} cannot be pulled: {words(error)}", remedy)
+    return ok(name, f"{image} can be pulled ({digest})")
 
 
 def clock_check(name: str, skew_s: float, uncertain_s: float) -> Check:

@@ -5,6 +5,7 @@ The same clients are used as by the provider, so that what passes here passes th
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -17,7 +18,8 @@ from google.cloud import tpu_v2
 from iris.cluster.checkup import Check, Outcome, clock_check, failed, ok, skipped
 from iris.cluster.vm.gcp_calls import Ask, Calls, Limits
 from iris.cluster.vm.gcp_endpoints import Endpoints, default_credentials
-from iris.cluster.vm.gcp_errors import CloudError, Code
+from iris.cluster.vm.gcp_errors import COMPUTE, COMPUTE_ROLE, CloudError, Code, is_disabled
+from iris.cluster.vm.gcp_names import CLUSTER, MANAGED
 from iris.cluster.vm.gcp_rest import Rest
 from iris.cluster.vm.gcp_tpu_client import TpuClient
 from iris.config import ClusterConfig, Gcp
@@ -25,10 +27,9 @@ from iris.core.spec import GroupSpec
 from iris.core.topology import tpu_type
 
 _PATIENCE_S: Final = 10.0
-_COMPUTE: Final = "compute.googleapis.com"
+_PAGE: Final = 500
 _TPU: Final = "tpu.googleapis.com"
-_DISABLED: Final = ("SERVICE_DISABLED", "accessNotConfigured")
-_ROLES: Final = {_COMPUTE: "roles/compute.instanceAdmin.v1", _TPU: "roles/tpu.admin"}
+_ROLES: Final = {COMPUTE: COMPUTE_ROLE, _TPU: "roles/tpu.admin"}
 
 
 async def examine_google(config: ClusterConfig, gcp: Gcp, endpoints: Endpoints) -> Sequence[Check]:
@@ -126,7 +127,7 @@ class _Project:
         except CloudError as error:
             what = f"{wanted.type} in {wanted.zone}"
             remedy = "name another type by `vm: {machine_type: ...}`, or another zone"
-            return self._refused("Compute Engine", what, error, _COMPUTE, remedy)
+            return self._refused("Compute Engine", what, error, COMPUTE, remedy)
         self._cores[wanted.zone, wanted.type] = int(said["guestCpus"])
         return None
 
@@ -198,7 +199,7 @@ class _Project:
             said = await self._calls.read(self._rest.ask("GET", f"regions/{region}"))
         except CloudError as error:
             remedy = "give it the role roles/compute.viewer"
-            found = self._refused(name, region, error, _COMPUTE, remedy)
+            found = self._refused(name, region, error, COMPUTE, remedy)
             return [found]
         quotas = {it["metric"]: it for it in said.get("quotas", ())}
         wanted: dict[str, dict[str, tuple[int, int]]] = {}
@@ -208,22 +209,45 @@ class _Project:
                 continue
             metric = _metric(it.type, quotas)
             wanted.setdefault(metric, {})[it.whose] = (it.least * cores, it.most * cores)
+        own = await self._own_cores(region, quotas)
         return [
             _quota_check(
                 name,
                 metric,
                 quotas.get(metric),
-                sum(least for least, _ in cores_of.values()),
-                sum(most for _, most in cores_of.values()),
+                own.get(metric, 0),
+                (
+                    sum(least for least, _ in cores_of.values()),
+                    sum(most for _, most in cores_of.values()),
+                ),
             )
             for metric, cores_of in wanted.items()
         ]
+
+    async def _own_cores(self, region: str, quotas: Mapping[str, Any]) -> Mapping[str, int]:
+        """What this cluster's own machines use of each quota: that is not in its way.
+
+        Machines that cannot be listed count as those of others.
+        """
+        labels = f"labels.{MANAGED}=true AND labels.{CLUSTER}={self._gcp.cluster}"
+        ask = self._rest.ask("GET", "aggregated/instances", None, filter=labels, maxResults=_PAGE)
+        try:
+            page = await self._calls.read(ask)
+        except CloudError:
+            return {}
+        found: Counter[str] = Counter()
+        for there in page.get("items", {}).values():
+            for it in there.get("instances", ()):
+                zone, kind = (str(it[key]).rpartition("/")[2] for key in ("zone", "machineType"))
+                if zone.rpartition("-")[0] == region:
+                    found[_metric(kind, quotas)] += self._cores.get((zone, kind), 0)
+        return found
 
     def _refused(self, name: str, what: str, error: CloudError, service: str, remedy: str) -> Check:
         """A call that was refused, with what would be right."""
         project = self._gcp.project_id
         said = f"{what}: {error}"
-        if any(word in error.details for word in _DISABLED):
+        if is_disabled(error):
             enable = f"gcloud services enable {service} --project={project}"
             return failed(name, f"{service} is not enabled in project {project}", enable)
         match error.code:
@@ -251,12 +275,15 @@ def _metric(machine: str, quotas: Mapping[str, Any]) -> str:
 
 
 def _quota_check(
-    name: str, metric: str, quota: Mapping[str, Any] | None, least: int, most: int
+    name: str, metric: str, quota: Mapping[str, Any] | None, own: int, wanted: tuple[int, int]
 ) -> Check:
+    """Whether what is free, and what the cluster has already, is what it cannot do without."""
     if quota is None:
         return skipped(name, f"Google names no quota {metric}")
     free = int(quota["limit"] - quota["usage"])
-    said = f"{metric}: {free} of {quota['limit']:.0f} are free, {least} are needed, {most} at most"
-    if quota["limit"] < least:
+    least, most = wanted
+    ours = f", {own} are this cluster's" if own else ""
+    said = f"{metric}: {free} of {quota['limit']:.0f} are free{ours}, {least} are needed, {most} at most"
+    if free + own < least:
         return failed(name, said, "ask for more (IAM & Admin, Quotas), or take smaller machines")
     return ok(name, said)

@@ -15,14 +15,16 @@ from iris.cluster.checkup import (
     ok,
     skipped,
 )
+from iris.cluster.vm.host import HostTrouble, Standing
+from iris.cluster.vm.host_ssh import SshHost, ssh_settings
 from iris.cluster.vm.ssh import NoLibrary, SshHosts, Unreachable
-from iris.config import Manual, Runtime
+from iris.config import ClusterConfig, Manual, Runtime
 
 _PATIENCE_S = 30.0
 
 
-async def examine_hosts(pool: Manual) -> list[Check]:
-    """One answer for each host, in the order of the file."""
+async def examine_hosts(config: ClusterConfig, pool: Manual) -> list[Check]:
+    """One answer for each host, in the order of the file, and one for that of the controller."""
     try:
         hosts = SshHosts(pool.ssh, pool.python)
     except NoLibrary as error:
@@ -31,15 +33,40 @@ async def examine_hosts(pool: Manual) -> list[Check]:
         said = f"{error.filename}: {(error.strerror or str(error)).lower()}"
         return [failed("ssh key", said, "name one that this user can read by provider.ssh.key")]
     try:
-        return [*await asyncio.gather(*(_host(hosts, pool, at.address) for at in pool.hosts))]
+        found = await asyncio.gather(*(_host(hosts, pool, at.address) for at in pool.hosts))
+        if config.controller.host is not None:
+            found.append(await _controller(hosts, config, pool, config.controller.host))
+        return found
     finally:
         hosts.close()
 
 
 async def _host(hosts: SshHosts, pool: Manual, at: str) -> Check:
-    name = f"host {at}"
     containers = pool.runtime is Runtime.DOCKER
     asked = {"verb": "look", "folder": pool.folder, "containers": containers}
+    return await _asked(hosts, pool, at, f"host {at}", asked)
+
+
+async def _controller(hosts: SshHosts, config: ClusterConfig, pool: Manual, at: str) -> Check:
+    """The host where the controller runs, or is to: its port is free, unless the controller has it."""
+    name = f"controller host {at}"
+    asked = {"verb": "look", "folder": pool.folder, "containers": False}
+    found = await _asked(hosts, pool, at, name, asked)
+    if found.outcome is not Outcome.OK:
+        return found
+    where = ssh_settings(config, pool, at, lambda: "")
+    try:
+        standing = (await SshHost(where).look()).standing
+    except HostTrouble as error:
+        return failed(name, str(error), error.help or "correct it, and look again")
+    if standing is Standing.SERVING:
+        return ok(name, f"{found.said}; its controller serves")
+    return await _asked(hosts, pool, at, name, {**asked, "port": where.port})
+
+
+async def _asked(
+    hosts: SshHosts, pool: Manual, at: str, name: str, asked: Mapping[str, object]
+) -> Check:
     began = time.time()
     try:
         said = await hosts.call(at, asked, _PATIENCE_S)
@@ -63,6 +90,9 @@ def _judged(name: str, pool: Manual, said: Mapping[str, Any], began: float, ende
         return failed(name, said["error"], "name another folder by provider.folder")
     if said["lacks"]:
         remedy = "start the engine there, or say `provider: {runtime: process}`"
+        if name.startswith("controller"):
+            extra = f"there: {pool.python} -m pip install 'iris-orchestrator[manual]'"
+            remedy = f"{extra}; a port that is taken: name another by controller.vm.port"
         return failed(name, "; ".join(said["lacks"]), remedy)
     free = said["free_bytes"]
     if free < LEAST_FREE_BYTES:

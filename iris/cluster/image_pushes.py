@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from iris.cluster.engine import engine_errors, words
-from iris.cluster.image_names import GOOGLE, ImageName, Place
 from iris.exit_status import ExitStatus
+from iris.image_names import GOOGLE, ImageName, Place
 
 if TYPE_CHECKING:
     import docker

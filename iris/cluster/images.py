@@ -17,9 +17,9 @@ from typing import IO, TYPE_CHECKING, Any, Final, cast
 
 import iris
 from iris.cluster.engine import engine_errors, remove_container, words
-from iris.cluster.image_names import ImageName
 from iris.cluster.wheels import Shelf, Target, own_wheel
 from iris.exit_status import ExitStatus
+from iris.image_names import ImageName
 from iris.problems import Failure
 
 if TYPE_CHECKING:

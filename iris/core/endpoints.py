@@ -7,9 +7,9 @@ says, whose renewals are no facts (`iris.core.leases`); that one has run out is.
 """
 
 import re
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Final
 
 from iris.core import effects as ef
@@ -168,7 +168,7 @@ def fits(name: str, pattern: str) -> bool:
 
 def mark_of(endpoints: Iterable[EndpointId]) -> int:
     """A number that other endpoints do not have; never 0, which is that of knowing nothing."""
-    return zlib.crc32("\n".join(endpoints).encode()) | 1 << 33
+    return int.from_bytes(sha256("\n".join(endpoints).encode()).digest()[:6]) | 1 << 48
 
 
 def _user(state: ClusterState, job: JobId) -> UserName:

@@ -12,13 +12,7 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
 from iris.core.instant import Instant, after
-from iris.core.lifecycle import (
-    COMING,
-    AttemptState,
-    SliceState,
-    TaskState,
-    WorkerState,
-)
+from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.news import News
 from iris.core.records import (
     Attempt,

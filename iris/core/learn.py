@@ -85,8 +85,6 @@ def learn(state: ClusterState, event: ev.Event) -> list[Effect]:
             create_failed(state, event)
         case ev.PreemptionNoticed():
             noticed(state, event.slice, "the cloud announced a preemption")
-        case ev.JobStopRequested():
-            state.news.stops.append(event)
         case ev.SliceDeleteFailed():
             delete_failed(state, event)
         case ev.WorkerDrainRequested():
@@ -97,15 +95,26 @@ def learn(state: ClusterState, event: ev.Event) -> list[Effect]:
             _restarted(state)
         case ev.ConfigLoaded():
             _config_loaded(state, event)
-        case ev.SliceTerminateRequested():
-            state.news.terminations.append(event)
-        case ev.SliceCreateRequested():
-            state.news.creations.append(event)
+        case ev.JobStopRequested() | ev.SliceTerminateRequested() | ev.SliceCreateRequested():
+            _requested(state, event)
         case ev.EndpointRegistered() | ev.EndpointsWithdrawn():
             return endpoints_told(state, event)
         case _:
             assert_never(event)
     return []
+
+
+def _requested(
+    state: ClusterState,
+    event: ev.JobStopRequested | ev.SliceTerminateRequested | ev.SliceCreateRequested,
+) -> None:
+    match event:
+        case ev.JobStopRequested():
+            state.news.stops.append(event)
+        case ev.SliceTerminateRequested():
+            state.news.terminations.append(event)
+        case ev.SliceCreateRequested():
+            state.news.creations.append(event)
 
 
 def _end_pause(state: ClusterState, task: Task) -> None:

@@ -92,6 +92,7 @@ def test_a_server_that_is_lost_costs_its_calls_unless_they_may_run_twice() -> No
         until(lambda: all(server._doors.links for server in servers))
         for link in list(servers[0]._doors.links):
             link.connection.close("cut")
+        until(lambda: any(future.done() for future in once))
         for cabinet in cabinets:
             cabinet.gate.set()
         assert [future.result(5) for future in again] == list(range(20))

@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.benchmarks import (
+    actors,
     filling,
     fleet,
     live,
@@ -50,6 +51,7 @@ def benchmarks(
         "memory": memory.measure,
         "help": startup.measure,
         "live": partial(live.measure, ray=ray, dask=dask, with_slurm=with_slurm),
+        "actors": partial(actors.measure, ray=ray, dask=dask),
         "reporting": reporting.measure,
     }
 

@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from tests.benchmarks import (
+    actors,
     filling,
     fleet,
     live,
@@ -41,6 +42,7 @@ TINY: Final[Mapping[str, Benchmark]] = {
     "memory": partial(memory.measure, live=50),
     "help": partial(startup.measure, repeats=1),
     "live": partial(live.measure, calls=2, commands=1, jobs=4, ups=1, settle_s=0),
+    "actors": partial(actors.measure, calls=20, many=50, large=100_000),
     "reporting": partial(reporting.measure, workers=20, span_s=0.5, tasks=40),
 }
 

@@ -3,8 +3,8 @@
 import pytest
 
 from iris.cli.main import main
-from iris.cluster.image_names import local_name, places
 from iris.exit_status import ExitStatus
+from iris.image_names import local_name, places
 
 GOOGLE = "us-central1-docker.pkg.dev/my-project/iris/iris-worker:v1"
 

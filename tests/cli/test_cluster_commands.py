@@ -1,5 +1,6 @@
 """`iris cluster slice` and `vm`: what an operator sees, asks for and gives up, and who may."""
 
+import io
 import json
 import os
 import re
@@ -67,7 +68,6 @@ def test_a_machine_shows_what_runs_there_and_says_what_it_did(iris: Run) -> None
     status, out, err = iris("cluster", "vm", "logs", name, "--tail", "1")
     assert (status, err) == (0, "")
     assert out.endswith(f"registered as {name}\n")
-    assert vms(iris, "--slice", "another") == vms(iris, "--group", "another") == []
     iris("job", "stop", "long")
 
 
@@ -101,6 +101,12 @@ def test_a_slice_is_asked_for_within_the_limit_and_given_up_when_confirmed(
     assert "ready: /olga/held:0 (running for " in err
     assert len(slices(iris)) == 2  # Nobody answered, so nothing was done.
 
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    status, _, err = iris("cluster", "slice", "terminate", "--all")
+    assert status == ExitStatus.BAD_INPUT
+    assert "error: nothing was done" in err
+    assert len(slices(iris)) == 2
+
     before = slices(iris)
     status, out, _ = iris("cluster", "slice", "terminate", "--all", "--yes", "--json")
     assert status == 0
@@ -119,6 +125,22 @@ def _all(iris: Run) -> list[dict[str, str]]:
         iris("cluster", "slice", "list", "--all", "--json")[1]
     )["items"]
     return found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("slice list --group=cpus", "group 'cpus' is not known\nhelp:  did you mean `cpu`?"),
+        ("vm status --group=cpus", "group 'cpus' is not known\nhelp:  did you mean `cpu`?"),
+        ("slice terminate --all -y --group=cpus", "group 'cpus' is not known"),
+        ("vm status --slice=iris-cpu-1000", "slice 'iris-cpu-1000' is not known"),
+        ("slice get ", "slice '' is not known\nhelp:  see `iris cluster slice list`"),
+    ],
+)
+def test_what_names_nothing_is_not_found(iris: Run, words: str, said: str) -> None:
+    status, out, err = iris("cluster", *words.split(" "))
+    assert (status, out) == (ExitStatus.NOT_FOUND, "")
+    assert err.startswith(f"error: {said}")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,15 @@
 """`iris sim compare` as a user meets it."""
 
+import html
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from iris.cli.main import main
 from iris.exit_status import ExitStatus
+from sim.compare_export import verdict
 from tests.cli.test_sim_command import SHORT
 
 
@@ -76,3 +79,34 @@ def test_a_mistake_in_what_is_changed_names_the_side_of_it(
     status, _, err = run(capsys, short, short, "--set-b", "cluster.nothing=1")
     assert status == ExitStatus.BAD_INPUT
     assert "nothing" in err
+
+
+def test_out_writes_the_comparison_and_a_page_that_says_what_got_better(
+    short: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [short, short, "--set-b", "cluster.scale_groups.cpu.max_slices=1"]
+    words += ["--set", "workload.0.arrivals.poisson.rate=900/h", "--replications", 3, "--jobs", 1]
+    status, out, _ = run(capsys, *words, "--out", tmp_path / "out")
+    assert status == ExitStatus.DONE
+    assert out.splitlines()[-1] == f"report: {tmp_path / 'out' / 'report.html'}"
+    found = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert found["figures"]["queue_wait_s.mean"]["distinct"] is True
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert '<span class="false">worse</span>' in page
+    assert '<span class="faint">no difference shown</span>' in page
+    assert 'id="chart-waits"' in page
+    assert 'id="chart-completions"' in page
+    repeat = page.partition("repeat it with <code>")[2].partition("</code>")[0]
+    again = shlex.split(html.unescape(repeat))
+    status, out, _ = run(capsys, *again[3:], "--json", "--jobs", 1)
+    for side in (json_found := json.loads(out), found):
+        for word in ("a", "b"):
+            del side[word]["wall_s"]
+    assert json_found == found
+
+
+def test_more_is_better_of_good_things_only() -> None:
+    assert verdict(("jobs", "succeeded"), 1.0, distinct=True) == "better"
+    assert verdict(("work", "goodput_fraction"), -1.0, distinct=True) == "worse"
+    assert verdict(("cost_usd",), -1.0, distinct=True) == "better"
+    assert verdict(("cost_usd",), 1.0, distinct=False) == "no difference shown"

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -160,3 +162,33 @@ def test_each_manual_host_is_looked_at_as_its_controller_reaches_it(
     assert ill["outcome"] == "failed"
     assert f"ssh-keyscan -p {PORT} {strange.address}" in ill["said"]
     assert f"ssh -p {PORT} root@{strange.address} true" in ill["help"]
+
+
+@pytest.mark.skipif(bool(sshds.lacking()), reason=sshds.lacking())
+def test_the_host_of_a_controller_is_looked_at_and_not_this_machine(
+    hosts: Hosts, file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    auth = {"tokens": {"alice": "a-token-of-alice-for-tests"}}
+    far, worker = hosts.all
+    name = f"controller host {far.address}"
+    provider = hosts.provider(hosts=[worker.address])
+
+    def looked(port: int) -> tuple[dict[str, Item], Item]:
+        place = {"host": far.address, "vm": {"port": port}}
+        written(file, provider, auth=auth, controller=place)
+        _, found = examined(file, capsys)
+        return found, found[name]
+
+    with socket.socket() as other:  # What this machine has there is no obstacle.
+        other.bind(("0.0.0.0", 0))
+        found, well = looked(other.getsockname()[1])
+    assert well["outcome"] == "ok", well
+    assert (found["port"]["outcome"], found["disk"]["outcome"]) == ("skipped", "skipped")
+    listen = "import socket; s = socket.create_server(('', 17171)); print(flush=True); input()"
+    inside = ["ip", "netns", "exec", far.space, sys.executable, "-c", listen]
+    with subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as listener:
+        assert listener.stdout is not None
+        listener.stdout.readline()
+        _, ill = looked(17_171)
+        listener.kill()
+    assert "port 17171 cannot be listened on" in ill["said"]

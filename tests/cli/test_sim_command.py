@@ -184,6 +184,30 @@ def test_out_writes_the_files_and_says_where_the_report_is(
     assert f"iris sim {shlex.quote(str(short))} --seed 3" in page
 
 
+def test_plots_are_the_charts_of_the_page_as_pictures(short: Path, tmp_path: Path) -> None:
+    assert main(["sim", str(short), "--out", str(tmp_path), "--plots"]) == ExitStatus.DONE
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    for picture in (tmp_path / "plots").iterdir():
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        assert f'id="chart-{picture.stem}"' in page
+    assert len(list((tmp_path / "plots").iterdir())) == page.count('id="chart-') - 1
+
+
+def test_plots_that_could_not_be_drawn_are_refused_before_anything_runs(
+    short: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert main(["sim", str(short), "--plots"]) == ExitStatus.BAD_INPUT
+    assert "--plots goes with --out DIR" in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "altair", None)
+    words = ["sim", str(short), "--plots", "--out", str(tmp_path / "out")]
+    assert main(words) == ExitStatus.BAD_INPUT
+    assert "pip install 'iris-orchestrator[report]'" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_file_in_the_place_of_the_folder_is_refused_before_anything_runs(
     short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

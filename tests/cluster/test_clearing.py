@@ -2,8 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
-from iris.cluster.vm.clearing import clear
+import pytest
+
+from iris.cluster.vm.clearing import HOSTS, clear
+from iris.cluster.vm.host import HostTrouble
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import GroupName, SliceId, Zone
@@ -40,3 +44,16 @@ def test_why_a_slice_is_still_there_is_said_once() -> None:
         "deleting slice iris-cpu-1",
         "not deleted yet: iris-cpu-1 (its host does not answer)",
     ]
+
+
+class Stubborn(Reluctant):
+    """One that never does."""
+
+    async def delete_slice(self, request: ef.DeleteSlice) -> Sequence[ev.Event]:
+        return (ev.SliceDeleteFailed(request.slice, "host 10.0.0.2: it does not answer"),)
+
+
+def test_a_host_that_never_answers_is_named_with_the_way_out() -> None:
+    with pytest.raises(HostTrouble, match=r"gone after 0.1 s: iris-cpu-1 \(host 10.0.0.2") as told:
+        asyncio.run(clear(Stubborn(), lambda _: None, replace(HOSTS, seconds=0.1)))
+    assert "take it out of provider.hosts" in told.value.help

@@ -15,10 +15,10 @@ import pytest
 
 from iris.cli.main import main
 from iris.cluster.engine import connect
-from iris.cluster.image_names import places
 from iris.cluster.image_pushes import push, verdict
 from iris.cluster.types import Entrypoint, ResourceSpec
 from iris.exit_status import ExitStatus
+from iris.image_names import places
 from tests.cluster.docking import PATIENCE_S, docked, docker, lacking
 from tests.cluster.registries import PASSWORD, USER, digest_of, registry
 from tests.cluster.running import free_port

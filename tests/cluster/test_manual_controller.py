@@ -2,7 +2,7 @@
 
 import json
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,20 @@ def cluster_file(folder: Path, two: Hosts, port: int) -> Path:
     first, second = two.all
     first.route_to(second)
     second.route_to(first)
+    return written(
+        folder,
+        {
+            "provider": two.provider(hosts=[second.address]),
+            "controller": {"host": first.address, "vm": {"port": port}},
+            "storage": {"root": "state"},
+        },
+    )
+
+
+def written(folder: Path, some: Mapping[str, object]) -> Path:
+    """The file of a cluster of one small group."""
     whole = {
-        "provider": two.provider(hosts=[second.address]),
-        "controller": {"host": first.address, "vm": {"port": port}},
-        "storage": {"root": "state"},
+        **some,
         "auth": {"tokens": {"alice": {"env": "IRIS_TOKEN"}}, "admins": ["alice"]},
         "scale_groups": {
             "cpu": {"accelerator_type": "cpu", "vm": {"cpu": 2, "memory": "1GB"}, "max_slices": 1}
@@ -72,3 +82,27 @@ def test_a_controller_on_a_host_is_begun_called_by_a_tunnel_and_ended_with_its_s
     assert not list(second.folder.glob("*/slice.json"))
     assert main(["cluster", config, "stop", "-y"]) == 0
     assert capsys.readouterr().err == "nothing of this cluster runs\n"
+
+
+def test_a_controller_of_this_machine_advertises_itself_to_hosts_beyond_a_jump(
+    two: Hosts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    door, far = two.all
+    door.route_to(far)
+    provider = two.provider(hosts=[far.address])
+    ssh = {**provider["ssh"], "jump": f"root@{door.address}"}  # type: ignore[dict-item]
+    port = free_port()
+    some = {"provider": {**provider, "ssh": ssh}, "controller": {"vm": {"port": port}}}
+    path = written(tmp_path, {**some, "storage": {"root": str(tmp_path / "state")}})
+    config = f"--config={path}"
+    monkeypatch.setenv("IRIS_TOKEN", TOKEN)
+    assert main(["cluster", config, "start"]) == 1
+    assert "iris cluster start --advertise URL" in capsys.readouterr().err
+    # Ours, as the far host has it; where sshd listens for us it sees the door.
+    ours = f"http://{far.address.removesuffix('.2')}.1:{port}"
+    assert main(["cluster", config, "start", f"--advertise={ours}"]) == 0, capsys.readouterr().err
+    job = ["job", "run", config, "--cpu=1", "--memory=10MB", "--", "sh", "-c", "echo beyond"]
+    assert main(job) == 0, capsys.readouterr().err
+    assert "beyond\n" in capsys.readouterr().out
+    assert main(["cluster", config, "stop", "-y"]) == 0, capsys.readouterr().err
+    assert not list(far.folder.glob("*/slice.json"))

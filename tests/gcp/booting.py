@@ -51,16 +51,22 @@ class Machine:
         requests.post(f"http://{self.google.compute_address}/{place}", json=body, timeout=10)
         return self._script()
 
-    def create_tpu(self) -> "subprocess.Popen[bytes]":
-        """Have the cloud make it, as the one host of a node."""
+    def create_tpu(self, *, queued: bool = False) -> "subprocess.Popen[bytes]":
+        """Have the cloud make it, as the one host of a node that comes at once, or by the queue."""
         node = tpu_v2.Node(
             accelerator_type="v5litepod-4",
             runtime_version="v2-alpha-tpuv5-lite",
             metadata=dict(self._attributes),
         )
-        self.google.tpu_client().create_node(
-            parent=self.google.parent(ZONE), node_id=NAME, node=node
-        )
+        client, parent = self.google.tpu_client(), self.google.parent(ZONE)
+        if queued:
+            spec = tpu_v2.QueuedResource.Tpu.NodeSpec(parent=parent, node_id=NAME, node=node)
+            wanted = tpu_v2.QueuedResource(tpu=tpu_v2.QueuedResource.Tpu(node_spec=[spec]))
+            client.create_queued_resource(
+                parent=parent, queued_resource_id=NAME, queued_resource=wanted
+            )
+        else:
+            client.create_node(parent=parent, node_id=NAME, node=node)
         return self._script()
 
     def _script(self) -> "subprocess.Popen[bytes]":

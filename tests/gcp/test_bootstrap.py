@@ -73,6 +73,11 @@ def test_a_machine_that_can_start_no_worker_says_why_and_ends_itself_as_the_clou
     with machine(tmp_path / "tpu", NOBODY, lost, host=None) as found:
         found.create_tpu()
         until(lambda: not list(found.google.tpu_client().list_nodes(parent=found.google.parent())))
+    with machine(tmp_path / "queued", NOBODY, lost, host=None) as found:
+        found.create_tpu(queued=True)
+        client, parent = found.google.tpu_client(), found.google.parent()
+        until(lambda: not list(client.list_queued_resources(parent=parent)))
+        assert not list(client.list_nodes(parent=parent))
 
 
 def test_a_machine_whose_controller_is_gone_for_good_ends_itself(

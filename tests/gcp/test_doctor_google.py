@@ -5,9 +5,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import requests
 
 from iris.cli.main import main
 from iris.cluster.vm.gcp_endpoints import ELSEWHERE
+from iris.cluster.vm.gcp_names import CLUSTER as CLUSTER_LABEL
+from iris.cluster.vm.gcp_names import MANAGED
 from iris.exit_status import ExitStatus
 from tests.gcp.fake_google import FakeGoogle
 
@@ -84,6 +87,26 @@ def test_what_a_project_lacks_is_said_with_the_command_that_gives_it(
     _, found = examined(tmp_path, capsys, cpu=CPU)
     assert "roles/compute.instanceAdmin.v1" in found["Compute Engine"]["help"]
     assert found["TPU API"]["outcome"] == "skipped"
+
+
+def test_what_others_use_is_not_free_and_what_the_cluster_has_is_not_in_its_way(
+    google: FakeGoogle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    google.knobs.compute_quotas = {"N2_CPUS": (40, 30)}
+    small = {**CPU, "vm": {"cpu": 8, "memory": "32GB"}}
+    _, found = examined(tmp_path, capsys, cpu=small)
+    assert found["quota us-central1"]["outcome"] == "failed"
+    assert "10 of 40 are free, 12 are needed" in found["quota us-central1"]["said"]
+    made = {
+        "name": "iris-controller",
+        "machineType": "zones/us-central1-a/machineTypes/n2-standard-4",
+        "labels": {MANAGED: "true", CLUSTER_LABEL: "iris"},
+    }
+    place = "compute/v1/projects/iris-test/zones/us-central1-a/instances"
+    requests.post(f"http://{google.compute_address}/{place}", json=made, timeout=10)
+    _, found = examined(tmp_path, capsys, cpu=small)
+    assert found["quota us-central1"]["outcome"] == "ok"
+    assert "free, 4 are this cluster's, 12 are needed" in found["quota us-central1"]["said"]
 
 
 def test_what_a_zone_does_not_offer_is_named_with_the_key_to_correct(

@@ -13,6 +13,7 @@ import pytest
 from iris.cli.main import main
 from iris.cluster.vm.gcp_endpoints import ELSEWHERE
 from iris.core.instant import Millis
+from iris.exit_status import ExitStatus
 from sim.dice import Constant
 from sim.model import CloudModel
 from tests.cluster.running import free_port, until
@@ -104,8 +105,8 @@ def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left
 
     done = tmp_path / "done"
     wait = f"while [ ! -e {done} ]; do sleep 0.1; done"
-    job, _ = said(capsys, "job", "run", config, *GANG, "--no-wait", "--", "sh", "-c", wait)
-    job = job.strip()
+    words = ("job", "run", config, *GANG, "--no-wait", "--", "sh", "-c", wait)
+    job = said(capsys, *words)[0].strip()
     until(lambda: [at["state"] for at in attempts(capsys, config, job)] == 4 * ["running"])
     said(capsys, "cluster", config, "restart")
     done.touch()
@@ -114,7 +115,8 @@ def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left
     assert first == 0, "a restart of the controller ends no task"
     assert len(google.gate.calls("CreateNode")) == 1
 
-    until(lambda: not nodes(google))
+    until(lambda: " 0 workers" in said(capsys, "cluster", config, "status")[0])
+    assert not nodes(google)
     _, err = said(capsys, "cluster", config, "stop", "--yes")
     assert "controller: iris-controller in us-central1-a, serving" in err
     assert (nodes(google), instances(google)) == ([], [])
@@ -145,6 +147,8 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     assert main(["cluster", config, "start"]) == 1, "a listing that lacks its zone proves nothing"
     assert "whether iris-controller is there is not known" in capsys.readouterr().err
     google.knobs.unreachable = frozenset()
+    assert main(["cluster", config, "status"]) == 5
+    assert "is booting: failed: the controller has ended" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["cluster", config, "stop"]) == 2, "nobody can answer its question"
     err = capsys.readouterr().err
@@ -154,3 +158,28 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     _, err = said(capsys, "cluster", config, "stop", "-y")
     assert "deleting slice iris-tpu-1" in err
     assert (nodes(google), instances(google)) == ([], [])
+
+
+def test_what_keeps_the_controllers_machine_away_is_told_with_its_correction_and_status(
+    google: FakeGoogle,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    config = f"--config={cluster_file(tmp_path)}"
+    google.knobs.denied = frozenset({"instances.insert"})
+    assert main(["cluster", config, "start"]) == ExitStatus.NOT_PERMITTED
+    assert "give the account roles/compute.instanceAdmin.v1" in capsys.readouterr().err
+    google.knobs.denied = frozenset()
+    google.knobs.instance_quota = True
+    assert main(["cluster", config, "start"]) == ExitStatus.FAILED
+    assert "take less: controller.vm.machine_type" in capsys.readouterr().err
+    google.knobs.disabled = frozenset({"compute"})
+    assert main(["cluster", config, "start"]) == ExitStatus.NOT_PERMITTED
+    assert "gcloud services enable compute.googleapis.com" in capsys.readouterr().err
+    google.knobs.disabled = frozenset()
+    monkeypatch.delenv("IRIS_TOKEN")
+    assert main(["cluster", config, "start"]) == ExitStatus.BAD_INPUT
+    err = capsys.readouterr().err
+    assert "IRIS_TOKEN is not set" in err
+    assert "creating" not in err

@@ -7,10 +7,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
 from iris import __version__
+from iris.yaml_source import parse_mapping
+from sim.ledger import parts_of
 from sim.measure import Measures, SliceRow
 from sim.report import render_report
 from sim.report_charts import charts
@@ -26,7 +29,8 @@ from sim.report_data import (
 )
 from sim.report_page import POLICY
 from sim.results import aggregate, summarize
-from tests.sim.example_run import TPU_CHIPS, at, example
+from sim.scenario import scenario_in
+from tests.sim.example_run import TPU_CHIPS, at, chip_time, example
 from tests.sim.example_study import example_scenario
 
 EXPECTED = ("jobs.unfinished == 0", "queue_wait_s.p95 < 2h")
@@ -168,7 +172,8 @@ def test_without_the_extra_the_charts_are_tables(monkeypatch: pytest.MonkeyPatch
     assert page.data == {}
     assert "script" not in page.tags
     assert page.open == page.badly_closed == []
-    assert "busy chips idle chips booting chips wanted chips pending, mean" in page.words
+    uses = "useful lost restart idle stranded drain booting wanted"
+    assert f"{uses} pending, mean" in page.words
 
 
 def test_an_empty_run_has_a_page() -> None:
@@ -196,7 +201,14 @@ def test_the_library_draws_every_chart() -> None:
     import vl_convert
 
     version = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    titles = {"time": ("Chips by use", "Queue: mean", "Slices: what"), "waits": ("Queue wait: ",)}
+    titles = {
+        "time": ("Chips by use", "Queue: mean", "Slices: what"),
+        "waits": ("Queue wait: ",),
+        "slowdown": ("Slowdown: ",),
+        "goodput": ("Goodput and badput",),
+        "preemptions": ("Preemptions",),
+    }
+    assert set(specs_of(example())) == set(titles)
     for name, spec in specs_of(example(), *EXPECTED).items():
         picture = vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=version)
         assert all(title in picture for title in titles[name])
@@ -221,8 +233,18 @@ def test_chips_over_time_add_up_to_the_samples() -> None:
     unit = time_unit(example())
     assert unit.name == "hours"
     hour = 200_000 / unit.millis
-    assert [seen[use, hour] for use in ("busy", "idle", "booting")] == [20.0, 12.0, 0.0]
-    assert seen["busy", 2.0] == 0.0, "the last step reaches the end"
+    assert [seen[use, hour] for use in ("useful", "idle", "booting")] == [20.0, 12.0, 0.0]
+    assert seen["useful", 2.0] == 0.0, "the last step reaches the end"
+
+
+def test_what_attempts_held_is_drawn_with_the_area_of_the_ledger() -> None:
+    measures = example()
+    measures.attempts[0].restart = chip_time(16, 10)
+    rows = chips_over_time(measures, spans=7200)
+    parts = parts_of(measures)
+    for use in ("useful", "lost", "restart"):
+        steps = [row["chips"] for row in rows if row["use"] == use][:-1]
+        assert sum(map(float, map(str, steps))) * 1_000_000 == parts[use]
 
 
 def test_the_peak_of_the_queue_survives_the_cut() -> None:
@@ -272,3 +294,21 @@ def test_the_jobs_that_lost_most_come_first_and_those_that_lost_nothing_not_at_a
     measures = example()
     measures.jobs["/bob/probe"].lost = measures.jobs["/alice/train"].lost + 1
     assert [job.job for job in most_lost(measures)] == ["/bob/probe", "/alice/train"]
+
+
+def test_the_page_holds_the_configuration_with_its_overrides_and_no_token() -> None:
+    text = """
+name: shown
+cluster:
+  scale_groups: {cpu: {accelerator_type: cpu, vm: {cpu: 2, memory: 8GB}, max_slices: 1, zones: [a]}}
+  auth: {tokens: {alice: "do-not-tell-0123456789"}}
+workload: [{name: a, count: 1, arrivals: {every: 1s}, resources: {cpu: 1}, run_time: {constant: 1s}}]
+"""
+    document = parse_mapping(text, "shown.yaml")
+    document.override("cluster.scale_groups.cpu.max_slices", "7")
+    scenario = scenario_in(document, Path("shown.yaml"))
+    measures = Measures(scenario="shown", seed=0)
+    html = render_report(measures, summarize(measures, ()), scenario)
+    words = Page(html).words
+    assert "max_slices: 7 zones: - a" in words
+    assert "do-not-tell" not in html

@@ -49,3 +49,13 @@ def test_absent_data_is_an_excuse_only_while_it_is_absent(tmp_path: Path) -> Non
     assert run(tmp_path / "without", text, "--no-skips")[0] == 0
     (tmp_path / "shared" / "data").mkdir(parents=True)
     assert run(tmp_path / "with", text, "--no-skips")[0] == 1
+
+
+def test_a_run_waits_for_what_is_prepared_and_ends_if_that_failed(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    told.write_text("no space left on device\n")
+    code, printed = run(tmp_path / "ci", "def test_it(): pass\n", f"--after={told}")
+    assert code == 1
+    assert "no space left on device" in printed
+    told.write_text("made\n")
+    assert run(tmp_path / "later", "def test_it(): pass\n", f"--after={told}")[0] == 0

@@ -19,12 +19,20 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.explain import why_not_scaling, why_waiting
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
-from iris.core.lifecycle import ENDED_JOB, JobState
+from iris.core.lifecycle import ENDED_JOB, JobState, WorkerState
 from iris.core.reasons import sentences
 from iris.core.snapshot import snapshot, without_secrets
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
-from iris.core.views import JobView, group_views, job_page, job_view, slice_views, worker_views
+from iris.core.views import (
+    JobView,
+    group_views,
+    job_page,
+    job_view,
+    slice_views,
+    vm_views,
+    worker_views,
+)
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.image import Image, packed
@@ -331,7 +339,10 @@ class Handlers:
             now_ms=self._loop.clock.now(),
             turns=self._loop.journal.turns,
             groups=groups,
-            workers=len(state.workers),
+            workers=sum(
+                vm.worker is not None and vm.worker.state is not WorkerState.LOST
+                for vm in vm_views(state)
+            ),
             jobs=len(state.jobs),
             recovered_turns=turns,
             recovery_ms=span,

@@ -93,7 +93,8 @@ def _manual(
         from iris.cluster.vm.ssh import NoLibrary
 
         if pool.ssh.jump is not None and not around.advertised:
-            raise CannotServe("provider.ssh.jump: say by --advertise URL what hosts beyond it call")
+            way = "`iris cluster start --advertise URL`"
+            raise CannotServe(f"provider.ssh.jump: say what hosts beyond it call: {way}")
         authority = tls.cert if tls is not None else None
         settings = ManualSettings(around.root / "vms", pool, around.url, authority, image)
         try:

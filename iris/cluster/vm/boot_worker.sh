@@ -48,9 +48,14 @@ who_am_i() {
 
 place() {
     case "$kind" in
-    tpu) echo "$tpu_api/v2/projects/$project/locations/$zone/nodes/$node" ;;
+    tpu) echo "$tpu_api/v2/projects/$project/locations/$zone/$1/$node" ;;
     *) echo "$compute_api/compute/v1/projects/$project/zones/$zone/instances/$node" ;;
     esac
+}
+
+# The status of asking the cloud to delete something.
+delete() {
+    curl -s -m 30 -o /dev/null -w '%{http_code}' -X DELETE -H "Authorization: Bearer $(account_token)" "$1"
 }
 
 # Ends this machine, and with it what it costs: the cloud deletes it, or at least it is switched off.
@@ -58,15 +63,19 @@ end() {
     tell ended "$1"
     docker rm -f "$name" >/dev/null 2>&1
     for wait_s in 2 4 8 16 32; do
-        status=$(curl -s -m 30 -o /dev/null -w '%{http_code}' -X DELETE \
-            -H "Authorization: Bearer $(account_token)" "$(place)")
+        status=404
+        # A node that came by the queue goes with its place there, which alone would go on to hold quota.
+        [ "$kind" != tpu ] || status=$(delete "$(place queuedResources)?force=true")
+        case "$status" in
+        403 | 404) status=$(delete "$(place nodes)") ;;
+        esac
         case "$status" in
         2?? | 404)
             say "this machine is being deleted"
             exit 0
             ;;
         esac
-        say "the cloud does not delete $(place): HTTP $status"
+        say "the cloud does not delete $(place nodes): HTTP $status"
         pause "$wait_s"
     done
     say "switching off"

@@ -11,9 +11,23 @@ from iris.core.events import SliceDeleteFailed, SliceSighting, SlicesObserved
 from iris.core.ids import GroupName, Zone
 from iris.ports import VmManager
 
-_PATIENCE_S: Final = 900.0
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long slices may take to go, and what to do about those that are left then."""
+
+    seconds: float
+    remedy: str
+
+
+CLOUD: Final = Patience(900.0, "they may cost money: try again, and look at the cloud")
+HOSTS: Final = Patience(
+    120.0, "stop it again when the host answers, or take it out of provider.hosts for good"
+)
+"""Of hosts that are there already: no waiting brings back one that is dead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +47,7 @@ async def look(vms: VmManager) -> Seen:
     return Seen(found.listing, lacks)
 
 
-async def clear(vms: VmManager, say: Say) -> int:
+async def clear(vms: VmManager, say: Say, patience: Patience = CLOUD) -> int:
     """Delete all slices, and wait until a complete listing has none; how many there were.
 
     Raises:
@@ -44,7 +58,7 @@ async def clear(vms: VmManager, say: Say) -> int:
     left: Sequence[str] = ()
     pause_s = _FIRST_PAUSE_S
     try:
-        async with asyncio.timeout(_PATIENCE_S):
+        async with asyncio.timeout(patience.seconds):
             while True:
                 seen = await look(vms)
                 if not seen.slices and not seen.lacks:
@@ -63,10 +77,8 @@ async def clear(vms: VmManager, say: Say) -> int:
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
     except TimeoutError as error:
-        message = f"not all slices are gone after {_PATIENCE_S:g} s: {', '.join(left)}"
-        raise HostTrouble(
-            message, "they may cost money: try again, and look at the cloud"
-        ) from error
+        message = f"not all slices are gone after {patience.seconds:g} s: {', '.join(left)}"
+        raise HostTrouble(message, patience.remedy) from error
 
 
 async def _delete(vms: VmManager, slices: Sequence[SliceSighting]) -> Sequence[str]:

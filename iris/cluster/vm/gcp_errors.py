@@ -55,6 +55,11 @@ class CloudError(Exception):
         return f"{self.code.value}: {self.message}{more}"
 
 
+COMPUTE: Final = "compute.googleapis.com"
+COMPUTE_ROLE: Final = "roles/compute.instanceAdmin.v1"
+"""Who may have machines of Compute Engine."""
+_DISABLED: Final = ("SERVICE_DISABLED", "accessNotConfigured")
+
 SILENCE: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCELLED})
 """Whether the call was carried out, these do not say."""
 PASSING: Final = frozenset({*SILENCE, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN})
@@ -85,6 +90,11 @@ _BY_CODE: Final = {
     Code.CANCELLED: CreateFailure.INTERNAL,
     Code.UNIMPLEMENTED: CreateFailure.BAD_REQUEST,
 }
+
+
+def is_disabled(error: CloudError) -> bool:
+    """Whether the interface is not enabled in the project."""
+    return any(word in error.details for word in _DISABLED)
 
 
 def meaning_of(error: CloudError) -> CreateFailure:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol, TypeAlias
 
+from iris.exit_status import ExitStatus
+
 Say: TypeAlias = Callable[[str], None]
 """Takes a line of progress."""
 
@@ -36,22 +38,32 @@ class Found:
     url: str | None = None  # None: nobody serves there
     where: str = ""
     """The zone or the host."""
+    why: str = ""
+    """What it last said, of one that does not serve yet."""
 
 
 class HostTrouble(Exception):
     """The controller's place could not be begun, ended or seen; says what to do about it."""
 
-    def __init__(self, message: str, help: str = "", log: str = "") -> None:
+    def __init__(
+        self,
+        message: str,
+        help: str = "",
+        log: str = "",
+        status: ExitStatus = ExitStatus.FAILED,
+    ) -> None:
         """What went wrong.
 
         Args:
             message: what, and where.
             help: what would be right.
             log: the last lines that the place has said.
+            status: how a command ends because of it.
         """
         super().__init__(message)
         self.help = help
         self.log = log
+        self.status = status
 
 
 class ControllerHost(Protocol):

@@ -15,13 +15,22 @@ from iris.cluster.vm.bootstrap import STARTUP_SCRIPT, controller_script
 from iris.cluster.vm.gcp_calls import Calls
 from iris.cluster.vm.gcp_compute import lacks_of, network_of
 from iris.cluster.vm.gcp_endpoints import SCOPES
-from iris.cluster.vm.gcp_errors import CloudError, Code
+from iris.cluster.vm.gcp_errors import (
+    COMPUTE,
+    COMPUTE_ROLE,
+    CloudError,
+    Code,
+    is_disabled,
+    meaning_of,
+)
 from iris.cluster.vm.gcp_names import CLUSTER, MANAGED, ROLE, TAG
 from iris.cluster.vm.gcp_rest import Rest, error_of
 from iris.cluster.vm.host import Found, HostTrouble, Say, Standing
 from iris.config import ControllerVm, Gcp
 from iris.config_gcp import CPU_IMAGE
+from iris.core.events import CreateFailure
 from iris.core.ids import Zone
+from iris.exit_status import ExitStatus
 
 _CONTROLLER: Final = "controller"
 _DISK_GB: Final = "50"
@@ -32,6 +41,7 @@ _SERVES_S: Final = 1_200.0
 _LAST_LINES: Final = 20
 _GENERATION: Final = "iris-generation"
 _RUNS: Final = frozenset({"PROVISIONING", "STAGING", "RUNNING", "REPAIRING"})
+_QUOTAS: Final = (CreateFailure.QUOTA_REGION, CreateFailure.QUOTA_ZONE)
 _ENDS: Final = frozenset({"STOPPING", "PENDING_STOP", "SUSPENDING"})
 
 _T = TypeVar("_T")
@@ -97,7 +107,9 @@ class GcpHost:
         try:
             return await work
         except CloudError as error:
-            raise HostTrouble(*_advice(error, self._settings.gcp)) from error
+            what, remedy = _advice(error, self._settings.gcp)
+            status = ExitStatus.NOT_PERMITTED if _is_refusal(error) else ExitStatus.FAILED
+            raise HostTrouble(what, remedy, status=status) from error
 
     # ---- looking -------------------------------------------------------------------------------
 
@@ -111,7 +123,8 @@ class GcpHost:
         state = await self._state(instance)
         if state == "serving":
             return Found(Standing.SERVING, self._name, self._url(instance), zone)
-        return Found(Standing.BOOTING, self._name, where=zone)
+        why = "" if state == "booting" else state
+        return Found(Standing.BOOTING, self._name, where=zone, why=why)
 
     async def _instance(self) -> dict[str, Any] | None:
         labels = {MANAGED: "true", CLUSTER: self._settings.gcp.cluster, ROLE: _CONTROLLER}
@@ -181,8 +194,8 @@ class GcpHost:
         if instance is None:
             await self._create(say)
         elif instance["status"] not in _RUNS:
-            say(f"starting {self._name} in {_zone_of(instance)}")
             await self._tell(instance)
+            say(f"starting {self._name} in {_zone_of(instance)}")
             await self._done("POST", f"{_path(instance)}/start", _zone_of(instance))
         else:
             state = await self._state(instance)
@@ -204,10 +217,10 @@ class GcpHost:
             await asyncio.sleep(self._settings.look_every_s)
 
     async def _create(self, say: Say) -> None:
-        zone = self._settings.zone
+        zone, body = self._settings.zone, self._body()
         say(f"creating {self._name} ({self._settings.vm.machine_type}) in {zone}")
         try:
-            await self._done("POST", f"zones/{zone}/instances", zone, self._body())
+            await self._done("POST", f"zones/{zone}/instances", zone, body)
         except CloudError as error:
             if error.code is not Code.ALREADY_EXISTS:
                 raise
@@ -247,8 +260,8 @@ class GcpHost:
         if instance is None or instance["status"] not in _RUNS:
             found, _ = await self._begin(say)
             return found
-        say(f"restarting {self._name} in {_zone_of(instance)}; its workers go on")
         await self._tell(instance)
+        say(f"restarting {self._name} in {_zone_of(instance)}; its workers go on")
         await self._done("POST", f"{_path(instance)}/reset", _zone_of(instance))
         return await self._until_it_serves(say)
 
@@ -357,14 +370,24 @@ def _items(metadata: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in metadata.items()]
 
 
+def _is_refusal(error: CloudError) -> bool:
+    """Whether it is us whom Google refuses, not what we ask for."""
+    denied = error.code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED)
+    return denied and meaning_of(error) not in _QUOTAS
+
+
 def _advice(error: CloudError, gcp: Gcp) -> tuple[str, str]:
     """What went wrong, and what would be right."""
     what = f"project {gcp.project_id}: {error}"
+    if meaning_of(error) in _QUOTAS:
+        return what, "ask for more (IAM & Admin, Quotas), or take less: controller.vm.machine_type"
+    if is_disabled(error):
+        return what, f"gcloud services enable {COMPUTE} --project={gcp.project_id}"
     match error.code:
         case Code.UNAUTHENTICATED:
             return what, "sign in: gcloud auth application-default login"
         case Code.PERMISSION_DENIED:
-            return what, "it takes the role Compute Instance Admin, and the API must be enabled"
+            return what, f"give the account {COMPUTE_ROLE} in project {gcp.project_id}"
         case Code.UNAVAILABLE | Code.DEADLINE_EXCEEDED | Code.RESOURCE_EXHAUSTED:
             return what, "try again later, or name another zone by provider.zone"
         case _:

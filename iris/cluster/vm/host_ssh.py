@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from iris.cluster.vm.host import Found, HostTrouble, Say, Standing
 from iris.cluster.vm.ssh import NoLibrary, SshHosts, Unreachable
-from iris.config import Manual
+from iris.config import ClusterConfig, Manual
 
 MODULE: Final = "iris.cluster.vm.controller_on_host"
 _PATIENCE_S: Final = 120.0
@@ -30,6 +30,15 @@ class SshSettings:
     def url(self) -> str:
         """What its workers call."""
         return f"{'https' if self.tls else 'http'}://{self.address}:{self.port}"
+
+
+def ssh_settings(
+    config: ClusterConfig, pool: Manual, address: str, text: Callable[[], str]
+) -> SshSettings:
+    """Those of a configuration; its text is made when it is shipped."""
+    controller = config.controller
+    root, tls = config.storage.root, controller.tls is not None
+    return SshSettings(address, pool, root, controller.port, tls, text)
 
 
 class SshHost:

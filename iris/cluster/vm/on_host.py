@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -70,6 +71,20 @@ def _lacks(request: Mapping[str, Any]) -> Iterator[str]:
                 pass
         except EngineError as error:
             yield str(error)
+    if "port" in request:
+        yield from _lacks_of_controller(int(request["port"]))
+
+
+def _lacks_of_controller(port: int) -> Iterator[str]:
+    """What keeps a controller from coming up here."""
+    if find_spec("asyncssh") is None:
+        yield "asyncssh is not installed there, by which a controller reaches its hosts"
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError as error:
+            yield f"port {port} cannot be listened on: {error.strerror}"
 
 
 def start(root: Path, request: Mapping[str, Any]) -> dict[str, object]:

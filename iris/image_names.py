@@ -22,6 +22,7 @@ _NAME: Final = re.compile(
     rf"(?:(?P<host>{_HOST})/)?(?P<path>{_PART}(?:/{_PART})*)(?::(?P<tag>[\w][\w.-]{{0,127}}))?",
     re.ASCII,
 )
+_DIGEST: Final = re.compile(r"(?P<name>[^@]+)@sha256:[0-9a-f]{64}")
 _REGION: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ZONE: Final = re.compile(r"([a-z]+-[a-z]+[0-9]+)-[a-z]")
 _RIGHT: Final = "write NAME:TAG or REGISTRY/PATH/NAME:TAG, in small letters"
@@ -69,6 +70,20 @@ def image_name(text: str) -> ImageName:
             raise BadQuantity(f"{shown(text)} is no name of an image", _RIGHT)
         host, path = None, f"{host}/{path}"  # As Docker reads it: `a/b` is on no registry of ours.
     return ImageName(host, path, found["tag"] or "latest")
+
+
+def checked_reference(text: str) -> str:
+    """A text that names an image which is there already, by a tag, a digest, both or neither.
+
+    Raises:
+        BadQuantity: it names none.
+    """
+    digested = _DIGEST.fullmatch(text)
+    try:
+        image_name(text if digested is None else digested["name"])
+    except BadQuantity as error:
+        raise BadQuantity(f"{shown(text)} is no name of an image", _RIGHT) from error
+    return text
 
 
 def places(text: str, regions: Sequence[str]) -> tuple[Place, ...]:
