@@ -104,7 +104,7 @@ def test_thousands_of_calls_may_be_open_and_large_ones_among_them(pool: WorkerPo
     assert back.result() == bytes(len(large))
 
 
-def test_whatever_a_call_raises_comes_back_as_itself_and_was_raised_once(
+def test_i_131_whatever_a_call_raises_comes_back_as_itself_and_was_raised_once(
     pool: WorkerPool, tmp_path: Path
 ) -> None:
     book = tmp_path / "book"

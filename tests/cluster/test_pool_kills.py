@@ -84,7 +84,7 @@ def under_load(pool: WorkerPool, kill: Callable[[], object]) -> list[str]:
     return [str(found) for number, found in enumerate(outcomes) if found != number * number]
 
 
-def test_whichever_process_of_the_picture_is_killed_every_call_ends_within_its_deadline(
+def test_i_130_whichever_process_of_the_picture_is_killed_every_call_ends_within_its_deadline(
     cluster: RunningCluster,
 ) -> None:
     def restart() -> None:
