@@ -7,7 +7,7 @@ import pytest
 
 from iris.core import effects as ef
 from iris.core import events as ev
-from iris.core.endpoints import MAX_ENDPOINTS, endpoint_views
+from iris.core.endpoints import MAX_ENDPOINTS, endpoint_views, mark_of
 from iris.core.ids import EndpointId, JobId, RequestId, TaskId, UserName, WorkerId
 from iris.core.instant import MINUTE, SECOND, Instant, Millis
 from iris.core.leases import Leases
@@ -278,6 +278,13 @@ def test_one_finds_by_name_and_job_and_user_oldest_first() -> None:
     assert names("*r*c*") == names("*x*") == names("*tor-*-1") == []
     assert names(user="bob") == ["actor-2"]
     assert names(job=jobs[0]) == ["actor-1", "actor-0"]
+
+
+def test_a_mark_is_of_these_endpoints_in_this_order_and_never_nothing() -> None:
+    sets = [(), ("a",), ("b",), ("a", "b"), ("b", "a")]
+    marks = {mark_of(map(EndpointId, each)) for each in sets}
+    assert len(marks) == len(sets)
+    assert all(0 < mark < 1 << 63 for mark in marks)
 
 
 # ---- on record ----------------------------------------------------------------------------------

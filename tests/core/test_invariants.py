@@ -9,7 +9,7 @@ from iris.core import decisions as de
 from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.deadlines import Due
-from iris.core.ids import JobId, SliceId, TaskId, WorkerId, Zone
+from iris.core.ids import EndpointId, JobId, SliceId, TaskId, WorkerId, Zone
 from iris.core.instant import MINUTE, Instant
 from iris.core.invariants import SENTENCES_KEPT, Auditor, violations
 from iris.core.lifecycle import (
@@ -20,7 +20,7 @@ from iris.core.lifecycle import (
     WorkerState,
 )
 from iris.core.record import Turn
-from iris.core.records import Gate, Hold, Job
+from iris.core.records import Endpoint, Gate, Hold, Job
 from iris.core.resources import Resources
 from iris.core.retry import EndCause
 from iris.core.room import Pool
@@ -37,6 +37,13 @@ def test_a_busy_cluster_breaks_nothing() -> None:
         JobState.RUNNING,
         JobState.SUCCEEDED,
     }
+
+
+def listed(state: ClusterState, task: str, attempt: int) -> None:
+    """List an endpoint, whatever it is of."""
+    name = EndpointId(f"{task}@{attempt}")
+    endpoint = Endpoint(name, attempt, "model", "h:1", state.now)
+    state.list_endpoint(TaskId(task), endpoint)
 
 
 HARMS: Final[dict[str, tuple[Harm, str]]] = {
@@ -248,6 +255,14 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
             spec=replace(s.jobs[JobId("/alice/wide")].spec, parent=JobId("/alice/past")),
         ),
         "V-15 job /alice/wide is pending below /alice/past",
+    ),
+    "an endpoint of an attempt that has ended": (
+        lambda s: listed(s, "/alice/past:0", 0),
+        "V-28 /alice/past:0@0 is listed, and the unfinished attempt of /alice/past:0 is none",
+    ),
+    "an endpoint of another attempt than the present": (
+        lambda s: listed(s, "/alice/solo:0", 1),
+        "V-28 /alice/solo:0@1 is listed, and the unfinished attempt of /alice/solo:0 is 0",
     ),
     "a unit that is not queued": (
         lambda s: s.waiting.queues.clear(),
