@@ -200,7 +200,7 @@ class ActorClient(Face):
     def __init__(
         self,
         name: str,
-        resolver: Resolver,
+        resolver: Resolver | None = None,
         *,
         timeout: float | None = None,
         retries: int = 0,
@@ -210,11 +210,16 @@ class ActorClient(Face):
 
         Args:
             name: of the actor.
-            resolver: knows where it is served.
+            resolver: knows where it is served; if not given, that of the task that this process runs.
             timeout: seconds that a call may take, its waiting included; none: for ever.
             retries: how often a call is made again that was lost with its server. Only for what may run twice.
             patience: seconds that a call waits for somebody who serves.
+
+        Raises:
+            RuntimeError: there is no resolver, and this process runs no task.
         """
+        if resolver is None:
+            resolver = resolver_here()
         router = Router(name, resolver, lambda lines: lines[0], patience_s=patience, of_all=False)
         super().__init__(Calls(router, Hold(router), timeout, retries))
         self._made: tuple[Callable[..., ActorClient], tuple[Any, ...]] = (
@@ -226,6 +231,17 @@ class ActorClient(Face):
         """Another client of the same actor, where the pickle is read."""
         make, (name, resolver, _, _, patience) = self._made
         return make, (name, resolver, self._calls.timeout, self._calls.retries, patience)
+
+
+def resolver_here() -> Resolver:
+    """What finds the actors of the tree of jobs that this process's task belongs to.
+
+    Raises:
+        RuntimeError: it runs none.
+    """
+    from iris.actor.cluster import resolver_of_task  # gRPC, which is heavy
+
+    return resolver_of_task()
 
 
 def _client(

@@ -23,6 +23,8 @@ MOST_BYTES: Final = 1 << 30
 """Of arguments of calls that wait or run, at one server, unless it says otherwise."""
 GRACE_S: Final = 5.0
 _LOOK_S: Final = 0.02
+_LOOPBACK: Final = "127.0.0.1"
+_ANY: Final = "0.0.0.0"
 
 
 class CannotServe(Failure):
@@ -32,7 +34,8 @@ class CannotServe(Failure):
 class ActorServer:
     """Serves objects to callers elsewhere; a context manager that serves until it is left.
 
-    Without a token and without a registry it serves its own machine only.
+    In a task it is listed with the cluster's controller, and serves whoever finds it there. Elsewhere, without a
+    token, it serves its own machine only.
     """
 
     def __init__(
@@ -47,17 +50,20 @@ class ActorServer:
         """A server that does not listen yet.
 
         Args:
-            host: to listen at; if not given, loopback without a token and a registry, else all of this host's.
+            host: to listen at; if not given, all of this host's with a token or a registry, else loopback.
             port: a number, 0 for any that is free, or the name of a port that the job asked for (`IRIS_PORT_<NAME>`).
             token: what callers prove that they know; empty for none, on loopback only.
-            registry: where the actors are listed.
+            registry: where the actors are listed; if host and token are not given either, that of the task that
+                this process runs, if it runs one.
             most_bytes: of arguments that it holds at a time.
 
         Raises:
             CannotServe: it would serve others than this machine, and nobody would have to prove anything.
         """
+        if registry is None and host is None and not token:
+            registry = _registry_of_task()
         known = bool(token) or registry is not None
-        self._host = host if host is not None else ("0.0.0.0" if known else "127.0.0.1")
+        self._host = host if host is not None else (_host_of_task() if known else _LOOPBACK)
         if not known and not _is_loopback(self._host):
             raise CannotServe(
                 f"a server at {self._host} without a token would run whatever anybody sends",
@@ -132,7 +138,7 @@ class ActorServer:
     @property
     def address(self) -> str:
         """Host and port, for a `FixedResolver` on this machine or, if a host was given, elsewhere."""
-        return f"{'127.0.0.1' if self._host == '0.0.0.0' else self._host}:{self.port}"
+        return f"{_LOOPBACK if self._host == _ANY else self._host}:{self.port}"
 
     def serve(self) -> Self:
         """Listen, and serve in threads of its own from now on.
@@ -223,6 +229,20 @@ class ActorServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _registry_of_task() -> Registry | None:
+    if "IRIS_CONTROLLER_ADDRESS" not in os.environ or "IRIS_ATTEMPT_ID" not in os.environ:
+        return None
+    from iris.actor.cluster import registry_of_task  # gRPC, which is heavy
+
+    return registry_of_task()
+
+
+def _host_of_task() -> str:
+    """Where others reach this machine: nowhere but on itself, if that is what it is known by."""
+    known_by = os.environ.get("IRIS_ADVERTISE_HOST", "")
+    return known_by if known_by and _is_loopback(known_by) else _ANY
 
 
 def _port(port: int | str) -> int:

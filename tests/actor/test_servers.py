@@ -144,7 +144,7 @@ def test_a_registered_server_serves_who_was_given_its_secret_and_finds_out_other
 # ---- how much it takes -------------------------------------------------------------------------
 
 
-def test_ten_thousand_open_calls_are_all_answered() -> None:
+def test_i_133_ten_thousand_open_calls_are_all_answered() -> None:
     cabinet = Cabinet()
     with served(cabinet, concurrency=2) as client:
         gate = client.wait.submit()
