@@ -5,11 +5,11 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Final, TypeVar, assert_never
+from typing import Final, TypeVar, assert_never, cast
 
-from iris.actor.resolver import Endpoint, Resolver
+from iris.actor.cluster import ClusterResolver
+from iris.actor.resolver import Endpoint
 from iris.client.errors import BadRequest, PoolEnded
 from iris.client.pool_book import Book
 from iris.client.pool_jobs import PoolJobs
@@ -36,7 +36,7 @@ class Driver:
         self,
         name: str,
         jobs: PoolJobs,
-        resolver: Resolver,
+        resolver: ClusterResolver,
         connect: Callable[[Endpoint], Line],
         ping_s: float,
     ) -> None:
@@ -58,7 +58,6 @@ class Driver:
         self._is_woken = False
         self._dead: str | None = None  # None: the loop goes on
         self._loop = asyncio.new_event_loop()
-        self._threads = ThreadPoolExecutor(thread_name_prefix="iris-pool")
         self._finished = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -137,7 +136,6 @@ class Driver:
                 self._dead = self._pool.ended or "it was shut down"
                 left = tuple(self._inbox)
             self._refuse(left)
-            self._threads.shutdown(wait=False)
             self._loop.close()
             self.over.set()
 
@@ -230,8 +228,28 @@ class Driver:
     # ---- jobs --------------------------------------------------------------------------------------
 
     async def in_thread(self, work: Callable[..., _T], *args: object) -> _T:
-        """What a function returns that blocks."""
-        return await self._loop.run_in_executor(self._threads, work, *args)
+        """What a function returns that blocks; a program that ends does not wait for it."""
+        done: asyncio.Future[_T] = self._loop.create_future()
+
+        def told(result: _T | None, error: BaseException | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(cast("_T", result))  # There was no error, so it is one.
+
+        def run() -> None:
+            result, failure = None, None
+            try:
+                result = work(*args)
+            except BaseException as error:  # noqa: BLE001
+                failure = error
+            with suppress(RuntimeError):  # The loop is closed: nobody asks any more.
+                self._loop.call_soon_threadsafe(told, result, failure)
+
+        threading.Thread(target=run, name="iris-pool-asks", daemon=True).start()
+        return await done
 
     async def _add(self, number: int) -> None:
         try:
@@ -277,3 +295,4 @@ class Driver:
             await self.in_thread(self._jobs.end, await self._workers.dismiss())
         except RemoteError as error:
             _log.warning("jobs of pool %s end by themselves, and later: %s", self._name, error)
+        self._workers.close()

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from itertools import count
 from typing import Final, Protocol, TypeVar
 
-from iris.actor.resolver import Endpoint, Resolver
+from iris.actor.cluster import ClusterResolver
+from iris.actor.resolver import Endpoint
 from iris.client.pool_book import Book
 from iris.client.pool_jobs import PoolJobs
 from iris.client.pool_link import Line, Link
@@ -54,7 +55,7 @@ class Workers:
         self,
         loop: Loop,
         name: str,
-        resolver: Resolver,
+        resolver: ClusterResolver,
         connect: Callable[[Endpoint], Line],
         ping_s: float,
     ) -> None:
@@ -162,6 +163,10 @@ class Workers:
             f" ({'; '.join(tried[:1]) or 'none is registered now'}): run the program within the cluster,"
             " as a job of its own, or open the way to its workers"
         )
+
+    def close(self) -> None:
+        """Look for no further ones."""
+        self._resolver.close()
 
     async def dismiss(self) -> list[TaskId]:
         """Let every worker end well that answers; those that were told so."""

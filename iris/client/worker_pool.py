@@ -16,6 +16,7 @@ from iris.client.job import Job
 from iris.client.pool_book import Function, packed_arguments, prepared
 from iris.client.pool_driver import Driver
 from iris.client.pool_jobs import PoolJobs
+from iris.client.pool_line import ActorLine
 from iris.client.pool_progress import Shown
 from iris.cluster.types import Constraint, Entrypoint, EnvironmentSpec, ResourceSpec
 from iris.core.calls import CallLimits, Progress, Resized
@@ -151,9 +152,6 @@ class WorkerPool(Submits):
             BadRequest: a value cannot be, said in a sentence.
             RemoteError: the controller refused, or was away for `PATIENCE_S`.
         """
-        from iris.actor.cluster import ClusterResolver
-        from iris.client.pool_line import ActorLine
-
         _check_workers(workers)
         limits = _limits(max_retries_failure, max_retries_preemption, timeout)
         lease_s = _millis("lease", lease) / 1_000
@@ -164,8 +162,7 @@ class WorkerPool(Submits):
             client, self.name, mark, Entrypoint.from_callable(serve, mark, lease_s), asked
         )
         self._jobs = PoolJobs(client.channel, submit)
-        resolver = ClusterResolver(client.channel)
-        driver = Driver(mark, self._jobs, resolver, ActorLine, lease_s / _PINGS)
+        driver = Driver(mark, self._jobs, client.resolver(), ActorLine, lease_s / _PINGS)
         super().__init__(driver, limits)
         driver.start(workers)
         self._shown = Shown(self.name, driver.progress, driver.over) if show_progress else None

@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, as_completed, wait
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from iris.actor import Endpoint
 from iris.client import (
     BadRequest,
     CallCrashed,
@@ -20,7 +22,10 @@ from iris.client import (
     PoolEnded,
     WorkerPool,
     iris_ctx,
+    pool_workers,
+    worker_pool,
 )
+from iris.client.pool_line import ActorLine
 from iris.client.pool_progress import Shown
 from iris.cluster.types import Entrypoint, ResourceSpec
 from iris.core.calls import Progress
@@ -212,6 +217,19 @@ def test_a_pool_that_never_gets_a_worker_ends_and_says_so(client: IrisClient) ->
         pytest.raises(PoolEnded, match="unschedulable"),
     ):
         pool.submit(int).result(20)
+
+
+def test_a_pool_whose_workers_cannot_be_reached_says_where_they_are(
+    client: IrisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def astray(endpoint: Endpoint) -> ActorLine:
+        return ActorLine(replace(endpoint, address="127.0.0.1:1"))
+
+    monkeypatch.setattr(worker_pool, "ActorLine", astray)
+    monkeypatch.setattr(pool_workers, "REACH_S", 0.5)
+    where = r"could be reached from here .*\(127\.0\.0\.1:\d+: "
+    with WorkerPool(client, 1, resources=SMALL) as pool, pytest.raises(PoolEnded, match=where):
+        pool.submit(int).result(30)
 
 
 def within_a_task() -> tuple[str, str, int]:

@@ -7,11 +7,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from iris.client import CallCrashed, WorkerLost, WorkerPool
+from iris.client import CallCrashed, IrisClient, PoolEnded, WorkerLost, WorkerPool
 from iris.cluster.types import ResourceSpec
 from tests.cluster.running import RunningCluster, running, until
 
@@ -33,16 +34,30 @@ time.sleep(3_600)
 """
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster]:
     group = {"accelerator_type": "cpu", "vm": {"cpu": 2, "memory": "8GB"}}
     pauses = dict.fromkeys(("stockout_backoff", "quota_backoff", "internal_backoff"), "500ms")
     yield from running(
-        tmp_path,
+        tmp_path_factory.mktemp("cluster"),
         scale_groups={"cpu": {**group, "min_slices": 2, "max_slices": 4}},
         timeouts={"worker_timeout": "3s", "retry_backoff": "100ms"},
         autoscaler={**pauses, "max_backoff": "1s"},
     )
+
+
+def test_a_pool_whose_workers_never_serve_ends_and_says_where_to_look(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    (tmp_path / "iris").mkdir()
+    (tmp_path / "iris" / "__init__.py").write_text("raise RuntimeError('another iris')")
+    with IrisClient.remote(cluster.url, user="alice", workspace=tmp_path) as client:
+        pool = WorkerPool(client, 1, "broken", resources=SMALL)
+        with pytest.raises(
+            PoolEnded, match=r"/alice/broken:0@2 is failed.*iris job logs /alice/broken"
+        ):
+            pool.submit(int).result(DEADLINE_S)
+        assert "another iris" in client.job("/alice/broken").tasks()[0].logs()
 
 
 def slow_square(number: int) -> int:
@@ -54,10 +69,11 @@ def hands(cluster: RunningCluster, job: str) -> list[int]:
     """The processes that make the calls of a pool's workers."""
     found = []
     for pid in cluster.task_pids():
-        words = Path(f"/proc/{pid}/cmdline").read_bytes()
-        mine = f"IRIS_JOB_ID={job}\0".encode() in Path(f"/proc/{pid}/environ").read_bytes()
-        if b"iris.pool.hand" in words and mine:
-            found.append(pid)
+        with suppress(OSError):  # It has just ended.
+            words = Path(f"/proc/{pid}/cmdline").read_bytes()
+            its = Path(f"/proc/{pid}/environ").read_bytes()
+            if b"iris.pool.hand" in words and f"IRIS_JOB_ID={job}\0".encode() in its:
+                found.append(pid)
     return found
 
 
