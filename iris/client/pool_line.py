@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from iris.actor.client import Calls, Hold
-from iris.actor.errors import ActorError
+from iris.actor.errors import ActorError, ActorUnavailable
 from iris.actor.payload import packed_call
 from iris.actor.resolver import Endpoint, Endpoints
 from iris.actor.router import Router
-from iris.client.pool_link import LineLost
+from iris.client.pool_link import LineLost, Unsent
 from iris.pool.words import Answers, Greeting, Orders, Session, StaleSession
 from iris.rpc.errors import RemoteError
 
@@ -71,6 +71,8 @@ class ActorLine:
             return await self._calls.make(
                 method, packed_call(method, args, {}, snapshot=False), now=True
             )
+        except ActorUnavailable as error:
+            raise Unsent(str(error)) from error
         except _LOST as error:
             raise LineLost(str(error)) from error
 

@@ -19,8 +19,10 @@ from iris.core.calls import (
     CallsGivenBack,
     Fact,
     Outcome,
+    WorkerBack,
     WorkerLost,
     WorkerReady,
+    WorkerSilent,
 )
 from iris.core.ids import TaskId
 from iris.core.retry import Budget
@@ -42,6 +44,10 @@ _LONGEST_PAUSE_S: Final = 1.0
 
 class LineLost(Exception):
     """Nobody answers any more, or somebody who is not meant."""
+
+
+class Unsent(LineLost):
+    """Nobody could be reached, and nothing was sent."""
 
 
 class Line(Protocol):
@@ -116,8 +122,12 @@ class Link:
 
     # ---- what the pool asks for --------------------------------------------------------------------
 
-    def send(self, calls: Iterable[CallId]) -> None:
-        """Have calls made."""
+    def send(self, calls: tuple[CallId, ...]) -> None:
+        """Have calls made; what cannot be sent now is given back."""
+        if not self.is_well:
+            assert self.task is not None
+            self._report(CallsGivenBack(calls, self.task, self.attempt))
+            return
         for call in calls:
             self._held[call] = None
             self._unsent[call] = None
@@ -174,7 +184,7 @@ class Link:
                     self.why_not = str(errors.exceptions[0]) or "it did not answer in time"
                 if self.is_well:
                     self.is_well, lost_at = False, time.monotonic()
-                    self._trouble()
+                    self._doubt()
                 elif connection > 1 and time.monotonic() - lost_at > PATIENCE_S:
                     self._lose()
                     (pool, number, _), connection = next(self._sessions), 0
@@ -194,9 +204,21 @@ class Link:
             self._seen = self._told_seen = 0
             self._report(WorkerReady(self.task, attempt))
         else:
+            self._report(WorkerBack(self.task, attempt))
             arrived = set(held)
             self._unsent = {call: None for call in self._held if call not in arrived}
             self._spare()
+
+    def _doubt(self) -> None:
+        """The line has broken: what was not sent yet can be sent to others."""
+        assert self.task is not None
+        self._report(WorkerSilent(self.task, self.attempt))
+        unsent = tuple(self._unsent)
+        for call in unsent:
+            self._forget(call)
+        if unsent:
+            self._report(CallsGivenBack(unsent, self.task, self.attempt))
+        self._trouble()
 
     def _lose(self) -> None:
         assert self.task is not None
@@ -217,8 +239,13 @@ class Link:
         while True:
             self._wake.clear()
             orders, size = self._orders()
-            async with asyncio.timeout(_ANSWER_S + size / _BYTES_PER_S):
-                await self._line.tell(self._session, orders)
+            try:
+                async with asyncio.timeout(_ANSWER_S + size / _BYTES_PER_S):
+                    await self._line.tell(self._session, orders)
+            except Unsent:
+                told = dict.fromkeys(call[0] for call in orders[4])
+                self._unsent = {**told, **self._unsent}
+                raise
             if self._unsent or self._untold:
                 continue
             try:

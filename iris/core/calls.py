@@ -110,6 +110,22 @@ class WorkerReady:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSilent:
+    """A worker does not answer; it may be lost, or only be out of reach."""
+
+    task: TaskId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerBack:
+    """A worker that was silent answers again, and holds what it held."""
+
+    task: TaskId
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class WorkerLost:
     """A worker has ended, or could not be reached for so long that it counts as lost."""
 
@@ -149,6 +165,8 @@ Fact: TypeAlias = (
     | CallsGivenBack
     | WorkerReady
     | WorkerLost
+    | WorkerSilent
+    | WorkerBack
     | SeatsAdded
     | SeatsRefused
     | SeatsGone
@@ -247,4 +265,5 @@ class Progress:
     failed: int
     """Ended otherwise, cancelled ones included."""
     workers: int
+    """Those that answer."""
     wanted: int

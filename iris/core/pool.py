@@ -9,8 +9,8 @@ first that it holds; those behind it had not begun. A call that times out ends a
 it is told, and its place there is free when the worker answers. What an attempt says of a call that it does
 not hold changes nothing.
 
-No wanted worker is idle while a call waits. When one is idle and none waits, calls are recalled that wait at a
-worker behind one that takes long.
+No wanted worker that answers is idle while a call waits. When one is idle and none waits, calls are
+recalled that wait at a worker behind one that takes long.
 """
 
 from collections import OrderedDict
@@ -119,6 +119,11 @@ class Pool:
                 if seat is not None:
                     self._vacate(now, seat, charges, why)
                     self._stop_jobs()
+            case c.WorkerSilent(task, attempt) | c.WorkerBack(task, attempt):
+                seat = self._seats.with_worker(task, attempt)
+                if seat is not None:
+                    seat.is_silent = isinstance(fact, c.WorkerSilent)
+                    self._seats.sort_in(seat)
             case c.SeatsAdded(tasks):
                 self._asked -= len(tasks)
                 self._seats.add(tasks)

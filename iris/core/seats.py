@@ -46,6 +46,8 @@ class Seat:
     """What its worker was sent and has not answered, in order, with the bytes of each."""
     held_bytes: int = 0
     recalled: dict[CallId, None] = field(default_factory=dict)
+    is_silent: bool = False
+    """Whether its worker does not answer at the moment: it is sent nothing."""
     heard_at: Instant = Instant(0)
     """When its worker last answered, or was sent something when it held nothing."""
 
@@ -74,8 +76,8 @@ class Seats:
 
     @property
     def workers(self) -> int:
-        """How many are there."""
-        return sum(seat.attempt is not None for seat in self)
+        """How many answer."""
+        return sum(seat.attempt is not None and not seat.is_silent for seat in self)
 
     @property
     def has_free(self) -> bool:
@@ -101,6 +103,7 @@ class Seats:
         seat.held.clear()
         seat.recalled.clear()
         seat.held_bytes = 0
+        seat.is_silent = False
         seat.heard_at = now
         self.sort_in(seat)
 
@@ -126,7 +129,7 @@ class Seats:
         """Whether it is free, roomy and stacked, after it has changed."""
         for order in (self._free, self._roomy, self._stacked):
             order.pop(seat.task, None)
-        if seat.attempt is None:
+        if seat.attempt is None or seat.is_silent:
             return
         if len(seat.held) > len(seat.recalled) + 1:
             self._stacked[seat.task] = None

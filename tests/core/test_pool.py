@@ -29,8 +29,10 @@ from iris.core.calls import (
     SettleCall,
     StopJob,
     Verdict,
+    WorkerBack,
     WorkerLost,
     WorkerReady,
+    WorkerSilent,
 )
 from iris.core.ids import TaskId, split_task_id
 from iris.core.instant import Instant, Millis
@@ -137,6 +139,15 @@ def test_only_the_call_that_was_being_made_is_charged_for_a_lost_worker() -> Non
         SettleCall(CallId(3), Verdict.LOST, "gone"),
         SendCalls(B, 0, numbers(4)),
     ]
+
+
+def test_a_silent_worker_is_sent_nothing_until_it_is_back() -> None:
+    story = Story(A)
+    assert story.step(WorkerSilent(A, 0)) == []
+    assert story.submit() == []
+    assert story.pool.progress().workers == 0
+    assert story.step(WorkerBack(A, 1)) == []
+    assert story.step(WorkerBack(A, 0)) == [SendCalls(A, 0, (ONE,))]
 
 
 def test_a_worker_that_ends_by_the_calls_own_fault_is_charged_to_its_failures() -> None:

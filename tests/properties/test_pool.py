@@ -31,6 +31,7 @@ class Worker:
 
     task: TaskId
     attempt: int
+    is_silent: bool = False
     calls: list[CallId] = field(default_factory=list)
 
 
@@ -78,6 +79,7 @@ class PoolWorld(RuleBasedStateMachine):
                 worker = self.workers[task]
                 assert worker.attempt == attempt, request
                 assert calls, request
+                assert not worker.is_silent, request
                 for call in calls:
                     assert call in self.open, request
                     assert not any(call in w.calls for w in self.workers.values()), request
@@ -125,7 +127,7 @@ class PoolWorld(RuleBasedStateMachine):
         assert progress.waiting == len(waiting)
         assert progress.running == len(self.open) - len(waiting)
         assert progress.returned + progress.failed + len(self.open) == self.submitted
-        assert progress.workers == len(self.workers)
+        assert progress.workers == sum(not each.is_silent for each in self.workers.values())
         assert progress.wanted == self.wanted
         assert self.pool.is_idle == (not self.open)
         late = [w.deadline for w in self.open.values() if w.deadline and w.deadline <= self.now]
@@ -140,7 +142,8 @@ class PoolWorld(RuleBasedStateMachine):
     def staying(self) -> list[Worker]:
         """Workers that may be given calls: those on the oldest seats, as many as are wanted."""
         kept = [task for task in self.tasks if task not in self.dismissed][: self.wanted]
-        return [worker for task, worker in self.workers.items() if task in kept]
+        stay = [worker for task, worker in self.workers.items() if task in kept]
+        return [worker for worker in stay if not worker.is_silent]
 
     def pick(self, number: int, *, busy: bool) -> Worker | None:
         found = [w for w in self.workers.values() if w.calls or not busy]
@@ -212,6 +215,15 @@ class PoolWorld(RuleBasedStateMachine):
             self.sit_down(worker.task)  # Nobody said that it was away.
         else:
             self.step(c.WorkerLost(worker.task, worker.attempt, charges, "gone"))
+
+    @precondition(lambda self: self.workers)
+    @rule(number=NUMBERS)
+    def worker_falls_silent_or_is_back(self, number: int) -> None:
+        worker = self.pick(number, busy=False)
+        assert worker is not None
+        worker.is_silent = not worker.is_silent
+        fact = c.WorkerSilent if worker.is_silent else c.WorkerBack
+        self.step(fact(worker.task, worker.attempt))
 
     @precondition(lambda self: self.held())
     @rule(
@@ -320,6 +332,9 @@ class PoolWorld(RuleBasedStateMachine):
         for task in self.away:
             if task in self.tasks:
                 self.sit_down(task)
+        for worker in list(self.workers.values()):
+            worker.is_silent = False
+            self.step(c.WorkerBack(worker.task, worker.attempt))
         self.even_out()
         for _ in range(10 * self.submitted + 10):
             busy = self.pick(0, busy=True)
