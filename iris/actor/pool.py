@@ -66,7 +66,8 @@ class ActorPool(Face):
         if resolver is None:
             resolver = resolver_here()
         router = Router(name, resolver, _POLICIES[policy](), patience_s=patience, of_all=True)
-        super().__init__(Calls(router, Hold(router), timeout, retries))
+        calls = Calls(router, Hold(router), timeout, retries)
+        super().__init__(calls, resolver, {"policy": policy, "patience": patience})
 
     def endpoints(self) -> list[Endpoint]:
         """The servers that take calls now."""

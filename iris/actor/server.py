@@ -31,6 +31,14 @@ class CannotServe(Failure):
     """A server that cannot be as it was asked for; says why, and what would be right."""
 
 
+class _Terminated(BaseException):
+    """SIGTERM has come. It is raised, for an event that is waited for must not be set by a signal's handler."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 class ActorServer:
     """Serves objects to callers elsewhere; a context manager that serves until it is left.
 
@@ -115,12 +123,18 @@ class ActorServer:
             if name in self._doors.actors:
                 raise CannotServe(f"there is an actor {name!r} already", ExitStatus.CONFLICT)
             self._doors.actors[name] = actor
-            if self._listener is not None:
-                self._list(name)
+            listens = self._listener is not None
+        if listens:
+            self._list(name)
 
     def _list(self, name: str) -> None:
-        if self._registry is not None:
+        if self._registry is None:
+            return
+        try:
             self._doors.admit(self._registry.register(name, self.port))
+        except BaseException:
+            self._doors.actors.pop(name, None)
+            raise
 
     def _task_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -162,8 +176,13 @@ class ActorServer:
             listener.settimeout(0)
             self._listener = listener
             self._loop.call_soon_threadsafe(self._doors.listen, listener)
-            for name in list(self._doors.actors):
+            names = list(self._doors.actors)
+        try:
+            for name in names:
                 self._list(name)
+        except BaseException:
+            self.stop(0)
+            raise
         return self
 
     def run(self, grace: float = GRACE_S) -> None:
@@ -175,11 +194,10 @@ class ActorServer:
         if self._listener is None:
             self.serve()
         main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGTERM, lambda *_: self._stopped.set()) if main else None
+        before = signal.signal(signal.SIGTERM, _terminate) if main else None
         try:
-            while not self._stopped.wait(3_600):
-                pass
-        except KeyboardInterrupt:
+            self._stopped.wait()
+        except (KeyboardInterrupt, _Terminated):
             pass
         finally:
             if main:
@@ -189,7 +207,8 @@ class ActorServer:
     def stop(self, grace: float = GRACE_S) -> None:
         """Take no more calls, let those that run end, and after `grace` seconds give them up.
 
-        Callers are told at once: calls that wait did not run, and may go elsewhere.
+        Callers are told at once: calls that wait did not run, and go elsewhere. A method that stops its own server
+        does so in another thread, for this waits for the method.
         """
         with self._lock:
             if self._stopping:

@@ -13,7 +13,7 @@ from iris.actor.errors import NotPicklable
 from iris.actor.payload import Payload, packed_call, unpacked_error, unpacked_result
 from iris.client.errors import CallCrashed, CallTimedOut, PoolEnded, WorkerLost
 from iris.core.calls import CallId, CallLimits, CallSubmitted, Outcome, SettleCall, Verdict
-from iris.pool.words import PLAIN
+from iris.pool.hand import PLAIN
 
 _T = TypeVar("_T")
 

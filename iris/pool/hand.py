@@ -18,10 +18,13 @@ from typing import Any, Final
 
 from iris.actor.errors import NotPicklable
 from iris.actor.payload import Payload, packed_error, packed_result, unpacked
-from iris.core.calls import Outcome
 from iris.pool.pipes import read_message, write_message
-from iris.pool.words import PLAIN
 
+PLAIN: Final = frozenset({bool, bytes, float, int, str, type(None)})
+"""Types of values that the standard pickle sends as well as any other, and quicker."""
+RETURNED: Final = "returned"
+RAISED: Final = "raised"
+"""How a call ended, as `iris.core.calls.Outcome` has it, which is not imported here: this process starts quickly."""
 _KEPT: Final = 64
 """Functions, the last ones used, that are not unpickled again."""
 
@@ -49,21 +52,21 @@ class Functions:
         return found
 
 
-def make(functions: Functions, content: bytes, arguments: Payload) -> tuple[Outcome, Payload]:
+def make(functions: Functions, content: bytes, arguments: Payload) -> tuple[str, Payload]:
     """How a call ended, whatever it did."""
     try:
         function = functions.get(content)
         args, named = unpacked(arguments)
         value = function(*args, **named)
     except BaseException as error:  # noqa: BLE001
-        return Outcome.RAISED, packed_error(error)
+        return RAISED, packed_error(error)
     if type(value) in PLAIN:
-        return Outcome.RETURNED, (pickle.dumps(value, 5),)
+        return RETURNED, (pickle.dumps(value, 5),)
     name = getattr(function, "__qualname__", type(function).__name__)
     try:
-        return Outcome.RETURNED, packed_result(name, value)
+        return RETURNED, packed_result(name, value)
     except NotPicklable as error:
-        return Outcome.RAISED, packed_error(error)
+        return RAISED, packed_error(error)
 
 
 def main() -> None:
@@ -79,7 +82,7 @@ def main() -> None:
             began = time.perf_counter_ns()
             outcome, payload = make(functions, content, message[1:])
             took_us = (time.perf_counter_ns() - began) // 1_000
-            head = pickle.dumps((outcome.value, took_us))
+            head = pickle.dumps((outcome, took_us))
             del message
             write_message(goes, (head, *payload))
 

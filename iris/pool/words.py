@@ -31,8 +31,6 @@ Answers: TypeAlias = tuple[int, list[Answer]]
 GIVEN_BACK: Final = "given_back"
 """The call has not begun, and will not here."""
 
-PLAIN: Final = frozenset({bool, bytes, float, int, str, type(None)})
-"""Types of values that the standard pickle sends as well as any other, and quicker."""
 _BESIDE_BYTES: Final = 16 << 10
 
 
