@@ -211,6 +211,10 @@ class ProtocolFleet(Fleet):
             site.outpost.die()
             self.network.close(site.line)
 
+    def _reaches(self, host: Host) -> bool:
+        site = self.sites.get(host.worker)
+        return site is not None and site.line.up and site.line.down
+
     def cut(self, host: Host, span: Millis | None) -> None:
         """Cut the host's line, for a while or for good; its tasks run on."""
         site = self.sites.get(host.worker)

@@ -28,6 +28,7 @@ from sim.measure import AttemptRow
 from sim.model import Arrival
 from sim.recorded_model import OwnEnd
 from sim.recorder import Recorder
+from sim.serving import Serving
 from sim.user_code import failure_drawn
 
 _BEFORE_RUNNING: Final = frozenset({EndCause.LAUNCH, EndCause.BUILD})
@@ -129,6 +130,7 @@ class Fleet:
         self._silence = silence
         self.hosts: dict[WorkerId, Host] = {}
         self.work: dict[str, Work] = {}
+        self._serving = Serving(clock, deliver, self._reaches)
         self.running = 0
 
     # ---- hosts -----------------------------------------------------------------------------
@@ -178,6 +180,9 @@ class Fleet:
         self._clock.later(self._silence, fall_silent)
         if span is not None:
             self._clock.later(span, lambda: self._heal(host, cut))
+
+    def _reaches(self, host: Host) -> bool:
+        return not host.cut
 
     def _heal(self, host: Host, cut: int) -> None:
         if not host.alive or host.cuts != cut:
@@ -282,6 +287,7 @@ class Fleet:
             return
         self._recorder.attempt_running(run.row, self._clock.now)
         self._report(run.host, run, AttemptState.RUNNING, None)
+        self._serving.begin(run)
         self._launched(run, self._clock.now)
 
     def _launched(self, run: Run, at: Instant) -> None:

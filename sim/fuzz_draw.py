@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sim.fuzz_dice import Draw, Plain, World, between, mean, span
-from sim.fuzz_work import HOSTS, draw_workload
+from sim.fuzz_work import HOSTS, draw_workload, let_serve
 
 PROFILES: Final = ("swarm", "lite", "crash", "cloud", "policy")
 CHAOS_MINUTES: Final = 90
@@ -195,6 +195,8 @@ def draw_world(seed: int, profile: str) -> World:
         world["faults"] = scripted
     if draw.chance(0.15):
         world["check_every_turn"] = True
+    if draw.chance(0.4):
+        let_serve(draw, workload)
     return world
 
 

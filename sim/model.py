@@ -1,7 +1,6 @@
 """What a scenario says, as frozen values: the fake cloud's behaviour, the workload, the faults.
 
-`sim.scenario` reads these from YAML; nothing here reads, draws or decides. Probabilities lie in
-0..1. The marks F-01 to F-13 name the fault models of docs/simulation.md that a key can produce.
+Probabilities lie in 0..1; a mark as F-01 names the fault model of docs/simulation.md that a key can produce.
 """
 
 from collections.abc import Mapping
@@ -249,6 +248,7 @@ class JobTemplate:
     """From the start of an attempt to the user's code running (image, compilation)."""
     checkpoint: Checkpoint | None = None  # None: an interrupted attempt starts from zero
     failures: UserFailures | None = None  # None: user code never fails
+    serves: int = 0  # endpoints that each attempt lists
     above: tuple[str, ...] = ()
     """F-27: the entries whose jobs of the same number are above its own, the root's first."""
 

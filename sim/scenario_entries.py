@@ -267,6 +267,7 @@ def _template(
         launch=form.launch.made(),
         checkpoint=_checkpoint(form),
         failures=_failures(form),
+        serves=form.serves,
     )
 
 

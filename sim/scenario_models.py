@@ -177,6 +177,7 @@ class EntryForm(Form):
     launch: Spread = Field(default_factory=instantly)
     checkpoint: CheckpointForm | None = None
     failures: FailuresForm | None = None
+    serves: Count = 0
     parent: str | None = None
 
     @model_validator(mode="after")

@@ -1,5 +1,6 @@
 """Actors: objects that serve calls from other tasks. A server, a client, a pool of servers, and how they are found."""
 
+<<<<<<< HEAD
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +45,26 @@ _MODULES: Final = {
     "server": ("ActorServer", "CannotServe"),
 }
 """Where each name is; imported when it is first asked for: not who needs one module needs all."""
+=======
+from iris.actor.client import ActorClient
+from iris.actor.errors import (
+    ActorBusy,
+    ActorDenied,
+    ActorError,
+    ActorLost,
+    ActorUnavailable,
+    CallTimeout,
+    NoSuchMethod,
+    NotReadable,
+    RemoteFailure,
+    RemoteTraceback,
+)
+from iris.actor.futures import ActorFuture, ActorStream
+from iris.actor.pool import ActorPool
+from iris.actor.resolver import Endpoint, FixedResolver, Registration, Registry, Resolver
+from iris.actor.server import ActorServer, CannotServe
+from iris.pickling import NotPicklable
+>>>>>>> wire
 
 __all__ = [
     "ActorBusy",

@@ -13,9 +13,10 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from iris.actor.calls import Call, Caller, Refusal
-from iris.actor.errors import NoSuchMethod, NotPicklable
+from iris.actor.errors import NoSuchMethod
 from iris.actor.frames import Kind
 from iris.actor.payload import Payload, packed_error, packed_result, unpacked
+from iris.pickling import NotPicklable
 from iris.problems import one_of
 
 _IDLE_S: Final = 30.0

@@ -3,6 +3,7 @@
 from concurrent.futures import BrokenExecutor
 
 from iris.exit_status import ExitStatus
+from iris.pickling import NotPicklable
 from iris.problems import Failure
 from iris.rpc.errors import RemoteError
 
@@ -21,13 +22,6 @@ __all__ = [
 
 class BadRequest(Failure, ValueError):
     """A job that cannot be as it was asked for; says which value, and what would be right."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.BAD_INPUT)
-
-
-class NotPicklable(Failure, TypeError):
-    """A function or an argument that cannot be sent; says which, and what would be right."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, ExitStatus.BAD_INPUT)

@@ -179,35 +179,30 @@ def test_calls_that_no_worker_was_sent_can_be_cancelled(client: IrisClient) -> N
     assert [job.status().state for job in pool.jobs] == ["succeeded"]
 
 
-def test_a_pool_grows_and_shrinks(client: IrisClient) -> None:
-    with WorkerPool(client, 1, "elastic", resources=SMALL) as pool:
-        assert pool.submit(int).result() == 0
-        pool.resize(3)
-        until(lambda: pool.progress().workers == 3)
-        pids = {future.result() for future in [pool.submit(slow_pid) for _ in range(6)]}
-        assert len(pids) == 3
-        pool.resize(1)
-        until(lambda: pool.progress().workers == 1)
-        assert pool.submit(int).result() == 0
-        first, second = pool.jobs
-        assert second.id == f"{first.id}-2"
-        assert second.wait(10).state == "succeeded"
-
-
 def slow_pid() -> int:
     time.sleep(0.1)
     return os.getpid()
 
 
-def test_when_its_job_is_stopped_every_call_ends_and_says_so(client: IrisClient) -> None:
-    with WorkerPool(client, 1, "doomed", resources=SMALL) as pool:
+def test_a_pool_grows_and_shrinks_and_when_its_job_is_stopped_every_call_ends_and_says_so(
+    client: IrisClient,
+) -> None:
+    with WorkerPool(client, 1, "elastic", resources=SMALL) as pool:
+        pool.resize(2)
+        until(lambda: pool.progress().workers == 2)
+        assert len({future.result() for future in [pool.submit(slow_pid) for _ in range(4)]}) == 2
+        pool.resize(1)
+        until(lambda: pool.progress().workers == 1)
+        first, second = pool.jobs
+        assert second.id == f"{first.id}-2"
+        assert second.wait(10).state == "succeeded"
         assert pool.submit(int).result() == 0
         futures = [pool.submit(time.sleep, 3_600) for _ in range(3)]
-        pool.jobs[0].terminate()
+        first.terminate()
         for future in futures:
-            with pytest.raises(PoolEnded, match=r"its pool has ended: job /.*/doomed is killed"):
+            with pytest.raises(PoolEnded, match=r"its pool has ended: job /.*/elastic is killed"):
                 future.result(20)
-        with pytest.raises(PoolEnded, match="doomed is killed"):
+        with pytest.raises(PoolEnded, match="elastic is killed"):
             pool.submit(int)
 
 
