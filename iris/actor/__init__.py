@@ -1,6 +1,5 @@
 """Actors: objects that serve calls from other tasks. A server, a client, a pool of servers, and how they are found."""
 
-<<<<<<< HEAD
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
         ActorUnavailable,
         CallTimeout,
         NoSuchMethod,
-        NotPicklable,
         NotReadable,
         RemoteFailure,
         RemoteTraceback,
@@ -23,10 +21,11 @@ if TYPE_CHECKING:
     from iris.actor.pool import ActorPool
     from iris.actor.resolver import Endpoint, FixedResolver, Registration, Registry, Resolver
     from iris.actor.server import ActorServer, CannotServe
+    from iris.pickling import NotPicklable
 
 _MODULES: Final = {
-    "client": ("ActorClient",),
-    "errors": (
+    "iris.actor.client": ("ActorClient",),
+    "iris.actor.errors": (
         "ActorBusy",
         "ActorDenied",
         "ActorError",
@@ -34,37 +33,17 @@ _MODULES: Final = {
         "ActorUnavailable",
         "CallTimeout",
         "NoSuchMethod",
-        "NotPicklable",
         "NotReadable",
         "RemoteFailure",
         "RemoteTraceback",
     ),
-    "futures": ("ActorFuture", "ActorStream"),
-    "pool": ("ActorPool",),
-    "resolver": ("Endpoint", "FixedResolver", "Registration", "Registry", "Resolver"),
-    "server": ("ActorServer", "CannotServe"),
+    "iris.actor.futures": ("ActorFuture", "ActorStream"),
+    "iris.actor.pool": ("ActorPool",),
+    "iris.actor.resolver": ("Endpoint", "FixedResolver", "Registration", "Registry", "Resolver"),
+    "iris.actor.server": ("ActorServer", "CannotServe"),
+    "iris.pickling": ("NotPicklable",),
 }
 """Where each name is; imported when it is first asked for: not who needs one module needs all."""
-=======
-from iris.actor.client import ActorClient
-from iris.actor.errors import (
-    ActorBusy,
-    ActorDenied,
-    ActorError,
-    ActorLost,
-    ActorUnavailable,
-    CallTimeout,
-    NoSuchMethod,
-    NotReadable,
-    RemoteFailure,
-    RemoteTraceback,
-)
-from iris.actor.futures import ActorFuture, ActorStream
-from iris.actor.pool import ActorPool
-from iris.actor.resolver import Endpoint, FixedResolver, Registration, Registry, Resolver
-from iris.actor.server import ActorServer, CannotServe
-from iris.pickling import NotPicklable
->>>>>>> wire
 
 __all__ = [
     "ActorBusy",
@@ -95,5 +74,5 @@ __all__ = [
 def __getattr__(name: str) -> object:
     for module, names in _MODULES.items():
         if name in names:
-            return getattr(import_module(f"{__name__}.{module}"), name)
+            return getattr(import_module(module), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,10 +9,10 @@ from itertools import count
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, Final, TypeVar
 
-from iris.actor.errors import NotPicklable
 from iris.actor.payload import Payload, packed_call, unpacked_error, unpacked_result
 from iris.client.errors import CallCrashed, CallTimedOut, PoolEnded, WorkerLost
 from iris.core.calls import CallId, CallLimits, CallSubmitted, Outcome, SettleCall, Verdict
+from iris.pickling import NotPicklable
 from iris.pool.hand import PLAIN
 
 _T = TypeVar("_T")

@@ -16,8 +16,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from iris.actor.errors import NotPicklable
 from iris.actor.payload import Payload, packed_error, packed_result, unpacked
+from iris.pickling import NotPicklable
 from iris.pool.pipes import read_message, write_message
 
 PLAIN: Final = frozenset({bool, bytes, float, int, str, type(None)})
