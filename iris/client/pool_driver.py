@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
@@ -54,10 +55,11 @@ class Driver:
         self._jobs = jobs
         self._pool = Pool()
         self._lock = threading.Lock()
+        self._stepping = threading.Lock()
+        """Held while the pool changes, for whoever asks how far it is."""
         self._inbox: deque[Fact] = deque()
         self._is_woken = False
         self._dead: str | None = None  # None: the loop goes on
-        self._loop = asyncio.new_event_loop()
         self._finished = asyncio.Event()
         self._work: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
@@ -79,6 +81,7 @@ class Driver:
             RemoteError: the controller refused, or did not answer.
         """
         tasks = self._jobs.add(wanted)
+        self._loop = asyncio.new_event_loop()
         # What is asked for at first is there already.
         self._pool.step(self._now(), [c.Resized(wanted), c.SeatsAdded(tasks)])
         threading.Thread(target=self._run, name="iris-pool", daemon=True).start()
@@ -118,7 +121,8 @@ class Driver:
 
     def progress(self) -> Progress:
         """How far the pool is."""
-        return self._pool.progress()
+        with self._stepping:
+            return self._pool.progress()
 
     @property
     def ended(self) -> str | None:
@@ -180,7 +184,9 @@ class Driver:
             self._inbox.clear()
             self._is_woken = False
         self._is_closed |= any(isinstance(fact, c.PoolClosed) for fact in facts)
-        for request in self._pool.step(self._now(), facts):
+        with self._stepping:
+            requests = self._pool.step(self._now(), facts)
+        for request in requests:
             self._perform(request)
         self.book.forget_answers()
         if self._timer is not None:
@@ -195,7 +201,8 @@ class Driver:
         _log.error("pool %s has failed", self._name, exc_info=error)
         for number in list(self.book.entries):
             self.book.settle(c.SettleCall(number, Verdict.ENDED, f"a bug in Iris: {error!r}"))
-        self._pool.step(self._now(), [c.PoolEnded(f"a bug in Iris: {error!r}")])
+        with suppress(Exception):  # It is settled without the pool, in whichever state that is.
+            self._pool.step(self._now(), [c.PoolEnded(f"a bug in Iris: {error!r}")])
         self._finished.set()
 
     def _refuse(self, facts: Iterable[Fact]) -> None:
@@ -204,7 +211,7 @@ class Driver:
                 self.book.settle(c.SettleCall(fact.call, Verdict.ENDED, str(self._dead)))
 
     def _now(self) -> Instant:
-        return Instant(int(1_000 * self._loop.time()))
+        return Instant(int(1_000 * time.monotonic()))  # As the loop's own time.
 
     def _perform(self, request: Request) -> None:
         match request:

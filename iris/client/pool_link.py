@@ -6,6 +6,7 @@ worker that cannot be reached for `PATIENCE_S`, or of which the controller says 
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import Final, Protocol
@@ -26,7 +27,16 @@ from iris.core.calls import (
 )
 from iris.core.ids import TaskId
 from iris.core.retry import Budget
-from iris.pool.words import GIVEN_BACK, Answers, Call, Greeting, Orders, Session, apart
+from iris.pool.words import (
+    GIVEN_BACK,
+    KEPT_FUNCTIONS,
+    Answers,
+    Call,
+    Greeting,
+    Orders,
+    Session,
+    apart,
+)
 
 PATIENCE_S: Final = 10.0
 """So long a worker may be out of reach before its calls are made elsewhere."""
@@ -114,7 +124,7 @@ class Link:
         self._recalled: dict[CallId, None] = {}
         self._untold = False
         """Whether some that are abandoned or recalled must be told."""
-        self._known: set[bytes] = set()
+        self._known: OrderedDict[bytes, None] = OrderedDict()
         """Functions that the worker has."""
         self._seen = self._told_seen = 0
         self._unseen_bytes = 0
@@ -271,9 +281,12 @@ class Link:
             size += entry.size_bytes
             digest = entry.function.digest
             if digest not in self._known:
-                self._known.add(digest)
                 functions[digest] = entry.function.content
+            self._known[digest] = None
+            self._known.move_to_end(digest)
             calls.append((number, digest, apart(entry.arguments)))
+        while len(self._known) > KEPT_FUNCTIONS:
+            self._known.popitem(last=False)
         abandoned, recalled = tuple(self._abandoned), tuple(self._recalled)
         self._untold = False
         self._told_seen, self._unseen_bytes = self._seen, 0

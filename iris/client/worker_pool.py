@@ -28,6 +28,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 LEASE: Final = "60s"
+_LEAST_LEASE_S: Final = 1.0
 _PINGS: Final = 4
 """In a lease."""
 RETRIES: Final = 100
@@ -49,8 +50,11 @@ class OfWorkers(TypedDict, total=False):
 class Submits(Executor):
     """Takes calls for a pool, under certain limits."""
 
-    def __init__(self, driver: Driver, limits: CallLimits) -> None:
+    def __init__(
+        self, driver: Driver, limits: CallLimits, pool: "WorkerPool | None" = None
+    ) -> None:
         self._driver = driver
+        self._pool = pool  # Which is shut down when nobody has it any more.
         self._limits = limits
 
     def submit(
@@ -155,6 +159,8 @@ class WorkerPool(Submits):
         _check_workers(workers)
         limits = _limits(max_retries_failure, max_retries_preemption, timeout)
         lease_s = _millis("lease", lease) / 1_000
+        if lease_s < _LEAST_LEASE_S:
+            raise BadRequest(f"lease: {lease!r} is less than {_LEAST_LEASE_S:g} s")
         mark = f"pool-{secrets.token_hex(8)}"
         self.name = name if name is not None else mark
         """Of its first job; those that it grows by have a number behind it."""
@@ -188,7 +194,7 @@ class WorkerPool(Submits):
             BadRequest: a value cannot be.
         """
         limits = _limits(max_retries_failure, max_retries_preemption, timeout)
-        return Submits(self._driver, limits)
+        return Submits(self._driver, limits, self)
 
     def resize(self, workers: int) -> None:
         """Have so many workers from now on.

@@ -26,6 +26,7 @@ from iris.core.instant import Instant, after
 from iris.core.retry import Budget
 from iris.core.seats import STOCK_BYTES, Seat, Seats, SeatState
 
+_SHUT: Final = "it was shut down"
 _SPARE_DEADLINES: Final = 64
 """So many more deadlines than calls are kept before those of ended calls are dropped."""
 
@@ -145,12 +146,12 @@ class Pool:
     # ---- calls -----------------------------------------------------------------------------------
 
     def _submitted(self, now: Instant, fact: c.CallSubmitted) -> None:
-        assert not self._is_closed, fact
         timeout = fact.limits.timeout
         deadline = after(now, timeout) if timeout is not None else None
         self._calls[fact.call] = _Call(fact.limits, fact.size_bytes, deadline)
-        if self._ended is not None:
-            self._settle(fact.call, Verdict.ENDED, self._ended)
+        over = self._ended or (_SHUT if self._is_closed else None)
+        if over is not None:
+            self._settle(fact.call, Verdict.ENDED, over)
             return
         self._waiting[fact.call] = None
         if deadline is not None:

@@ -8,7 +8,7 @@ long as this process lives. A later session, or that of another pool, ends all t
 import sys
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Final
 
@@ -17,6 +17,7 @@ from iris.core.calls import CallId, Outcome
 from iris.pool.hands import Hand
 from iris.pool.words import (
     GIVEN_BACK,
+    KEPT_FUNCTIONS,
     Answer,
     Answers,
     Call,
@@ -45,8 +46,9 @@ class Post:
         self._lock = threading.Lock()
         self._news = threading.Condition(self._lock)
         self._session: Session | None = None  # None: nobody has greeted
-        self._functions: dict[bytes, bytes] = {}
+        self._functions: OrderedDict[bytes, bytes] = OrderedDict()
         self._queue: deque[Call] = deque()
+        """Each with its function instead of the digest."""
         self._made: Call | None = None  # None: nothing is being made
         self._answers: deque[tuple[int, Answer]] = deque()
         self._next = 1
@@ -99,7 +101,11 @@ class Post:
                 self._hand.end()
             self._give_back({*abandoned, *recalled})
             self._functions.update(functions)
-            self._queue.extend(calls)
+            for call, digest, arguments in calls:
+                self._functions.move_to_end(digest)
+                self._queue.append((call, self._functions[digest], arguments))
+            while len(self._functions) > 2 * KEPT_FUNCTIONS:
+                self._functions.popitem(last=False)
             self._make_next()
 
     def hear(self, session: Session, seen: int) -> Iterator[Answers]:
@@ -210,7 +216,7 @@ class Post:
         """Hand the next call over, if none is being made."""
         if self._made is None and self._queue and not self._hand.is_ending:
             _, function, arguments = self._queue[0]
-            if self._hand.make(self._functions[function], arguments):
+            if self._hand.make(function, arguments):
                 self._made = self._queue.popleft()
 
     # ---- the thread that waits for what is made ----------------------------------------------------

@@ -20,7 +20,8 @@ Orders: TypeAlias = tuple[
     int, tuple[CallId, ...], tuple[CallId, ...], dict[bytes, bytes], tuple[Call, ...]
 ]
 """Done in this order: answers up to a number were seen; calls are abandoned, and end even if they run; calls are
-recalled, if they have not begun; functions by their digests, each once in a session; calls to make."""
+recalled, if they have not begun; functions by their digests, but not the last `KEPT_FUNCTIONS` that were used over
+this connection; calls to make."""
 
 Answer: TypeAlias = tuple[CallId, str, int, Payload]
 """The call, its `Outcome` or `GIVEN_BACK`, how many microseconds it took, and its payload."""
@@ -28,6 +29,8 @@ Answer: TypeAlias = tuple[CallId, str, int, Payload]
 Answers: TypeAlias = tuple[int, list[Answer]]
 """The number of the first, and answers that follow one another."""
 
+KEPT_FUNCTIONS: Final = 256
+"""So many functions, the last ones used, are not sent again; a worker keeps twice as many, and so has those."""
 GIVEN_BACK: Final = "given_back"
 """The call has not begun, and will not here."""
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import CancelledError, as_completed, wait
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,9 @@ def test_thousands_of_calls_may_be_open_and_large_ones_among_them(pool: WorkerPo
     futures = [pool.submit(abs, -n) for n in range(5_000)]
     there, back = pool.submit(len, large), pool.submit(bytes, len(large))
     assert [future.result() for future in futures] == list(range(5_000))
+    for _ in range(2):  # More functions than either side keeps.
+        functions = [pool.submit(partial(max, number), -1) for number in range(700)]
+        assert [future.result() for future in functions] == list(range(700))
     assert there.result() == len(large)
     assert back.result() == bytes(len(large))
 
@@ -157,6 +161,8 @@ def test_what_cannot_be_sent_or_asked_for_is_told_at_once(
         pool.submit(3)  # type: ignore[arg-type]
     with pytest.raises(BadRequest, match="workers: 0 cannot be"):
         WorkerPool(client, 0)
+    with pytest.raises(BadRequest, match=r"lease: 0.5 is less than 1 s"):
+        WorkerPool(client, 1, lease=0.5)
     with pytest.raises(BadRequest, match="max_retries_failure: -1 cannot be"):
         pool.options(max_retries_failure=-1)
     with pytest.raises(BadRequest, match="timeout: 'soon'"):

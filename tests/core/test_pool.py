@@ -323,4 +323,5 @@ def test_a_closed_pool_makes_what_it_has_or_cancels_what_waits() -> None:
     assert story.step(PoolClosed(cancels=False)) == []
     assert story.step(PoolClosed(cancels=True)) == [SettleCall(TWO, Verdict.CANCELLED)]
     assert story.answer(ONE) == [SettleCall(ONE, Verdict.ANSWERED)]
+    assert story.submit() == [SettleCall(CallId(3), Verdict.ENDED, "it was shut down")]
     assert story.pool.is_idle
