@@ -13,7 +13,6 @@ from iris.actor.payload import Payload, packed_call, unpacked_error, unpacked_re
 from iris.client.errors import CallCrashed, CallTimedOut, PoolEnded, WorkerLost
 from iris.core.calls import CallId, CallLimits, CallSubmitted, Outcome, SettleCall, Verdict
 from iris.pickling import NotPicklable
-from iris.pool.hand import PLAIN
 
 _T = TypeVar("_T")
 
@@ -187,6 +186,4 @@ def packed_arguments(function: Function, args: tuple[Any, ...], named: dict[str,
     Raises:
         NotPicklable: one of them cannot be sent; says which.
     """
-    if not named and all(type(value) in PLAIN for value in args):
-        return (pickle.dumps((args, named), 5),)
     return packed_call(function.name, args, named, snapshot=True)

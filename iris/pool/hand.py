@@ -20,8 +20,6 @@ from iris.actor.payload import Payload, packed_error, packed_result, unpacked
 from iris.pickling import NotPicklable
 from iris.pool.pipes import read_message, write_message
 
-PLAIN: Final = frozenset({bool, bytes, float, int, str, type(None)})
-"""Types of values that the standard pickle sends as well as any other, and quicker."""
 RETURNED: Final = "returned"
 RAISED: Final = "raised"
 """How a call ended, as `iris.core.calls.Outcome` has it, which is not imported here: this process starts quickly."""
@@ -60,8 +58,6 @@ def make(functions: Functions, content: bytes, arguments: Payload) -> tuple[str,
         value = function(*args, **named)
     except BaseException as error:  # noqa: BLE001
         return RAISED, packed_error(error)
-    if type(value) in PLAIN:
-        return RETURNED, (pickle.dumps(value, 5),)
     name = getattr(function, "__qualname__", type(function).__name__)
     try:
         return RETURNED, packed_result(name, value)

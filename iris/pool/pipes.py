@@ -52,10 +52,9 @@ def read_message(file: BinaryIO) -> list[Buffer] | None:
         return None
     buffers: list[Buffer] = []
     for size in struct.unpack(f"<{count}Q", table):
-        buffer = bytearray(size)
-        if file.readinto(buffer) < size:  # type: ignore[attr-defined]  # buffered, so it reads whole
+        buffers.append(file.read(size))
+        if len(buffers[-1]) < size:
             return None
-        buffers.append(buffer)
     return buffers
 
 
