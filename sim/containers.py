@@ -211,8 +211,10 @@ class ProtocolFleet(Fleet):
             site.outpost.die()
             self.network.close(site.line)
 
-    def _reaches(self, host: Host) -> bool:
-        site = self.sites.get(host.worker)
+    def _stands(self, run: Run) -> bool | None:
+        site = self.sites.get(run.host.worker)
+        if run.over:
+            return None
         return site is not None and site.line.up and site.line.down
 
     def cut(self, host: Host, span: Millis | None) -> None:

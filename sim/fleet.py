@@ -130,7 +130,7 @@ class Fleet:
         self._silence = silence
         self.hosts: dict[WorkerId, Host] = {}
         self.work: dict[str, Work] = {}
-        self._serving = Serving(clock, deliver, self._reaches)
+        self._serving = Serving(clock, deliver)
         self.running = 0
 
     # ---- hosts -----------------------------------------------------------------------------
@@ -181,8 +181,8 @@ class Fleet:
         if span is not None:
             self._clock.later(span, lambda: self._heal(host, cut))
 
-    def _reaches(self, host: Host) -> bool:
-        return not host.cut
+    def _stands(self, run: Run) -> bool | None:
+        return None if run.over else not run.host.cut
 
     def _heal(self, host: Host, cut: int) -> None:
         if not host.alive or host.cuts != cut:
@@ -287,7 +287,8 @@ class Fleet:
             return
         self._recorder.attempt_running(run.row, self._clock.now)
         self._report(run.host, run, AttemptState.RUNNING, None)
-        self._serving.begin(run)
+        at, serves = run.host.address, run.work.arrival.template.serves
+        self._serving.begin((run.task, run.attempt), at, serves, lambda: self._stands(run))
         self._launched(run, self._clock.now)
 
     def _launched(self, run: Run, at: Instant) -> None:

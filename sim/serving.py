@@ -5,15 +5,15 @@ off, or that does not obey a stop, asks for an attempt that is over, and must be
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import Final, TypeAlias
 
 from iris.core.cadence import ENDPOINT_LEASE
 from iris.core.events import EndpointRegistered, Event
-from iris.core.ids import RequestId, attempt_name
+from iris.core.ids import RequestId, TaskId, attempt_name
 from sim.clockwork import Clockwork
 
-if TYPE_CHECKING:
-    from sim.fleet import Host, Run
+Standing: TypeAlias = Callable[[], bool | None]
+"""Whether a process reaches the controller now; nothing when it is over."""
 
 _FIRST_PORT: Final = 20_000
 
@@ -21,29 +21,28 @@ _FIRST_PORT: Final = 20_000
 class Serving:
     """All servers inside of tasks."""
 
-    def __init__(
-        self, clock: Clockwork, deliver: Callable[[Event], None], reaches: "Callable[[Host], bool]"
-    ) -> None:
-        """Nobody serves yet; `reaches` says whether processes on a host reach the controller now."""
+    def __init__(self, clock: Clockwork, deliver: Callable[[Event], None]) -> None:
+        """Nobody serves yet."""
         self._clock = clock
         self._deliver = deliver
-        self._reaches = reaches
 
-    def begin(self, run: "Run") -> None:
-        """The code of an attempt runs."""
-        if run.work.arrival.template.serves:
-            self._say(run)
+    def begin(self, key: tuple[TaskId, int], host: str, count: int, standing: Standing) -> None:
+        """The code of an attempt, which lists so many endpoints, runs on a host of that address."""
+        if count:
+            told = [_registration(key, host, number) for number in range(count)]
+            self._say(told, standing)
 
-    def _say(self, run: "Run") -> None:
-        if run.over:
+    def _say(self, told: list[EndpointRegistered], standing: Standing) -> None:
+        reaches = standing()
+        if reaches is None:
             return
-        if self._reaches(run.host):
-            for number in range(run.work.arrival.template.serves):
-                self._deliver(self._registration(run, number))
-        self._clock.later(ENDPOINT_LEASE, lambda: self._say(run))
+        if reaches:
+            for event in told:
+                self._deliver(event)
+        self._clock.later(ENDPOINT_LEASE, lambda: self._say(told, standing))
 
-    def _registration(self, run: "Run", number: int) -> EndpointRegistered:
-        name = f"server-{number}"
-        request = RequestId(f"{attempt_name(run.task, run.attempt)}/{name}")
-        address = f"{run.host.address}:{_FIRST_PORT + number}"
-        return EndpointRegistered(request, run.task, run.attempt, name, address)
+
+def _registration(key: tuple[TaskId, int], host: str, number: int) -> EndpointRegistered:
+    name = f"server-{number}"
+    request = RequestId(f"{attempt_name(*key)}/{name}")
+    return EndpointRegistered(request, *key, name, f"{host}:{_FIRST_PORT + number}")

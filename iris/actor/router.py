@@ -80,7 +80,6 @@ class Router:
             raise RuntimeError(
                 f"the client of {self.name!r} was made before this process was forked; make one here"
             )
-        request.give_up_at = time.monotonic() + self._patience_s
         if request.until is not None:
             self._deadlines.add(request, request.until)
         self._send(request, now=now)
@@ -92,6 +91,7 @@ class Router:
                     break
                 if not self.lines or self._parked or self._is_sending_parked:
                     request.line = request.message = None
+                    request.give_up_at = time.monotonic() + self._patience_s
                     self._parked.append(request)
                     self._look()
                     return

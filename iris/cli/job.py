@@ -16,7 +16,7 @@ from iris.exit_status import ExitStatus
 if TYPE_CHECKING:
     from iris.client import IrisClient, Job
     from iris.client.client import Asked
-    from iris.cluster.types import Device, Entrypoint
+    from iris.cluster.types import Device, Entrypoint, EnvironmentSpec, ResourceSpec
 
 BANDS = ("production", "interactive", "batch")
 FUTURES: Final = 50
@@ -49,6 +49,7 @@ Examples:
 @click.option("--coscheduled", is_flag=True, help="All tasks at once on one slice, or none.")
 @click.option("--band", type=click.Choice(BANDS), default="interactive", show_default=True)
 @click.option("--timeout", help="A task that runs longer has failed, as 2h.")
+@click.option("--checkpoint-every", metavar="SPAN", help="How often a task saves, as 10m.")
 @click.option("--env", "env", multiple=True, metavar="K=V", help="A variable; may be repeated.")
 @click.option("--pip", multiple=True, metavar="PACKAGE", help="A package; may be repeated.")
 @click.option("--workspace", type=click.Path(path_type=Path), help="A folder to take along.")
@@ -72,6 +73,7 @@ def run(
     coscheduled: bool,
     band: str,
     timeout: str | None,
+    checkpoint_every: str | None,
     env: tuple[str, ...],
     pip: tuple[str, ...],
     workspace: Path | None,
@@ -83,16 +85,15 @@ def run(
     as_json: bool,
 ) -> int:
     """Submit a command, follow its output, and end with the job's status."""
-    from iris.cluster import types
-
-    entrypoint = types.Entrypoint.from_command(*command)
+    entrypoint = _entrypoint(command)
     asked: Asked = {
-        "resources": types.ResourceSpec(cpu, memory, disk, _device(tpu, gpu)),
-        "environment": types.EnvironmentSpec(_variables(env), pip),
+        "resources": _resources(cpu, memory, disk, _device(tpu, gpu)),
+        "environment": _environment(env, pip),
         "replicas": replicas,
         "coscheduled": coscheduled,
         "band": band,
         "timeout": timeout,
+        "checkpoint_every": checkpoint_every,
         "max_retries_failure": max_retries_failure,
         "max_retries_preemption": max_retries_preemption,
     }
@@ -147,6 +148,24 @@ def _follow(job: "Job", *, stop_on_exit: bool, as_json: bool) -> int:
         print_object("Job", as_object(ended))
     say_end(ended)
     return END_STATUS[ended.state]
+
+
+def _entrypoint(command: tuple[str, ...]) -> "Entrypoint":
+    from iris.cluster.types import Entrypoint
+
+    return Entrypoint.from_command(*command)
+
+
+def _resources(cpu: str, memory: str, disk: str, device: "Device | None") -> "ResourceSpec":
+    from iris.cluster.types import ResourceSpec
+
+    return ResourceSpec(cpu, memory, disk, device)
+
+
+def _environment(env: tuple[str, ...], pip: tuple[str, ...]) -> "EnvironmentSpec":
+    from iris.cluster.types import EnvironmentSpec
+
+    return EnvironmentSpec(_variables(env), pip)
 
 
 def _variables(env: tuple[str, ...]) -> dict[str, str]:

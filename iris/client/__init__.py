@@ -1,4 +1,4 @@
-"""The Python client: `IrisClient`, the jobs that it submits, and `iris_ctx()` inside a task."""
+"""The Python client: `IrisClient`, the jobs that it submits, and `iris_ctx()` and `stop_notice()` inside a task."""
 
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from iris.client.errors import (
 )
 from iris.client.job import Job, Task
 from iris.client.pieces import LogPiece
+from iris.client.stopping import StopNotice, stop_notice
 
 if TYPE_CHECKING:
     from iris.client.worker_pool import WorkerPool
@@ -34,10 +35,12 @@ __all__ = [
     "NotPicklable",
     "PoolEnded",
     "RemoteError",
+    "StopNotice",
     "Task",
     "WorkerLost",
     "WorkerPool",
     "iris_ctx",
+    "stop_notice",
 ]
 
 

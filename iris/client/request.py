@@ -79,6 +79,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "max_retries_failure": ((int,), "a whole number"),
     "max_retries_preemption": ((int,), "a whole number"),
     "scheduling_timeout": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
+    "checkpoint_every": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
     "timeout": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
 }
 _MEMBERS: Final[Mapping[str, tuple[type, str]]] = {

@@ -154,6 +154,7 @@ class JobRequest:
     max_retries_preemption: int = 100
     scheduling_timeout: float | str | None = None  # None: may wait for ever
     timeout: float | str | None = None  # None: may run for ever
+    checkpoint_every: float | str | None = None  # None: an interruption loses all
     parent: str | None = None  # None: the root of a tree
 
     def spec(self, payload: str) -> JobSpec:
@@ -191,6 +192,7 @@ class JobRequest:
             max_retries_preemption=self.max_retries_preemption,
             scheduling_timeout=waiting,
             timeout=running,
+            checkpoint_every=_span("checkpoint_every", self.checkpoint_every),
             ports=tuple(self.ports),
             environment=tuple(sorted(self.environment.env_vars.items())),
             payload=payload,

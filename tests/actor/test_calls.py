@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from iris.actor import (
+    ActorClient,
     ActorFuture,
+    ActorUnavailable,
     CallTimeout,
+    FixedResolver,
     NoSuchMethod,
     NotPicklable,
     NotReadable,
@@ -269,3 +272,24 @@ def test_a_client_travels_as_a_pickle() -> None:
     with served(Cabinet()) as client, pickle.loads(pickle.dumps(client)) as other:
         assert client.add() == 1
         assert other.add() == 2
+
+
+def test_a_client_from_before_a_fork_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(Cabinet()) as client:
+        assert client.add() == 1
+        monkeypatch.setattr("iris.actor.router.os.getpid", lambda: 1)
+        with pytest.raises(RuntimeError, match="was made before this process was forked"):
+            client.add()
+        monkeypatch.undo()
+
+
+def test_a_resolver_that_fails_ends_calls_when_patience_does() -> None:
+    class Broken(FixedResolver):
+        def resolve(self, name: str) -> Any:
+            raise ValueError(f"no idea of {name}")
+
+    with (
+        ActorClient("it", Broken("127.0.0.1:1"), patience=0.05) as client,
+        pytest.raises(ActorUnavailable, match="its resolver failed: ValueError: no idea of it"),
+    ):
+        client.add()

@@ -312,6 +312,28 @@ def test_a_killed_server_costs_what_it_ran_and_its_successor_gets_the_rest() -> 
         process.communicate()
 
 
+def test_patience_begins_anew_when_a_server_is_lost() -> None:
+    first, second, directory = Cabinet(), Cabinet(), Directory()
+    second.gate.set()
+    with (
+        ActorServer(registry=directory, host="127.0.0.1") as lost,
+        ActorServer(registry=directory, host="127.0.0.1") as next_one,
+        ActorClient("it", directory, patience=1, retries=1) as client,
+    ):
+        lost.register("it", first)
+        running = client.wait.submit()
+        until(lambda: first.running == 1)
+        time.sleep(1.1)
+        directory.listed = []
+        for link in list(lost._doors.links):
+            link.connection.close("cut")
+        until(lambda: not lost._doors.links)
+        time.sleep(0.1)
+        next_one.register("it", second)
+        assert running.result(5) == "waited"
+        first.gate.set()
+
+
 def test_a_port_of_the_task_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     with ActorServer() as server:
         monkeypatch.setenv("IRIS_PORT_SERVE", str(server.port))

