@@ -122,6 +122,12 @@ def test_a_worker_holds_only_so_many_calls_and_so_many_bytes() -> None:
     assert large.submit(size=0) == []
 
 
+def test_what_is_made_again_goes_before_what_has_waited() -> None:
+    story = Story(A)
+    story.submit(2, limits=CallLimits(failures=1))
+    assert story.answer(ONE, outcome=Outcome.RAISED, took_us=60_000) == [SendCalls(A, 0, (ONE,))]
+
+
 def test_what_raises_is_made_again_as_often_as_it_may_and_ends_with_its_last_answer() -> None:
     story = Story(A)
     story.submit(limits=CallLimits(failures=1))
@@ -306,6 +312,15 @@ def test_a_pool_that_gets_no_first_seat_ends_and_one_that_cannot_grow_goes_on() 
     story.step(Resized(2))
     assert story.step(SeatsRefused(1, "quota")) == []
     assert story.submit() == [SendCalls(A, 0, (ONE,))]
+
+
+def test_a_pool_whose_last_seat_goes_while_others_are_asked_for_waits_for_them() -> None:
+    story = Story(A)
+    story.step(Resized(2))
+    story.submit()
+    assert story.step(SeatsGone((A,), "gone")) == []
+    story.step(SeatsAdded((D,)))
+    assert story.step(WorkerReady(D, 0)) == [SendCalls(D, 0, (ONE,))]
 
 
 def test_a_pool_that_ends_tells_its_workers_to_end_what_they_make() -> None:
