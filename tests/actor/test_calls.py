@@ -98,7 +98,7 @@ def _samples() -> list[BaseException]:
 
 
 @pytest.mark.parametrize("method", ["throw", "throw_later"])
-def test_every_exception_of_python_comes_back_as_itself_and_once(method: str) -> None:
+def test_i_131_every_exception_of_python_comes_back_as_itself_and_once(method: str) -> None:
     cabinet = Cabinet()
     with served(cabinet) as client:
         for error in _samples():
@@ -158,7 +158,7 @@ def test_exceptions_that_pickle_cannot_make_again_come_back_too() -> None:
         assert client.add() == 1
 
 
-def test_an_error_of_iris_that_a_method_met_is_told_apart_from_the_wires_own() -> None:
+def test_i_131_an_error_of_iris_that_a_method_met_is_told_apart_from_the_wires_own() -> None:
     theirs = CallTimeout("elsewhere.m had not ended after 1 s")
     with served(Cabinet()) as client:
         found = client.throw.submit(theirs).exception(5)
@@ -169,7 +169,7 @@ def test_an_error_of_iris_that_a_method_met_is_told_apart_from_the_wires_own() -
         assert own.__cause__ is None
 
 
-def test_what_cannot_be_pickled_is_told_by_name_and_breaks_nothing() -> None:
+def test_i_131_what_cannot_be_pickled_is_told_by_name_and_breaks_nothing() -> None:
     with served(Cabinet()) as client:
         with pytest.raises(NotPicklable, match=r"echo cannot be called: argument 1, of type lock,"):
             client.echo(1, threading.Lock())
