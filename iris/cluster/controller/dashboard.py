@@ -251,7 +251,7 @@ class DashboardServer:
         # Reading all of it takes a moment, in which the loop would not turn.
         pages, http, probes = await asyncio.to_thread(_modules)
         probed = probes.Probes(cluster.loop, door, trouble)
-        dashboard = pages.Dashboard(cluster, door, probed.routes)
+        dashboard = await asyncio.to_thread(pages.Dashboard, cluster, door, probed.routes)
         self._server = http.HttpServer(dashboard.app, self._listener, dashboard.stopping, self._tls)
         await self._server.serve()
 
