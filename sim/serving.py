@@ -15,6 +15,8 @@ from iris.core import events as ev
 from iris.core.ids import JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant, Millis
 from iris.core.state import ClusterState
+from iris.core.timeline import Chapter
+from iris.core.timeline import Subject as Timed
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Kind, Refusal, Viewer
 from iris.units import format_duration
@@ -100,6 +102,11 @@ class Stage:
     def now(self) -> Instant:
         """The present of the simulation."""
         return self._world.clock.now
+
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+        """Nothing: a simulation keeps no turns."""
+        del subject, before, limit
+        return None
 
     def watch(self) -> asyncio.Event:
         """An event that is set after the next turn."""

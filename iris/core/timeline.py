@@ -61,6 +61,20 @@ class Happening:
 
 
 @dataclass(frozen=True, slots=True)
+class Chapter:
+    """A page of a timeline."""
+
+    happenings: tuple[Happening, ...]
+    """Oldest first."""
+    before: int
+    """Asks for what is older, as the number of a turn; 0 when the journal has nothing older."""
+    first_turn: int
+    """The first that the journal still holds; 0 when it holds none."""
+    first_at: Instant
+    """Of that turn: what was before is no longer there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """Whose timeline is asked for."""
 

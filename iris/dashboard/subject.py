@@ -15,6 +15,8 @@ from typing import Protocol
 from iris.core.ids import JobId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant, Millis
 from iris.core.state import ClusterState
+from iris.core.timeline import Chapter
+from iris.core.timeline import Subject as Timed
 from iris.dashboard.recent import Recent
 
 
@@ -152,6 +154,10 @@ class Subject(Protocol):
 
     def unwatch(self, changed: asyncio.Event) -> None:
         """Nobody waits for this any more."""
+        ...
+
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+        """What happened to somebody before a turn (0: up to now); nothing where no turn is kept."""
         ...
 
     async def command(self, job: JobId) -> str:

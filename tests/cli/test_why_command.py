@@ -1,5 +1,6 @@
 """`iris job why`, and its likes: one explanation, told alike to whoever asks, and true of what decides."""
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 
@@ -7,17 +8,22 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 
 from iris.client import IrisClient
+from iris.cluster.controller.auth import Caller
 from iris.core.explain import briefly, why_waiting
 from iris.core.fit import refusal
+from iris.core.ids import UserName
 from iris.core.records import Job
 from iris.core.scaling import scalings
+from iris.core.spec import Band
 from iris.core.telling import headline, sentences
 from iris.core.waiting import GANG
+from iris.rpc import iris_pb2 as pb
+from iris.rpc.methods import EXPLAIN_GROUP, LIST_EVENTS, Kind
 from tests.cli.commands import Run, commands_of
 from tests.cluster.situated import Situated, situated
 from tests.core.situations import situations
 from tests.core.test_explain_always import fits_in, pending
-from tests.harness import Script
+from tests.harness import Script, cpu_group, fleet
 
 SITUATIONS = 30
 FEW = 8
@@ -108,3 +114,24 @@ def test_a_group_that_is_not_there_is_told_with_those_that_are(iris: Run) -> Non
     status, _, err = iris("cluster", "autoscaler", "explain", "nope")
     assert status == 3
     assert "group nope (there are: " in err
+
+
+def test_a_task_is_told_why_its_own_tree_waits_and_of_nobody_else(asked: Situated) -> None:
+    script = fleet(cpu_group(min_slices=1, max_slices=1))
+    script.submit("theirs", cpu=4, user="bob")
+    script.submit("also-theirs", cpu=3, user="bob", band=Band.PRODUCTION)
+    mine = script.submit("mine", cpu=3)
+    asked.put(script)
+    request = pb.ExplainJobRequest(job=mine)
+
+    def told(caller: Caller) -> pb.Explanation:
+        return asyncio.run(asked.handlers.explain_job(request, caller)).explanation
+
+    everything = told(Caller(Kind.USER, UserName("alice")))
+    assert "/bob/" in str(everything)
+    own = told(Caller(Kind.TASK, UserName("alice"), tree=mine))
+    assert "/bob/" not in str(own)
+    assert (own.verdict, own.headline, own.queue.ahead) == (
+        everything.verdict, everything.headline, everything.queue.ahead,
+    )  # fmt: skip
+    assert not {Kind.TASK, Kind.WORKER} & (EXPLAIN_GROUP.kinds | LIST_EVENTS.kinds)

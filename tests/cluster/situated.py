@@ -40,6 +40,9 @@ class Situated:
         self.journal = SqliteJournal(folder / "journal.sqlite")
         self.loop = TurnLoop(Controller(), self.journal, self._clock)
         self._store = Store(folder)
+        self.handlers = Handlers(
+            self.loop, self._store, Mirror(self._store), (0, 0), lambda _give_back: None
+        )
         self.url = ""
 
     def put(self, script: Script) -> None:
@@ -50,9 +53,7 @@ class Situated:
     async def listen(self) -> Server:
         """Serve the calls of people; no worker is there to call."""
         door = Doorkeeper(Auth((), (), None), b"key")
-        handlers = Handlers(
-            self.loop, self._store, Mirror(self._store), (0, 0), lambda _give_back: None
-        )
+        handlers = self.handlers
         nobody = dict.fromkeys((m.service for m in METHODS), _Nobody())
         own = {
             "ControllerService": handlers,

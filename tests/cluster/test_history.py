@@ -14,7 +14,7 @@ from iris.cluster.controller.journal import JournalError, SqliteJournal
 from iris.core.instant import MINUTE
 from iris.core.retry import EndCause
 from iris.core.snapshot import snapshot
-from iris.core.timeline import Happening, Of, Subject, happenings
+from iris.core.timeline import Chapter, Happening, Of, Subject, happenings
 from iris.exit_status import ExitStatus
 from tests.cli.commands import Run, commands_of
 from tests.cluster.situated import Situated, situated
@@ -87,7 +87,7 @@ def test_of_what_was_let_go_of_the_begin_is_told(tmp_path: Path) -> None:
         assert (page.first_turn, page.first_at) == (cut + 1, script.journal[cut].now)
         assert all(it.turn > cut for it in page.happenings)
     with closing(SqliteJournal(tmp_path / "empty")) as book:
-        assert page_of(book, JOB, 0, 10) == history.Page((), 0, 0, page.first_at.__class__(0))
+        assert page_of(book, JOB, 0, 10) == Chapter((), 0, 0, page.first_at.__class__(0))
 
 
 def test_a_journal_is_read_while_its_controller_writes(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What tests look at: a simulated fleet with all that can happen to one, and any state of the core, standing still."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +10,10 @@ from starlette.testclient import TestClient
 
 from iris.core.ids import JobId, SliceId, TaskId, WorkerId
 from iris.core.instant import Instant
+from iris.core.record import Turn
 from iris.core.state import ClusterState
+from iris.core.timeline import Chapter, happenings
+from iris.core.timeline import Subject as Timed
 from iris.dashboard.app import Dashboard
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Door, Kind, Simulation, Viewer
@@ -108,8 +111,9 @@ def stage_of(
 class Still:
     """Any state of the core as a dashboard's subject; nothing can be asked of it."""
 
-    def __init__(self, state: ClusterState) -> None:
-        """At the state's own present."""
+    def __init__(self, state: ClusterState, turns: Sequence[Turn] = ()) -> None:
+        """At the state's own present, which these turns have led to."""
+        self._turns = list(enumerate(turns, start=1))
         self.kind = Kind.LIVE
         self.name = "still"
         self.started_at = Instant(0)
@@ -129,6 +133,11 @@ class Still:
 
     def unwatch(self, changed: asyncio.Event) -> None:
         self.watching.remove(changed)
+
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+        told = [it for it in happenings(self._turns, subject) if not before or it.turn < before]
+        page = tuple(told[-limit:])
+        return Chapter(page, page[0].turn if len(told) > limit else 0, 1, Instant(0))
 
     async def command(self, job: JobId) -> str:
         return f"run {job}"

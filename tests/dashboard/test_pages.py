@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from starlette.testclient import TestClient
 
 from iris.core.explain import why_waiting
+from iris.core.ids import JobId
 from iris.core.lifecycle import JobState
 from iris.core.telling import headline, sentences
 from iris.dashboard.assets import load_assets, load_manifest
@@ -20,7 +21,8 @@ from sim.serving import Stage
 from tests.benchmarks.crowds import Crowd, jobs
 from tests.core.situations import situations
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, browser_of, stage_of
-from tests.harness import Script
+from tests.harness import Script, cpu_group
+from tests.harness import fleet as fleet_of
 
 LINK = re.compile(r'(?:href|src)="([^"]*)"')
 
@@ -71,7 +73,7 @@ def test_every_link_of_every_page_leads_somewhere(fleet: TestClient) -> None:
 
 EXAMPLES = [
     "/", "/jobs", "/jobs?state=failed", f"/jobs{TRAIN}", f"/jobs{STUCK}", f"/tasks{TRAIN}:0", "/capacity",
-    "/workers", "/decisions", "/users", "/controller", "/simulations",
+    f"/timeline/job{TRAIN}", "/workers", "/decisions", "/users", "/controller", "/simulations",
 ]  # fmt: skip
 
 
@@ -89,7 +91,8 @@ def test_a_page_holds_nothing_that_its_policy_forbids(fleet: TestClient, url: st
 
 KINDS = {
     "/": "Overview", "/jobs": "JobList", f"/jobs{TRAIN}": "Job", f"/tasks{TRAIN}:0": "Task", "/capacity": "GroupList",
-    "/workers": "WorkerList", "/decisions": "DecisionList", "/users": "Usage", "/controller": "Controller",
+    "/timeline/slice/iris-cpu-1": "EventList", "/workers": "WorkerList", "/decisions": "DecisionList",
+    "/users": "Usage", "/controller": "Controller",
     "/simulations": "SimulationList",
 }  # fmt: skip
 
@@ -204,6 +207,28 @@ def test_a_job_that_waits_is_explained_as_by_the_shell(script: Script) -> None:
         assert (told["verdict"], told["headline"]) == (reason.verdict.value, headline(reason))
         assert told["why"] == list(sentences(reason))
         assert [sentence for sentence in sentences(reason) if sentence not in html] == []
+
+
+def test_what_happened_is_told_newest_first_page_by_page() -> None:
+    script = fleet_of(cpu_group(min_slices=1))
+    for number in range(60):
+        script.running(script.submit(f"job-{number}")).finish(JobId(f"/alice/job-{number}"))
+    client = browser_of(Still(script.controller.state, script.journal))
+    first = client.get("/timeline/slice/iris-cpu-1").text
+    assert first.index("/alice/job-59:0 was placed on it") < first.index(
+        "/alice/job-50:0 was placed"
+    )
+    assert "asked for in us-a" in client.get("/timeline/group/cpu?before=9").text
+    told = client.get("/api/v1/timeline/job/alice/job-3.json").json()
+    assert [it["text"] for it in told["items"]][-1] == "alice submitted it: 1 x, interactive"
+    assert (told["kind"], told["before"]) == ("EventList", None)
+    (older,) = re.findall(r'href="(\?before=[0-9]+)">older', first)
+    second = client.get(f"/timeline/slice/iris-cpu-1{older}").text
+    assert "/alice/job-0:0 was placed on it" in second
+    assert "/alice/job-59:0" not in second
+    for wrong in ("/timeline/zone/us-a", "/timeline/job", "/timeline/x/y"):
+        assert client.get(wrong).status_code == HTTPStatus.NOT_FOUND
+    assert client.get("/timeline/job/a/b?before=x").status_code == HTTPStatus.BAD_REQUEST
 
 
 def test_nothing_walks_over_rows_that_are_not_on_the_page() -> None:

@@ -21,6 +21,7 @@ from google.protobuf.message import Message
 
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
 from iris.cluster.controller.handlers import Handlers, Refused
+from iris.cluster.controller.history import read_chapter
 from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
 from iris.cluster.controller.worker_handlers import LogHandlers
@@ -28,6 +29,8 @@ from iris.config import Tls
 from iris.core.ids import JobId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant
 from iris.core.state import ClusterState
+from iris.core.timeline import Chapter
+from iris.core.timeline import Subject as Timed
 from iris.dashboard import NEEDS
 from iris.dashboard.listener import bind
 from iris.dashboard.recent import Recent
@@ -143,6 +146,10 @@ class LiveCluster:
     def unwatch(self, changed: asyncio.Event) -> None:
         """Nobody waits for this any more."""
         self.loop.unwatch(changed)
+
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+        """What happened to somebody, out of the journal."""
+        return await read_chapter(self.loop.journal.path, self.state, subject, (before, limit))
 
     async def command(self, job: JobId) -> str:
         """What a job runs."""

@@ -6,10 +6,9 @@ from typing import Final
 
 from iris.cluster.controller.auth import Caller
 from iris.cluster.controller.handlers import Handlers, unknown
-from iris.cluster.controller.history import read_page
+from iris.cluster.controller.history import read_chapter
 from iris.cluster.controller.turns import TurnLoop
 from iris.core.ids import GroupName
-from iris.core.recorded import recorded
 from iris.core.scaling import why_not_scaling
 from iris.core.spans import ScalingSpans
 from iris.core.timeline import Of, Subject, timeline_of_group
@@ -65,16 +64,13 @@ class ExplainHandlers:
         """A page of what happened to somebody, the newest first, each page oldest first."""
         subject = self._subject(request, caller)
         limit = limit_from_wire(request.limit, MOST_EVENTS)
-        page = await read_page(
-            self._loop.journal.path, subject, count_from_wire(request.before, "before"), limit
-        )
-        told = list(page.happenings)
-        if not page.before:  # What the journal has let go of, the tables may still know.
-            told[:0] = recorded(self._loop.controller.state, subject, page.first_at)[-limit:]
-        if not told and not request.before and not self._is_known(subject):
+        asked = count_from_wire(request.before, "before"), limit
+        journal, state = self._loop.journal.path, self._loop.controller.state
+        page = await read_chapter(journal, state, subject, asked)
+        if not page.happenings and not request.before and not self._is_known(subject):
             unknown(f"{subject.of.value} {subject.id or 'without a name'}")
         return pb.ListEventsResponse(
-            events=[happening_to_wire(it) for it in told],
+            events=[happening_to_wire(it) for it in page.happenings],
             before=page.before,
             first_turn=page.first_turn,
             first_at_ms=page.first_at,

@@ -238,7 +238,8 @@ class SqliteJournal:
         reached = before
         found: list[tuple[int, Turn]] = []
         try:
-            for row in self._db.execute(query, (before, before, *words, most)):
+            # All at once: whoever still reads keeps a snapshot's writer waiting.
+            for row in self._db.execute(query, (before, before, *words, most)).fetchall():
                 reached = row[0]
                 found.append((reached, turn_from_json(json.loads(row[1]))))
         except (ValueError, sqlite3.DatabaseError) as error:
