@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sim.measure import Measures
     from sim.model import Scenario
-    from sim.serving import Stage
+    from sim.stage import Stage
 
 FASTEST: Final = 1_000_000
 LOOPBACK: Final = "127.0.0.1"
@@ -70,7 +70,7 @@ def show(scenario: "Scenario", how: Show, ended: Callable[["Measures"], None]) -
     """
     from iris.garbage import rare_collections
     from sim.run import world_of
-    from sim.serving import Stage
+    from sim.stage import Stage
 
     listener = _listener(how.port)
     stage = Stage(world_of(scenario), how.speed, how.runs)
@@ -102,7 +102,7 @@ async def _show(
 ) -> None:
     from iris.dashboard.app import Dashboard
     from iris.dashboard.server import HttpServer
-    from sim.serving import OwnMachine
+    from sim.stage import OwnMachine
 
     dashboard = Dashboard(stage, OwnMachine(secrets.token_bytes(32)))
     server = HttpServer(dashboard.app, listener, dashboard.stopping)

@@ -19,7 +19,7 @@ from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Door, Kind, Simulation, Viewer
 from sim.run import world_of
 from sim.scenario import load_scenario
-from sim.serving import OwnMachine, Stage
+from sim.stage import OwnMachine, Stage
 
 KEY: Final = b"k" * 32
 LONG: Final = "a-name-of-" + "very-" * 6 + "many"
