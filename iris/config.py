@@ -30,6 +30,7 @@ from iris.core.spec import (
     ClusterSpec,
     GroupSpec,
     Order,
+    Quota,
     RetentionPolicy,
     SchedulerPolicy,
     TimeoutPolicy,
@@ -263,6 +264,10 @@ def _scheduler(section: SchedulerSection) -> SchedulerPolicy:
             sorted((UserName(user), weight) for user, weight in section.user_weights.items())
         ),
         max_tasks_per_user=section.max_tasks_per_user,
+        quotas=tuple(
+            Quota(UserName(user), **quota.model_dump())
+            for user, quota in sorted(section.quotas.items())
+        ),
     )
 
 

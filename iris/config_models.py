@@ -27,6 +27,8 @@ from iris.config_gcp import gcp_findings
 from iris.core.ids import GroupName, is_name, slice_id
 from iris.core.instant import Millis
 from iris.core.spec import (
+    EVERYBODY,
+    MAX_LEVELS,
     AutoscalerPolicy,
     RetentionPolicy,
     SchedulerPolicy,
@@ -213,6 +215,26 @@ class TimeoutsSection(Section):
         return self
 
 
+class QuotaSection(Section):
+    """The most that a user's running tasks may hold together."""
+
+    tasks: PositiveCount | None = None
+    chips: PositiveCount | None = None
+    cpu: Annotated[Cpu, Field(gt=0)] | None = None
+    memory: Annotated[Size, Field(gt=0)] | None = None
+    levels: Annotated[int, Field(ge=1, le=MAX_LEVELS)] | None = None
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "QuotaSection":
+        if not self.model_fields_set - {"levels"}:
+            message = "a quota limits nothing"
+            raise Unfit([Finding((), message, "say one of `tasks`, `chips`, `cpu` and `memory`")])
+        if self.levels is not None and self.tasks is not None and self.tasks < self.levels:
+            message = f"{self.levels} levels of a tree need as many tasks, and {self.tasks} may run"
+            raise Unfit([Finding(("levels",), message, "raise `tasks`, or name fewer levels")])
+        return self
+
+
 class SchedulerSection(Section):
     """How waiting work is ordered and placed."""
 
@@ -222,10 +244,12 @@ class SchedulerSection(Section):
     fair_half_life: PositiveDuration = _SCHEDULER.fair_half_life
     user_weights: dict[str, PositiveCount] = Field(default_factory=dict)
     max_tasks_per_user: PositiveCount = _SCHEDULER.max_tasks_per_user
+    quotas: dict[str, QuotaSection] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits_together(self) -> "SchedulerSection":
         refuse_bad_users(self.user_weights, "user_weights")
+        refuse_bad_users((user for user in self.quotas if user != EVERYBODY), "quotas")
         return self
 
 

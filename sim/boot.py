@@ -5,7 +5,7 @@ from collections.abc import Callable
 from iris.core import events as ev
 from iris.core.events import CloudState
 from iris.core.instant import SECOND, Millis
-from sim.fleet import Host
+from sim.hosts import Host
 from sim.machine import Machine, Provider
 
 

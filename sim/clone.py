@@ -25,7 +25,7 @@ from iris.core.spec import GroupSpec
 from iris.core.state import ClusterState
 from sim.clockwork import Clockwork
 from sim.dice import Distribution, Remaining
-from sim.fleet import Work
+from sim.hosts import Work
 from sim.machine import Machine
 from sim.model import Arrival, Checkpoint, CloudModel, JobTemplate, Scenario
 from sim.world import World

@@ -15,7 +15,7 @@ from iris.core.instant import Instant, Millis
 from iris.core.spec import GroupSpec
 from sim.boot import Booting
 from sim.dice import Remaining
-from sim.fleet import Host
+from sim.hosts import Host
 from sim.listing import Listings
 from sim.machine import Machine, Surroundings
 from sim.model import CloudModel

@@ -16,7 +16,8 @@ from iris.core.lifecycle import AttemptState
 from iris.core.retry import EndCause
 from sim.clockwork import Clockwork
 from sim.dice import Dice
-from sim.fleet import Fleet, Host, Run
+from sim.fleet import Fleet
+from sim.hosts import Host, Run
 from sim.network import Line, Network
 from sim.outpost import Outpost
 from sim.protocol_model import KIND_RUNTIME, RuntimeModel
@@ -210,6 +211,12 @@ class ProtocolFleet(Fleet):
             self._bereave(site)
             site.outpost.die()
             self.network.close(site.line)
+
+    def _stands(self, run: Run) -> bool | None:
+        site = self.sites.get(run.host.worker)
+        if run.over:
+            return None
+        return site is not None and site.line.up and site.line.down
 
     def cut(self, host: Host, span: Millis | None) -> None:
         """Cut the host's line, for a while or for good; its tasks run on."""

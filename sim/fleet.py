@@ -6,7 +6,6 @@ record: what was saved survives an attempt, what was not is lost.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Final
 
 from iris.core.effects import StartAttempt, StopAttempt
@@ -24,90 +23,14 @@ from iris.core.lifecycle import AttemptState
 from iris.core.retry import EndCause
 from sim.clockwork import Clockwork
 from sim.dice import Dice
+from sim.hosts import Host, Run, Work
 from sim.measure import AttemptRow
-from sim.model import Arrival
-from sim.recorded_model import OwnEnd
 from sim.recorder import Recorder
+from sim.serving import Serving
 from sim.user_code import failure_drawn
 
 _BEFORE_RUNNING: Final = frozenset({EndCause.LAUNCH, EndCause.BUILD})
 """Ends of an attempt whose user's code never runs."""
-
-
-@dataclass(slots=True)
-class Work:
-    """What a job's tasks have to do, and what is saved of it; a gang shares one account."""
-
-    arrival: Arrival
-    shared: bool
-    saved: dict[int, int] = field(default_factory=dict)
-    """Milliseconds of work saved, by task; of a gang, under 0."""
-    cut_off: dict[tuple[int, int], int] = field(default_factory=dict)
-    """By account and attempt: what it had kept when it was over for the job.
-
-    A gang's round is over when its first member is lost; any attempt is when another takes its
-    place, though on a host that is cut off it may run on.
-    """
-    last: dict[int, "Run"] = field(default_factory=dict)
-    """The attempt of each task that started last."""
-    failed: dict[int, dict[int, None]] = field(default_factory=dict)
-    """By account, the attempts that ended before their time by themselves."""
-    launched: dict[int, list["Run"]] = field(default_factory=dict)
-    """By round, the members of a gang that run: they work in step from the last launch on."""
-
-    def account(self, index: int) -> int:
-        """Under which index a task's progress is kept."""
-        return 0 if self.shared else index
-
-    def length(self, index: int) -> Millis:
-        """All the work of a task."""
-        courses = self.arrival.courses
-        return courses[index].length if courses else self.arrival.run_time
-
-    def own_end(self, index: int, attempt: int) -> OwnEnd | None:
-        """On record, how an attempt ends before its time when nothing interrupts it."""
-        if not self.arrival.courses:
-            return None
-        failed = self.failed.get(self.account(index), {})
-        return self.arrival.courses[index].failure(sum(1 for one in failed if one < attempt))
-
-
-@dataclass(slots=True)
-class Run:
-    """One attempt, as it really goes."""
-
-    task: TaskId
-    index: int
-    attempt: int
-    work: Work
-    host: "Host"
-    row: AttemptRow
-    restore: int
-    before: int
-    """Work that was saved when it started."""
-    working: Instant | None = None  # None: still launching, or waiting for the rest of its gang
-    over: bool = False
-
-
-@dataclass(slots=True)
-class Host:
-    """One machine of a slice, with its agent."""
-
-    slice: SliceId
-    index: int
-    worker: WorkerId
-    incarnation: str
-    address: str
-    cores_count: bool
-    """Whether the ledger counts its cores as chips: it has no accelerator."""
-    alive: bool = True
-    cut: bool = False
-    """Its link is cut; it works on."""
-    cuts: int = 0
-    doomed_for: Millis | None = None  # None: no notice; else the notice it was given
-    runs: dict[tuple[TaskId, int], Run] = field(default_factory=dict)
-    backlog: list[StartAttempt | StopAttempt] = field(default_factory=list)
-    outbox: list[AttemptReport] = field(default_factory=list)
 
 
 class Fleet:
@@ -129,16 +52,18 @@ class Fleet:
         self._silence = silence
         self.hosts: dict[WorkerId, Host] = {}
         self.work: dict[str, Work] = {}
+        self._serving = Serving(clock, deliver)
+        self.defers: Callable[[JobId, Callable[[], None]], bool] = lambda *_: False
+        """Whether children of a job have not ended; what is to happen when they have is kept."""
         self.running = 0
 
     # ---- hosts -----------------------------------------------------------------------------
 
     def boot(self, slice_: SliceId, index: int, address: str, *, cores_count: bool) -> Host:
         """A host comes up."""
-        host = Host(
-            slice_, index, worker_id(slice_, index), f"{slice_}/{index}", address, cores_count
-        )
-        self.hosts[host.worker] = host
+        name = worker_id(slice_, index)
+        host = Host(slice_, index, name, f"{slice_}/{index}", address, cores_count)
+        self.hosts[name] = host
         return host
 
     def kill(self, host: Host) -> None:
@@ -168,8 +93,7 @@ class Fleet:
         """Cut the host's link, for a while or for good; its tasks run on."""
         host.cut = True
         host.cuts += 1
-        cut = host.cuts
-        silent = WorkerSilent(host.worker, host.incarnation, self._clock.now)
+        cut, silent = host.cuts, WorkerSilent(host.worker, host.incarnation, self._clock.now)
 
         def fall_silent() -> None:
             if host.cut and host.cuts == cut:
@@ -178,6 +102,9 @@ class Fleet:
         self._clock.later(self._silence, fall_silent)
         if span is not None:
             self._clock.later(span, lambda: self._heal(host, cut))
+
+    def _stands(self, run: Run) -> bool | None:
+        return None if run.over else not run.host.cut
 
     def _heal(self, host: Host, cut: int) -> None:
         if not host.alive or host.cuts != cut:
@@ -206,13 +133,11 @@ class Fleet:
             if key not in host.runs:
                 self._start(host, request)
             return
-        run = host.runs.get(key)
-        if run is not None:
-            self._end(run, self._kept(run, self._clock.now))
-            self._report(host, run, AttemptState.KILLED, EndCause.REQUESTED)
-        else:
-            # Whoever asks to stop what is not there is told that it is not there.
+        if (run := host.runs.get(key)) is None:  # Whoever asks to stop what is not there is told.
             self._tell(host, AttemptReport(request.task, request.attempt, AttemptState.KILLED))
+            return
+        self._end(run, self._kept(run, self._clock.now))
+        self._report(host, run, AttemptState.KILLED, EndCause.REQUESTED)
 
     def forget(self, job: JobId) -> None:
         """A job has ended: what still starts of it on a host that was cut off does not run."""
@@ -282,6 +207,8 @@ class Fleet:
             return
         self._recorder.attempt_running(run.row, self._clock.now)
         self._report(run.host, run, AttemptState.RUNNING, None)
+        at, serves = run.host.address, run.work.arrival.template.serves
+        self._serving.begin((run.task, run.attempt), at, serves, lambda: self._stands(run))
         self._launched(run, self._clock.now)
 
     def _launched(self, run: Run, at: Instant) -> None:
@@ -323,13 +250,14 @@ class Fleet:
         return Millis(run.restore + max(0, end.at - run.before)), end.cause
 
     def _finish(self, run: Run, cause: EndCause) -> None:
-        if run.over:
+        if run.over or (cause is EndCause.EXIT_ZERO and self._is_deferred(run)):
             return
         if cause is EndCause.EXIT_ZERO:
             kept = run.work.cut_off.get(self._key(run))
             if kept is None:
                 run.row.saved = self._saved(run, self._clock.now)
                 kept = max(0, run.work.length(run.index) - run.before)
+                kept += self._clock.now - (run.waits_from or self._clock.now)
             else:
                 run.row.saved = kept  # Its round was over already: no later save counts.
             self._end(run, kept)
@@ -338,6 +266,14 @@ class Fleet:
             run.work.failed.setdefault(run.work.account(run.index), {})[run.attempt] = None
             self._end(run, self._kept(run, self._clock.now))
             self._report(run.host, run, AttemptState.FAILED, cause)
+
+    def _is_deferred(self, run: Run) -> bool:
+        """Whether a task that is done waits for the jobs that it has submitted: it is of use so long."""
+        job, waits = split_task_id(run.task)[0], run.work.arrival.template.waits
+        if not waits or not self.defers(job, lambda: self._finish(run, EndCause.EXIT_ZERO)):
+            return False
+        run.waits_from = self._clock.now
+        return True
 
     def _kept(self, run: Run, now: Instant) -> int:
         """How much of an interrupted attempt's work is saved; enters it into the job's account."""
@@ -387,7 +323,6 @@ class Fleet:
     def close(self) -> None:
         """The simulation stops; the work so far of what still runs counts as kept."""
         now = self._clock.now
-        for host in list(self.hosts.values()):
-            for run in list(host.runs.values()):
-                began = run.working if run.working is not None else now
-                self._end(run, max(0, now - began - run.restore))
+        for run in [run for host in self.hosts.values() for run in host.runs.values()]:
+            began = run.working if run.working is not None else now
+            self._end(run, max(0, now - began - run.restore))

@@ -62,6 +62,7 @@ SOMETIMES: Final[Mapping[str, tuple[str, ...]]] = {
     "a machine starts again without its containers": ("machine rebooted",),
     "the configuration is edited": ("edited",),
     "a request is refused": ("refused request",),
+    "work waits for its user's quota": ("held by a quota",),
     "a job has submitted another": ("child",),
     "a gang's member gives up before the loss of another is known": ("gave up",),
 }

@@ -9,11 +9,14 @@ from collections.abc import Callable
 from typing import Final
 
 from sim.fuzz_dice import Draw, Plain, World, between, mean, span
-from sim.fuzz_work import HOSTS, draw_workload
+from sim.fuzz_quotas import limit
+from sim.fuzz_work import HOSTS, draw_workload, let_serve
 
 PROFILES: Final = ("swarm", "lite", "crash", "cloud", "policy")
 CHAOS_MINUTES: Final = 90
 """How long things go wrong."""
+_LIMITED: Final = 0.12
+"""The share of worlds with quotas, and with trees whose parents wait under them."""
 _ZONES: Final = ("us-a", "us-b")
 _CHIPS: Final = {"v5litepod-8": 8, "v5litepod-16": 16}
 
@@ -195,6 +198,10 @@ def draw_world(seed: int, profile: str) -> World:
         world["faults"] = scripted
     if draw.chance(0.15):
         world["check_every_turn"] = True
+    if draw.chance(0.4):
+        let_serve(draw, workload)
+    if draw.chance(_LIMITED):
+        limit(draw, world)
     return world
 
 

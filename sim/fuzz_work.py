@@ -27,6 +27,13 @@ def draw_workload(draw: Draw, groups: World, pod: str | None) -> list[Plain]:
     return list(entries)
 
 
+def let_serve(draw: Draw, workload: list[Plain]) -> None:
+    """Tasks of some entries list endpoints. Drawn last, so that it moves nothing else of a world."""
+    for entry in workload:
+        if isinstance(entry, dict) and draw.chance(0.7):
+            entry["serves"] = draw.number(1, 3)
+
+
 def _crowd_out(draw: Draw, entries: list[World]) -> None:
     """Batch work of several sizes fills what there is, and somebody more urgent comes later."""
     *batch, urgent = entries

@@ -10,7 +10,8 @@ from iris.core.instant import Instant, Millis
 from iris.core.spec import GroupSpec
 from sim.clockwork import Clockwork
 from sim.dice import Dice
-from sim.fleet import Fleet, Host
+from sim.fleet import Fleet
+from sim.hosts import Host
 from sim.model import CloudModel
 from sim.recorder import Recorder
 

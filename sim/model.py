@@ -1,7 +1,6 @@
 """What a scenario says, as frozen values: the fake cloud's behaviour, the workload, the faults.
 
-`sim.scenario` reads these from YAML; nothing here reads, draws or decides. Probabilities lie in
-0..1. The marks F-01 to F-13 name the fault models of docs/simulation.md that a key can produce.
+Probabilities lie in 0..1; a mark as F-01 names the fault model of docs/simulation.md that a key can produce.
 """
 
 from collections.abc import Mapping
@@ -249,8 +248,9 @@ class JobTemplate:
     """From the start of an attempt to the user's code running (image, compilation)."""
     checkpoint: Checkpoint | None = None  # None: an interrupted attempt starts from zero
     failures: UserFailures | None = None  # None: user code never fails
-    above: tuple[str, ...] = ()
-    """F-27: the entries whose jobs of the same number are above its own, the root's first."""
+    serves: int = 0  # endpoints that each attempt lists
+    above: tuple[tuple[str, int], ...] = ()  # F-27: the root's entry first; jobs of ours for each
+    waits: bool = False  # True: no task ends before the jobs that it submitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,12 +263,10 @@ class Arrival:
     run_time: Millis
     user: str
     template: JobTemplate
-    spec: JobSpec | None = None  # None: as the template has it
-    """What is submitted, word for word."""
+    spec: JobSpec | None = None  # None: as the template has it; else what is submitted
     courses: tuple[TaskCourse, ...] = ()
     """On record: how each task goes; without them, as `run_time` and the template have it."""
-    children: "tuple[tuple[Millis, Arrival], ...]" = ()
-    """Jobs that its tasks submit, so long after the first of them began to run."""
+    children: "tuple[tuple[Millis, Arrival], ...]" = ()  # After its first task began to run
 
 
 class FaultKind(Enum):
@@ -398,3 +396,5 @@ class Entry:
     trace: Trace | None  # None: drawn by `arrivals`
     count: int | None  # None: until the duration ends
     run_time: Distribution | None  # None: the trace says how long
+    per_parent: int | None = None  # None: by `arrivals` or the trace; else for each job above
+    after: Distribution = Constant(Millis(0))  # From its start

@@ -183,6 +183,7 @@ class ProtocolWorld(World):
     def _take_turn(self, now: Instant) -> None:
         super()._take_turn(now)
         self.journal.keep(self.controller.state)
+        self.process.reached["held by a quota"] += bool(self.controller.state.waiting.held)
         if self.process.fuse is not None:
             self.process.burnt = True  # It had less to ask for than it was given time for.
         if self.process.burnt:

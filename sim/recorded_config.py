@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 
 from iris.config import ClusterModel, to_cluster_spec
-from iris.core.spec import ClusterSpec, GroupSpec
+from iris.core.spec import ClusterSpec, GroupSpec, Quota
 from iris.core.topology import tpu_type
 from iris.problems import BadInput, Problem
 from iris.yaml_source import Document, load_mapping, parse_mapping, validate
@@ -60,11 +60,20 @@ def document_of(spec: ClusterSpec) -> Document:
         "timeouts": _section(asdict(spec.timeouts)),
         "retention": _section(asdict(spec.retention)),
         "scheduler": _section(
-            {**asdict(spec.scheduler), "user_weights": dict(spec.scheduler.user_weights)}
+            {
+                **asdict(spec.scheduler),
+                "user_weights": dict(spec.scheduler.user_weights),
+                "quotas": {quota.user: _quota(quota) for quota in spec.scheduler.quotas},
+            }
         ),
         "reservations": {name: {"chips": chips} for name, chips in spec.reservations},
     }
     return parse_mapping(json.dumps(whole, indent=1), "the recorded configuration")
+
+
+def _quota(quota: Quota) -> dict[str, object]:
+    said = {key: value for key, value in asdict(quota).items() if key != "user" and value}
+    return said | ({"cpu": f"{quota.cpu}m"} if quota.cpu else {})
 
 
 def _section(values: Mapping[str, object]) -> dict[str, object]:

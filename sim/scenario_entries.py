@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from iris.core import topology
-from iris.core.instant import Instant
+from iris.core.instant import Instant, Millis
 from iris.core.spec import MAX_REPLICAS, Band, Constraint, ConstraintOp
 from iris.problems import one_of, shown
+from sim.dice import Constant
 from sim.model import (
     Arrivals,
     Checkpoint,
@@ -63,6 +64,7 @@ def entries(form: ScenarioForm, checked: Checked) -> tuple[Entry, ...]:
 
 def _below(entry: Entry, parent: str, before: list[Entry], at: Where, checked: Checked) -> Entry:
     """The entry with its jobs below those of another, which stands before it in the file."""
+    each = entry.per_parent or 1
     drawn = {
         one.template.entry: one.template
         for one in before
@@ -71,10 +73,13 @@ def _below(entry: Entry, parent: str, before: list[Entry], at: Where, checked: C
     above = drawn.get(parent)
     if above is None or entry.trace is not None:
         user = shown(entry.template.user)
-        message = f"{shown(parent)} is no earlier entry of user {user} with `arrivals`"
+        message = (
+            f"{shown(parent)} is no earlier entry of user {user} with `arrivals` or `per_parent`"
+        )
         checked.wrong(at, message, "job N is submitted by job N of such an entry; a trace has none")
         return entry
-    whole = replace(entry.template, above=(*above.above, above.entry))
+    higher = ((name, number * each) for name, number in above.above)
+    whole = replace(entry.template, above=(*higher, (above.entry, each)))
     return replace(entry, template=whole)
 
 
@@ -85,9 +90,13 @@ def _entry(form: EntryForm, at: Where, checked: Checked, *, is_ended: bool) -> E
     template = _template(form, accelerator, _DEFAULT_CPU, _DEFAULT_MEMORY)
     _check_need(template, at, checked)
     _check_gang(template, (template.replicas,), (*at, "replicas"), checked)
-    arrivals = _arrivals(form, at, checked, is_ended=is_ended)
     assert form.run_time is not None, form.name
-    return Entry(template, arrivals, None, form.count, form.run_time.made())
+    run_time = form.run_time.made()
+    if form.per_parent is not None:
+        after = Constant(Millis(0)) if form.after is None else form.after.made()
+        return Entry(template, None, None, None, run_time, form.per_parent, after)
+    arrivals = _arrivals(form, at, checked, is_ended=is_ended)
+    return Entry(template, arrivals, None, form.count, run_time)
 
 
 def _arrivals(form: EntryForm, at: Where, checked: Checked, *, is_ended: bool) -> Arrivals:
@@ -267,6 +276,8 @@ def _template(
         launch=form.launch.made(),
         checkpoint=_checkpoint(form),
         failures=_failures(form),
+        serves=form.serves,
+        waits=form.waits,
     )
 
 

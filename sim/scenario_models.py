@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from iris.config import ClusterModel
 from iris.core.ids import is_name
 from iris.core.instant import Millis
+from iris.core.spec import MAX_REPLICAS
 from iris.fields import Count, Cpu, Duration, PositiveCount, PositiveDuration, Size
 from iris.problems import Finding, Unfit, shown
 from iris.units import DURATION_UNITS, format_duration
@@ -177,7 +178,11 @@ class EntryForm(Form):
     launch: Spread = Field(default_factory=instantly)
     checkpoint: CheckpointForm | None = None
     failures: FailuresForm | None = None
+    serves: Count = 0
     parent: str | None = None
+    per_parent: Annotated[int, Field(ge=1, le=MAX_REPLICAS)] | None = None
+    after: Spread | None = None
+    waits: bool = False
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
@@ -196,11 +201,33 @@ class EntryForm(Form):
         return findings
 
     def _source_findings(self) -> list[Finding]:
+        if self.per_parent is not None:
+            return [*self._brood_findings(), *self._drawn_findings()]
+        if self.after is not None:
+            message = "`after` is counted from the start of a parent"
+            return [Finding(("after",), message, "give `per_parent`, or remove it")]
         if (self.arrivals is None) == (self.trace is None):
             both = "both arrivals and a trace" if self.trace else "neither arrivals nor a trace"
             message = f"entry {shown(self.name)} has {both}"
             return [Finding((), message, "give one: it says when the jobs come")]
         return self._drawn_findings() if self.trace is None else self._traced_findings(self.trace)
+
+    def _brood_findings(self) -> list[Finding]:
+        findings = []
+        if self.parent is None:
+            hint = "name the entry whose jobs submit these, as `parent: launch`"
+            message = f"missing key `parent` in {shown(self.name)}"
+            findings.append(Finding((), message, hint))
+        findings += [
+            Finding((key,), f"`per_parent` says when and how many: `{key}` cannot", "remove it")
+            for key, value in (
+                ("arrivals", self.arrivals),
+                ("count", self.count),
+                ("trace", self.trace),
+            )
+            if value is not None
+        ]
+        return findings
 
     def _drawn_findings(self) -> list[Finding]:
         findings = []

@@ -11,6 +11,7 @@ from heapq import merge
 from itertools import count, islice, takewhile
 
 from iris.core.instant import Instant, Millis
+from sim.broods import Broods
 from sim.dice import Dice, logarithm
 from sim.model import Arrival, Arrivals, Entry, JobTemplate, Scenario, Trace, TraceUnit
 from sim.traces import TraceJobs, read_jobs
@@ -18,9 +19,11 @@ from sim.traces import TraceJobs, read_jobs
 
 def arrivals(scenario: Scenario, dice: Dice) -> Iterator[Arrival]:
     """Every job that comes before the scenario's duration is over, in order."""
+    broods = Broods(scenario.workload, dice)
     streams = [
-        _keyed(position, _entry_arrivals(entry, dice))
+        _keyed(position, _entry_arrivals(entry, dice, broods))
         for position, entry in enumerate(scenario.workload)
+        if entry.per_parent is None
     ]
     streams.append(_keyed(len(streams), iter(scenario.recorded)))
     merged = (arrival for _, _, _, arrival in merge(*streams))
@@ -30,7 +33,15 @@ def arrivals(scenario: Scenario, dice: Dice) -> Iterator[Arrival]:
 
 def total_jobs_known(scenario: Scenario) -> int | None:
     """How many jobs come at most (the duration may cut some off), or None when that is endless."""
-    totals = [_entry_total(entry) for entry in scenario.workload]
+    own: dict[str, int | None] = {}
+    for entry in scenario.workload:
+        each, above = entry.per_parent, [own[name] for name, _ in entry.template.above[-1:]]
+        known_above = above[0] if above else None
+        if each is None:
+            own[entry.template.entry] = _entry_total(entry)
+        else:
+            own[entry.template.entry] = None if known_above is None else known_above * each
+    totals = list(own.values())
     totals.append(len(scenario.recorded))
     known = [total for total in totals if total is not None]
     return sum(known) if len(known) == len(totals) else None
@@ -53,20 +64,12 @@ def _least(total: int, *limits: int | None) -> int:
     return min((total, *(limit for limit in limits if limit is not None)))
 
 
-def _entry_arrivals(entry: Entry, dice: Dice) -> Iterator[Arrival]:
+def _entry_arrivals(entry: Entry, dice: Dice, broods: Broods) -> Iterator[Arrival]:
     if entry.trace is not None:
         return _traced(entry, entry.trace)
     assert entry.arrivals is not None, entry.template.entry
-    return _drawn(entry, entry.arrivals, dice)
-
-
-def _drawn(entry: Entry, when: Arrivals, dice: Dice) -> Iterator[Arrival]:
-    template, run_time = entry.template, entry.run_time
-    assert run_time is not None, template.entry
-    numbered = enumerate(_instants(template.entry, when, dice))
-    for number, at in islice(numbered, entry.count):
-        span = dice.draw(run_time, "run_time", template.entry, number)
-        yield Arrival(at, number, span, template.user, template)
+    numbered = enumerate(_instants(entry.template.entry, entry.arrivals, dice))
+    return (broods.job(entry, number, at) for number, at in islice(numbered, entry.count))
 
 
 def _instants(entry: str, when: Arrivals, dice: Dice) -> Iterator[Instant]:

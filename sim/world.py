@@ -27,7 +27,8 @@ from sim.choices import Choices, kinds_waiting
 from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
 from sim.dice import Dice
-from sim.fleet import Fleet, Work
+from sim.fleet import Fleet
+from sim.hosts import Work
 from sim.machine import Surroundings
 from sim.measure import Measures
 from sim.model import Arrival, Scenario
@@ -138,6 +139,7 @@ class World:
         return Millis(max(SECOND, self.scenario.duration // 1_000))
 
     def _begin(self) -> None:
+        self.fleet.defers = self._offspring.defers
         self._deliver(ev.ConfigLoaded(self.config))
         self.cloud.start()
         faults.script(self, self.scenario.faults)
@@ -215,7 +217,7 @@ class World:
             case ef.CreateSlice() | ef.DeleteSlice() | ef.ObserveSlices():
                 self.cloud.perform(effect)
             case ef.Reply(request, ef.Rejected()):
-                self._unfinished.pop(JobId(request), None)
+                self._refused(JobId(request))
             case _:
                 # Replies and acknowledgements end here: the users and agents ask nothing twice.
                 return
@@ -232,6 +234,9 @@ class World:
         self.clock.later(delay, lambda: self._arrive_and_go_on(arrival))
 
     def _arrive_and_go_on(self, arrival: Arrival) -> None:
+        parent = spec_of(arrival).parent
+        if parent is not None:
+            self._offspring.came(parent)
         self._arrive(arrival)
         self._next_arrival()
 
@@ -245,6 +250,11 @@ class World:
         self._touched[job] = None
         self._offspring.expect(job, arrival)
         self.ask(RequestId(job), ev.JobSubmitted(RequestId(job), spec))
+
+    def _refused(self, job: JobId) -> None:
+        if job in self._unfinished:
+            del self._unfinished[job]
+            self._offspring.ended(JobId(job.rpartition("/")[0]))
 
     def _submit(self, parent: JobId, child: Arrival) -> None:
         """A task submits a job, if it is still there."""
@@ -281,6 +291,8 @@ class World:
                 self.recorder.job_ended(record)
                 explanations.note_end(self.measures, record)
                 del self._unfinished[name]
+                if record.spec.parent is not None:
+                    self._offspring.ended(record.spec.parent)
                 self.fleet.forget(name)
                 self.ended_jobs += 1
         self._touched.clear()
@@ -351,8 +363,8 @@ def spec_of(arrival: Arrival) -> JobSpec:
     template = arrival.template
     accelerated = template.accelerator is not None
     parent: JobId | None = None
-    for entry in template.above:
-        parent = job_id(parent, UserName(arrival.user), f"{entry}-{arrival.number}")
+    for entry, each in template.above:
+        parent = job_id(parent, UserName(arrival.user), f"{entry}-{arrival.number // each}")
     return JobSpec(
         user=UserName(arrival.user),
         name=f"{template.entry}-{arrival.number}",
@@ -377,8 +389,9 @@ def spec_of(arrival: Arrival) -> JobSpec:
 
 
 def waiting(state: ClusterState) -> tuple[int, int]:
-    """How many tasks wait, and how many milli-chips they ask for."""
-    pending = wanted = 0
+    """How many tasks wait, and how many milli-chips those ask for that no quota holds back."""
+    held, wanted = state.waiting.held, 0
+    pending = sum(len(queue) * max(1, key.shape.hosts) for key, queue in held.items())
     for key, queue in state.waiting.queues.items():
         shape = key.shape
         tasks = len(queue) * max(1, shape.hosts)

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT))
 
 from iris.core.conduct import Witness  # noqa: E402  # a script finds iris beside itself
 from iris.core.invariants import Auditor  # noqa: E402
+from iris.core.overdrawing import QUOTA_PREDICATES  # noqa: E402
 from iris.core.recount import INDEX_PREDICATES  # noqa: E402
 from iris.core.rehearsal import Rehearsal, bad_facts_are_set_aside, reads_are_free  # noqa: E402
 from iris.core.soundness import STATE_PREDICATES  # noqa: E402
@@ -23,7 +24,7 @@ PAGE: Final = ROOT / "docs" / "invariants.md"
 OPENING: Final = """\
 # Invariants
 
-Generated from the docstrings in `iris/core/soundness.py`, `recount.py`, `conduct.py`,
+Generated from the docstrings in `iris/core/soundness.py`, `recount.py`, `overdrawing.py`, `conduct.py`,
 `rehearsal.py` and `invariants.py`, which are the place to edit, by `python tests/make_invariants.py`.
 
 Each line is a predicate that ships with the core. `iris sim` checks them as it goes and ends with
@@ -69,6 +70,11 @@ def page() -> str:
                 "Of what is kept beside the tables",
                 "Every cached sum and every index, worked out anew and compared.",
                 iter(INDEX_PREDICATES),
+            ),
+            section(
+                "Of quotas",
+                "Where there are any.",
+                iter(QUOTA_PREDICATES),
             ),
             section(
                 "Of a turn",

@@ -33,7 +33,7 @@ from iris.config_models import (
     SchedulerSection,
     TimeoutsSection,
 )
-from iris.core.ids import GroupName, Zone
+from iris.core.ids import GroupName, UserName, Zone
 from iris.core.resources import Resources
 from iris.core.spec import (
     AutoscalerPolicy,
@@ -41,6 +41,7 @@ from iris.core.spec import (
     ClusterSpec,
     GroupSpec,
     Order,
+    Quota,
     RetentionPolicy,
     SchedulerPolicy,
     TimeoutPolicy,
@@ -180,6 +181,18 @@ def test_the_scheduler_is_chosen_by_name() -> None:
     assert found.retention.ended_jobs == 5
     weights = read(ONE + "scheduler: {user_weights: {bob: 2, alice: 3}}").spec.scheduler
     assert weights.user_weights == (("alice", 3), ("bob", 2))
+
+
+def test_quotas_arrive_by_user_in_the_units_of_the_core() -> None:
+    text = (
+        "scheduler: {quotas: {bob: {cpu: 1.5, memory: 2GiB}, '*': {chips: 16},"
+        " alice: {tasks: 10, levels: 3}}}\n"
+    )
+    assert read(ONE + text).spec.scheduler.quotas == (
+        Quota(UserName("*"), chips=16),
+        Quota(UserName("alice"), tasks=10, levels=3),
+        Quota(UserName("bob"), cpu=1_500, memory=2 << 30),
+    )
 
 
 def test_every_key_of_a_group_arrives() -> None:

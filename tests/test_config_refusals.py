@@ -110,6 +110,31 @@ def test_a_group_that_cannot_be_is_refused_at_the_key(
             "'a/b' cannot be a user's name",
         ),
         (
+            ONE + "scheduler: {quotas: {a/b: {tasks: 1}}}",
+            (2, 22, "scheduler.quotas.a/b"),
+            "'a/b' cannot be a user's name",
+        ),
+        (
+            ONE + "scheduler: {quotas: {alice: {levels: 3}}}",
+            (2, 29, "scheduler.quotas.alice"),
+            "a quota limits nothing",
+        ),
+        (
+            ONE + "scheduler: {quotas: {alice: {tasks: 2, levels: 3}}}",
+            (2, 48, "scheduler.quotas.alice.levels"),
+            "3 levels of a tree need as many tasks, and 2 may run",
+        ),
+        (
+            ONE + "scheduler: {quotas: {alice: {tasks: 0}}}",
+            (2, 37, "scheduler.quotas.alice.tasks"),
+            "0 is out of range",
+        ),
+        (
+            ONE + "scheduler: {quotas: {alice: {tasks: 100, levels: 65}}}",
+            (2, 50, "scheduler.quotas.alice.levels"),
+            "65 is out of range",
+        ),
+        (
             ONE + "reservations: {r: {chips: 0}}",
             (2, 27, "reservations.r.chips"),
             "0 is out of range",

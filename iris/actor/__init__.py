@@ -9,7 +9,6 @@ from iris.actor.errors import (
     ActorUnavailable,
     CallTimeout,
     NoSuchMethod,
-    NotPicklable,
     NotReadable,
     RemoteFailure,
     RemoteTraceback,
@@ -18,6 +17,7 @@ from iris.actor.futures import ActorFuture, ActorStream
 from iris.actor.pool import ActorPool
 from iris.actor.resolver import Endpoint, FixedResolver, Registration, Registry, Resolver
 from iris.actor.server import ActorServer, CannotServe
+from iris.pickling import NotPicklable
 
 __all__ = [
     "ActorBusy",

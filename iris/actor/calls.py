@@ -116,6 +116,8 @@ class Call:
     credit: Credit | None  # None: one value is wanted, no stream
     held: int = 0
     """Bytes that its server counts as held for it."""
+    is_waiting: bool = False
+    """Whether its turn has not come."""
     is_over: bool = False
     """Whether it was answered, or nobody waits for the answer."""
     cancel: Callable[[], object] | None = field(default=None, repr=False)

@@ -150,8 +150,17 @@ class Calls:
 class Face:
     """What clients and pools have in common: attributes are methods of the actor, but for a few of their own."""
 
-    def __init__(self, calls: Calls) -> None:
+    def __init__(self, calls: Calls, resolver: Resolver, more: dict[str, Any]) -> None:
         self._calls = calls
+        self._resolver = resolver
+        self._more = more
+        """What else it was made of, for a pickle."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another one for the same actor, where the pickle is read."""
+        calls = self._calls
+        more = {**self._more, "timeout": calls.timeout, "retries": calls.retries}
+        return _made, (type(self), calls.router.name, self._resolver, more)
 
     def __getattr__(self, name: str) -> Method:
         if name.startswith("_"):
@@ -200,7 +209,7 @@ class ActorClient(Face):
     def __init__(
         self,
         name: str,
-        resolver: Resolver,
+        resolver: Resolver | None = None,
         *,
         timeout: float | None = None,
         retries: int = 0,
@@ -210,25 +219,31 @@ class ActorClient(Face):
 
         Args:
             name: of the actor.
-            resolver: knows where it is served.
+            resolver: knows where it is served; if not given, that of the task that this process runs.
             timeout: seconds that a call may take, its waiting included; none: for ever.
             retries: how often a call is made again that was lost with its server. Only for what may run twice.
             patience: seconds that a call waits for somebody who serves.
+
+        Raises:
+            RuntimeError: there is no resolver, and this process runs no task.
         """
+        if resolver is None:
+            resolver = resolver_here()
         router = Router(name, resolver, lambda lines: lines[0], patience_s=patience, of_all=False)
-        super().__init__(Calls(router, Hold(router), timeout, retries))
-        self._made: tuple[Callable[..., ActorClient], tuple[Any, ...]] = (
-            _client,
-            (name, resolver, timeout, retries, patience),
-        )
-
-    def __reduce__(self) -> tuple[Callable[..., "ActorClient"], tuple[Any, ...]]:
-        """Another client of the same actor, where the pickle is read."""
-        make, (name, resolver, _, _, patience) = self._made
-        return make, (name, resolver, self._calls.timeout, self._calls.retries, patience)
+        calls = Calls(router, Hold(router), timeout, retries)
+        super().__init__(calls, resolver, {"patience": patience})
 
 
-def _client(
-    name: str, resolver: Resolver, timeout: float | None, retries: int, patience: float
-) -> ActorClient:
-    return ActorClient(name, resolver, timeout=timeout, retries=retries, patience=patience)
+def resolver_here() -> Resolver:
+    """What finds the actors of the tree of jobs that this process's task belongs to.
+
+    Raises:
+        RuntimeError: it runs none.
+    """
+    from iris.actor.cluster import resolver_of_task  # gRPC, which is heavy
+
+    return resolver_of_task()
+
+
+def _made(kind: Callable[..., Face], name: str, resolver: Resolver, more: dict[str, Any]) -> Face:
+    return kind(name, resolver, **more)

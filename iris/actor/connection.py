@@ -230,6 +230,7 @@ class Connection:
                 what.begun = True
                 views.append(what.frame)
                 size += len(what.frame)
+                what.frame = b""  # Not needed again, and as large as the payload.
             if what.needs_grant and not what.dropped:
                 break
             piece = None if what.dropped else what.chunk()

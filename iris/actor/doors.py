@@ -17,6 +17,7 @@ from iris.actor.payload import Payload
 from iris.actor.resolver import Registration
 from iris.actor.serving import Actor
 
+_LATER_S: Final = 1.0
 _LINGER_S: Final = 1.0
 """For a refused caller to read why."""
 _MOST_STRANGERS: Final = 1_000
@@ -70,6 +71,8 @@ class Doors:
 
     def listen(self, listener: socket.socket) -> None:
         """Take connections."""
+        if self.is_stopping:
+            return
         self._listener = listener
         self.loop.add_reader(listener.fileno(), self._accept, listener)
 
@@ -77,7 +80,11 @@ class Doors:
         while True:
             try:
                 sock, _ = listener.accept()
-            except OSError:  # Nobody more; or no descriptor is left, and it is tried again.
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError:  # No descriptor is left, or the like: it is tried again later.
+                self.loop.remove_reader(listener.fileno())
+                self.loop.call_later(_LATER_S, self.listen, listener)
                 return
             if len(self.strangers) >= _MOST_STRANGERS:
                 sock.close()
@@ -283,10 +290,15 @@ class Link:
     def _cancelled(self, number: int) -> None:
         if (call := self.calls.get(number)) is None:
             return
-        call.give_up()
+        self._nobody_waits(call)
         if self._large.pop(number, None) is not None:
             self.connection.forget(number)
             self._doors.ended(call)
+
+    def _nobody_waits(self, call: Call) -> None:
+        call.give_up()
+        if self._actor is not None:
+            self._actor.withdraw(call)
 
     def has_room(self) -> None:
         """Its answers have been sent: its calls may go on."""
@@ -299,7 +311,7 @@ class Link:
         self._doors.links.discard(self)
         self._doors.strangers.discard(self)
         for call in list(self.calls.values()):
-            call.give_up()
+            self._nobody_waits(call)
         for call in self._large.values():
             self._doors.ended(call)
         if self._actor is not None:

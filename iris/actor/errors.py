@@ -64,13 +64,6 @@ class CallTimeout(ActorError, TimeoutError):
         super().__init__(message, ExitStatus.NOT_FINISHED)
 
 
-class NotPicklable(Failure, TypeError):
-    """A function, an argument or a result that cannot be sent; says which, and what would be right."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.BAD_INPUT)
-
-
 class NotReadable(ActorError):
     """Something that was sent cannot be unpickled where it came to; says what, and where."""
 

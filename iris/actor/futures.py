@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, Protocol, Self, TypeVar
 
 from iris.actor.calls import LEAST_ITEM_BYTES, WINDOW_BYTES
 from iris.actor.frames import Kind
-from iris.actor.loop import in_wire_loop
+from iris.actor.loop import in_wire_loop, wire_loop
 from iris.actor.payload import Payload, unpacked_error, unpacked_result
 from iris.actor.resolver import Endpoint
 
@@ -293,4 +293,5 @@ class ActorStream(Iterator[_T], AsyncIterator[_T]):
         self.close()
 
     def __del__(self) -> None:
-        self._inbox.cancel()
+        # In the loop, for this may run anywhere, also where a lock of the connection is held.
+        wire_loop().call_soon_threadsafe(self._inbox.cancel)

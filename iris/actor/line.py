@@ -43,7 +43,7 @@ class Request:
     """The seconds that it was given, for messages."""
     retries: int
     """How often it may still be made again after its server was lost."""
-    sink: Sink
+    sink: Sink | None  # None: it has ended
     keep: object = None
     """Whatever must not be closed while the call is under way."""
     give_up_at: float = 0.0
@@ -53,18 +53,19 @@ class Request:
     message: Message | None = field(default=None, repr=False)
     is_over: bool = False
 
-    def end(self) -> bool:
-        """Take note that it has ended; whether it had not before. What it held is let go."""
+    def end(self) -> Sink | None:
+        """Take note that it has ended; who is to learn of it, if nobody has. What it held is let go."""
         if self.is_over:
-            return False
+            return None
         self.is_over = True
+        sink, self.sink = self.sink, None
         self.payload, self.message, self.keep = (), None, None
-        return True
+        return sink
 
     def fail(self, error: BaseException) -> None:
         """End it by an error of the wire."""
-        if self.end():
-            self.sink.failed(error)
+        if (sink := self.end()) is not None:
+            sink.failed(error)
 
 
 class Lines(Protocol):
@@ -162,12 +163,12 @@ class Line:
         match whole.kind:
             case Kind.RESULT | Kind.RAISED | Kind.END:
                 request = self.open.pop(whole.call, None)
-                if request is not None and request.end():
-                    request.sink.came(whole.kind, whole.payload)
+                if request is not None and (sink := request.end()) is not None:
+                    sink.came(whole.kind, whole.payload)
                 self._close_if_done()
             case Kind.ITEM:
                 request = self.open.get(whole.call)
-                if request is not None:
+                if request is not None and request.sink is not None:
                     request.retries = 0  # Its values have been seen: it is not made again.
                     request.sink.came(whole.kind, whole.payload)
             case Kind.GRANT:

@@ -7,11 +7,12 @@ user's own unpickle, after caller and server have proven themselves.
 
 import pickle
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from iris.actor.errors import NotPicklable, NotReadable, RemoteFailure, RemoteTraceback
+from iris.actor.errors import NotReadable, RemoteFailure, RemoteTraceback
+from iris.pickling import NotPicklable, culprit, parts_of
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 Payload: TypeAlias = Sequence[Buffer]
@@ -111,11 +112,7 @@ def packed_call(
     try:
         return packed((args, named), snapshot=snapshot)
     except Exception as error:
-        parts = [
-            *((f"argument {number}", value) for number, value in enumerate(args)),
-            *((f"argument {name!r}", value) for name, value in named.items()),
-        ]
-        what = culprit(parts) or "the call"
+        what = culprit(parts_of(args, named)) or "the call"
         raise NotPicklable(
             f"{method} cannot be called: {what} cannot be pickled ({error})"
         ) from error
@@ -208,15 +205,3 @@ def _words(error: BaseException) -> str:
 
 def _told(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
-
-
-def culprit(parts: Iterable[tuple[str, object]]) -> str | None:
-    """The first of some named values that cannot be pickled, with its type; nothing if each can."""
-    import cloudpickle
-
-    for what, value in parts:
-        try:
-            cloudpickle.dumps(value)
-        except Exception:  # noqa: BLE001
-            return f"{what}, of type {type(value).__name__},"
-    return None

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 from typing import Final
 
-from iris.actor.client import PATIENCE_S, Calls, Face, Hold
+from iris.actor.client import PATIENCE_S, Calls, Face, Hold, resolver_here
 from iris.actor.errors import ActorUnavailable
 from iris.actor.line import Line
 from iris.actor.resolver import Endpoint, Resolver
@@ -39,7 +39,7 @@ class ActorPool(Face):
     def __init__(  # noqa: PLR0913
         self,
         name: str,
-        resolver: Resolver,
+        resolver: Resolver | None = None,
         *,
         policy: str = "round_robin",
         timeout: float | None = None,
@@ -50,7 +50,7 @@ class ActorPool(Face):
 
         Args:
             name: of the actor.
-            resolver: knows where it is served.
+            resolver: knows where it is served; if not given, that of the task that this process runs.
             policy: `round_robin`, or `least_loaded`: whoever has the fewest calls of this pool.
             timeout: seconds that a call may take, its waiting included; none: for ever.
             retries: how often a call is made again, elsewhere, that was lost with its server. Only for what
@@ -59,11 +59,15 @@ class ActorPool(Face):
 
         Raises:
             ValueError: there is no such policy.
+            RuntimeError: there is no resolver, and this process runs no task.
         """
         if policy not in _POLICIES:
             raise ValueError(f"policy {policy!r}: {one_of(policy, list(_POLICIES))}")
+        if resolver is None:
+            resolver = resolver_here()
         router = Router(name, resolver, _POLICIES[policy](), patience_s=patience, of_all=True)
-        super().__init__(Calls(router, Hold(router), timeout, retries))
+        calls = Calls(router, Hold(router), timeout, retries)
+        super().__init__(calls, resolver, {"policy": policy, "patience": patience})
 
     def endpoints(self) -> list[Endpoint]:
         """The servers that take calls now."""

@@ -80,7 +80,6 @@ class Router:
             raise RuntimeError(
                 f"the client of {self.name!r} was made before this process was forked; make one here"
             )
-        request.give_up_at = time.monotonic() + self._patience_s
         if request.until is not None:
             self._deadlines.add(request, request.until)
         self._send(request, now=now)
@@ -92,6 +91,7 @@ class Router:
                     break
                 if not self.lines or self._parked or self._is_sending_parked:
                     request.line = request.message = None
+                    request.give_up_at = time.monotonic() + self._patience_s
                     self._parked.append(request)
                     self._look()
                     return
@@ -225,6 +225,8 @@ class Router:
                 why = str(error)
                 if not getattr(error, "is_passing", False):
                     self._fail_parked(error)
+            except Exception as error:  # noqa: BLE001
+                why = f"its resolver failed: {type(error).__name__}: {error}"
             self._send_parked()
             left = self._impatient(why)
             self._rest(endpoints, min(left, pause if endpoints else _LOOK_S))
@@ -240,7 +242,7 @@ class Router:
             return
         try:
             self._resolver.changed(self.name, (), wait_s)
-        except Failure:
+        except Exception:  # noqa: BLE001
             self._news.wait(min(wait_s, _LONGEST_PAUSE_S))
 
     def _watch(self) -> None:
@@ -249,7 +251,7 @@ class Router:
         while not self._is_closed:
             try:
                 found = self._resolver.changed(self.name, known, _LOOK_S)
-            except Failure:
+            except Exception:  # noqa: BLE001
                 time.sleep(_LONGEST_PAUSE_S)
                 continue
             if tuple(found) != tuple(known):

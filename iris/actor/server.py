@@ -23,16 +23,27 @@ MOST_BYTES: Final = 1 << 30
 """Of arguments of calls that wait or run, at one server, unless it says otherwise."""
 GRACE_S: Final = 5.0
 _LOOK_S: Final = 0.02
+_LOOPBACK: Final = "127.0.0.1"
+_ANY: Final = "0.0.0.0"
 
 
 class CannotServe(Failure):
     """A server that cannot be as it was asked for; says why, and what would be right."""
 
 
+class _Terminated(BaseException):
+    """SIGTERM has come. It is raised, for an event that is waited for must not be set by a signal's handler."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 class ActorServer:
     """Serves objects to callers elsewhere; a context manager that serves until it is left.
 
-    Without a token and without a registry it serves its own machine only.
+    In a task it is listed with the cluster's controller, and serves whoever finds it there. Elsewhere, without a
+    token, it serves its own machine only.
     """
 
     def __init__(
@@ -47,17 +58,20 @@ class ActorServer:
         """A server that does not listen yet.
 
         Args:
-            host: to listen at; if not given, loopback without a token and a registry, else all of this host's.
+            host: to listen at; if not given, all of this host's with a token or a registry, else loopback.
             port: a number, 0 for any that is free, or the name of a port that the job asked for (`IRIS_PORT_<NAME>`).
             token: what callers prove that they know; empty for none, on loopback only.
-            registry: where the actors are listed.
+            registry: where the actors are listed; if host and token are not given either, that of the task that
+                this process runs, if it runs one.
             most_bytes: of arguments that it holds at a time.
 
         Raises:
             CannotServe: it would serve others than this machine, and nobody would have to prove anything.
         """
+        if registry is None and host is None and not token:
+            registry = _registry_of_task()
         known = bool(token) or registry is not None
-        self._host = host if host is not None else ("0.0.0.0" if known else "127.0.0.1")
+        self._host = host if host is not None else (_host_of_task() if known else _LOOPBACK)
         if not known and not _is_loopback(self._host):
             raise CannotServe(
                 f"a server at {self._host} without a token would run whatever anybody sends",
@@ -109,12 +123,18 @@ class ActorServer:
             if name in self._doors.actors:
                 raise CannotServe(f"there is an actor {name!r} already", ExitStatus.CONFLICT)
             self._doors.actors[name] = actor
-            if self._listener is not None:
-                self._list(name)
+            listens = self._listener is not None
+        if listens:
+            self._list(name)
 
     def _list(self, name: str) -> None:
-        if self._registry is not None:
+        if self._registry is None:
+            return
+        try:
             self._doors.admit(self._registry.register(name, self.port))
+        except BaseException:
+            self._doors.actors.pop(name, None)
+            raise
 
     def _task_loop(self) -> asyncio.AbstractEventLoop:
         with self._lock:
@@ -132,7 +152,7 @@ class ActorServer:
     @property
     def address(self) -> str:
         """Host and port, for a `FixedResolver` on this machine or, if a host was given, elsewhere."""
-        return f"{'127.0.0.1' if self._host == '0.0.0.0' else self._host}:{self.port}"
+        return f"{_LOOPBACK if self._host == _ANY else self._host}:{self.port}"
 
     def serve(self) -> Self:
         """Listen, and serve in threads of its own from now on.
@@ -156,8 +176,13 @@ class ActorServer:
             listener.settimeout(0)
             self._listener = listener
             self._loop.call_soon_threadsafe(self._doors.listen, listener)
-            for name in list(self._doors.actors):
+            names = list(self._doors.actors)
+        try:
+            for name in names:
                 self._list(name)
+        except BaseException:
+            self.stop(0)
+            raise
         return self
 
     def run(self, grace: float = GRACE_S) -> None:
@@ -169,11 +194,10 @@ class ActorServer:
         if self._listener is None:
             self.serve()
         main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGTERM, lambda *_: self._stopped.set()) if main else None
+        before = signal.signal(signal.SIGTERM, _terminate) if main else None
         try:
-            while not self._stopped.wait(3_600):
-                pass
-        except KeyboardInterrupt:
+            self._stopped.wait()
+        except (KeyboardInterrupt, _Terminated):
             pass
         finally:
             if main:
@@ -183,7 +207,8 @@ class ActorServer:
     def stop(self, grace: float = GRACE_S) -> None:
         """Take no more calls, let those that run end, and after `grace` seconds give them up.
 
-        Callers are told at once: calls that wait did not run, and may go elsewhere.
+        Callers are told at once: calls that wait did not run, and go elsewhere. A method that stops its own server
+        does so in another thread, for this waits for the method.
         """
         with self._lock:
             if self._stopping:
@@ -223,6 +248,20 @@ class ActorServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _registry_of_task() -> Registry | None:
+    if "IRIS_CONTROLLER_ADDRESS" not in os.environ or "IRIS_ATTEMPT_ID" not in os.environ:
+        return None
+    from iris.actor.cluster import registry_of_task  # gRPC, which is heavy
+
+    return registry_of_task()
+
+
+def _host_of_task() -> str:
+    """Where others reach this machine: nowhere but on itself, if that is what it is known by."""
+    known_by = os.environ.get("IRIS_ADVERTISE_HOST", "")
+    return known_by if known_by and _is_loopback(known_by) else _ANY
 
 
 def _port(port: int | str) -> int:

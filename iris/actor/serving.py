@@ -13,9 +13,10 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from typing import Any, Final
 
 from iris.actor.calls import Call, Caller, Refusal
-from iris.actor.errors import NoSuchMethod, NotPicklable
+from iris.actor.errors import NoSuchMethod
 from iris.actor.frames import Kind
 from iris.actor.payload import Payload, packed_error, packed_result, unpacked
+from iris.pickling import NotPicklable
 from iris.problems import one_of
 
 _IDLE_S: Final = 30.0
@@ -73,6 +74,7 @@ class Actor:
                 lane = self._lanes[call.caller] = deque()
                 self._turns.append(call.caller)
             lane.append(call)
+            call.is_waiting = True
             self.waiting += 1
         self.proceed()
 
@@ -81,10 +83,21 @@ class Actor:
         while (call := self._next(None)) is not None:
             self._begin(call)
 
+    def withdraw(self, call: Call) -> None:
+        """Forget a call if its turn has not come: nobody waits for it."""
+        with self._lock:
+            if not call.is_waiting:
+                return
+            call.is_waiting, call.payload = False, ()
+            self.waiting -= 1
+        self._ended(call)
+
     def clear(self) -> list[Call]:
         """Take away the calls that wait."""
         with self._lock:
-            found = [call for lane in self._lanes.values() for call in lane]
+            found = [call for lane in self._lanes.values() for call in lane if call.is_waiting]
+            for call in found:
+                call.is_waiting = False
             self._lanes.clear()
             self._turns.clear()
             self.waiting = 0
@@ -120,9 +133,12 @@ class Actor:
                 continue
             found = None
             while lane and found is None:
-                self.waiting -= 1
                 call = lane.popleft()
-                if call.is_over or call.is_late:
+                if not call.is_waiting:
+                    continue
+                call.is_waiting = False
+                self.waiting -= 1
+                if call.is_late:
                     over.append(call)
                 else:
                     found = call

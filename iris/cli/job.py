@@ -11,6 +11,7 @@ from iris.cli.connect import channel, client, controller_options, job_argument, 
 from iris.cli.events import Wanted, events_options, show
 from iris.cli.tables import age, print_list, print_object, print_table
 from iris.cli.told import print_status, progress, say_end
+from iris.cli.trees import Line, in_a_row, in_trees
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 from iris.rpc import kinds_cluster
@@ -19,7 +20,7 @@ from iris.rpc.kinds import explanation
 if TYPE_CHECKING:
     from iris.client import IrisClient, Job
     from iris.client.client import Asked
-    from iris.cluster.types import Device, Entrypoint
+    from iris.cluster.types import Device, Entrypoint, EnvironmentSpec, ResourceSpec
 
 BANDS = ("production", "interactive", "batch")
 FUTURES: Final = 50
@@ -52,6 +53,7 @@ Examples:
 @click.option("--coscheduled", is_flag=True, help="All tasks at once on one slice, or none.")
 @click.option("--band", type=click.Choice(BANDS), default="interactive", show_default=True)
 @click.option("--timeout", help="A task that runs longer has failed, as 2h.")
+@click.option("--checkpoint-every", metavar="SPAN", help="How often a task saves, as 10m.")
 @click.option("--env", "env", multiple=True, metavar="K=V", help="A variable; may be repeated.")
 @click.option("--pip", multiple=True, metavar="PACKAGE", help="A package; may be repeated.")
 @click.option("--workspace", type=click.Path(path_type=Path), help="A folder to take along.")
@@ -75,6 +77,7 @@ def run(
     coscheduled: bool,
     band: str,
     timeout: str | None,
+    checkpoint_every: str | None,
     env: tuple[str, ...],
     pip: tuple[str, ...],
     workspace: Path | None,
@@ -86,16 +89,15 @@ def run(
     as_json: bool,
 ) -> int:
     """Submit a command, follow its output, and end with the job's status."""
-    from iris.cluster import types
-
-    entrypoint = types.Entrypoint.from_command(*command)
+    entrypoint = _entrypoint(command)
     asked: Asked = {
-        "resources": types.ResourceSpec(cpu, memory, disk, _device(tpu, gpu)),
-        "environment": types.EnvironmentSpec(_variables(env), pip),
+        "resources": _resources(cpu, memory, disk, _device(tpu, gpu)),
+        "environment": _environment(env, pip),
         "replicas": replicas,
         "coscheduled": coscheduled,
         "band": band,
         "timeout": timeout,
+        "checkpoint_every": checkpoint_every,
         "max_retries_failure": max_retries_failure,
         "max_retries_preemption": max_retries_preemption,
     }
@@ -152,6 +154,24 @@ def _follow(job: "Job", *, stop_on_exit: bool, as_json: bool) -> int:
     return END_STATUS[ended.state]
 
 
+def _entrypoint(command: tuple[str, ...]) -> "Entrypoint":
+    from iris.cluster.types import Entrypoint
+
+    return Entrypoint.from_command(*command)
+
+
+def _resources(cpu: str, memory: str, disk: str, device: "Device | None") -> "ResourceSpec":
+    from iris.cluster.types import ResourceSpec
+
+    return ResourceSpec(cpu, memory, disk, device)
+
+
+def _environment(env: tuple[str, ...], pip: tuple[str, ...]) -> "EnvironmentSpec":
+    from iris.cluster.types import EnvironmentSpec
+
+    return EnvironmentSpec(_variables(env), pip)
+
+
 def _variables(env: tuple[str, ...]) -> dict[str, str]:
     pairs = [word.partition("=") for word in env]
     for word, (name, equals, _) in zip(env, pairs, strict=True):
@@ -181,7 +201,9 @@ def _device(tpu: str | None, gpu: str | None) -> "Device | None":
 
 
 @job.command(
-    "list", epilog="\b\nExamples:\n  iris job list\n  iris job list --state running --json\n"
+    "list",
+    epilog="\b\nExamples:\n  iris job list\n  iris job list --state running --json\n"
+    "  iris job list --tree --name nightly\n",
 )
 @controller_options
 @click.option("--user", help="Only this user's.")
@@ -189,6 +211,7 @@ def _device(tpu: str | None, gpu: str | None) -> "Device | None":
 @click.option("--name", default="", help="Only those with this in their path.")
 @click.option("--since", metavar="DURATION", help="Only those submitted in the last 2h, say.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
+@click.option("--tree", is_flag=True, help="Show jobs below their parents, which are shown, too.")
 @click.option("-q", "quiet", is_flag=True, help="Ids only.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @watchable
@@ -200,6 +223,7 @@ def list_(
     name: str,
     since: str | None,
     limit: int,
+    tree: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -211,21 +235,35 @@ def list_(
     request = pb.ListJobsRequest(user=user or "", state=state or "", name=name, limit=limit)
     if since is not None:
         request.since_ms = max(0, int(time.time() * 1_000) - parse_duration(since))
+    request.above = tree
     answer = channel(controller_url, config).call(LIST_JOBS, request)
+    lines = in_trees(answer.jobs, answer.above) if tree else in_a_row(answer.jobs)
     if as_json:
-        print_list("Job", [kinds_cluster.job(found) for found in answer.jobs], answer.total)
+        items = [kinds_cluster.job(line.job) | line.told() for line in lines]
+        print_list("Job", items, answer.total)
         return
     if quiet:
-        for found in answer.jobs:
-            click.echo(found.id)
+        click.echo("".join(f"{line.job.id}\n" for line in lines), nl=False)
         return
+    _print_lines(lines)
+    if answer.total > len(answer.jobs):
+        click.echo(f"{len(answer.jobs)} of {answer.total} jobs; see --limit", err=True)
+
+
+def _print_lines(lines: list[Line]) -> None:
     rows = [
-        (found.id, found.state, progress(found), found.band, age(found.submitted_at_ms), found.why)
-        for found in answer.jobs
+        (
+            line.label,
+            line.job.state,
+            progress(line.job),
+            line.job.band,
+            age(line.job.submitted_at_ms),
+            line.job.why,
+        )
+        for line in lines
     ]
-    print_table(("JOB", "STATE", "TASKS", "BAND", "AGE", "WHY"), rows, spare=("WHY", "BAND", "AGE"))
-    if answer.total > len(rows):
-        click.echo(f"{len(rows)} of {answer.total} jobs; see --limit", err=True)
+    header = ("JOB", "STATE", "TASKS", "BAND", "AGE", "WHY")
+    print_table(header, rows, spare=("WHY", "BAND", "TASKS"))
 
 
 @job.command(

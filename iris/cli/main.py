@@ -30,6 +30,7 @@ COMMANDS: Final = {
         "Say what happened to a slice.",
     ),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
+    "endpoint": Lazy("iris.cli.endpoint:endpoint", "Look at actors and whatever else tasks serve."),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),
     "build": Lazy("iris.cli.build:build", "Build the images of workers and of the controller."),
     "doctor": Lazy(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sim.measure import Measures
     from sim.model import Scenario
-    from sim.stage import Stage
+    from sim.on_stage import Stage
 
 FASTEST: Final = 1_000_000
 LOOPBACK: Final = "127.0.0.1"
@@ -69,8 +69,8 @@ def show(scenario: "Scenario", how: Show, ended: Callable[["Measures"], None]) -
         Failure: the port is taken, or what serves pages is not installed.
     """
     from iris.garbage import rare_collections
+    from sim.on_stage import Stage
     from sim.run import world_of
-    from sim.stage import Stage
 
     listener = _listener(how.port)
     stage = Stage(world_of(scenario), how.speed, how.runs)
@@ -102,7 +102,7 @@ async def _show(
 ) -> None:
     from iris.dashboard.app import Dashboard
     from iris.dashboard.server import HttpServer
-    from sim.stage import OwnMachine
+    from sim.on_stage import OwnMachine
 
     dashboard = Dashboard(stage, OwnMachine(secrets.token_bytes(32)))
     server = HttpServer(dashboard.app, listener, dashboard.stopping)

@@ -28,6 +28,14 @@ def print_status(found: "pb.Job") -> None:
     """A job with its attempts."""
     why = reason(found)
     click.echo(f"{found.id}  {found.state}" + (f": {why}" if why else ""))
+    for one in found.spec.constraints:
+        marks = [
+            word for word, is_so in (("soft", one.soft), ("inherited", one.inherited)) if is_so
+        ]
+        told = " ".join([one.key, one.op, ", ".join(one.values)]).rstrip()
+        click.echo(f"constraint: {told}" + (f" ({', '.join(marks)})" if marks else ""))
+    if found.children:
+        click.echo(f"children: {len(found.children)}; iris job list --tree --name {found.id}")
     rows = [
         (
             f"{task.id.rpartition(':')[2]}@{attempt.number}",

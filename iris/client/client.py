@@ -48,6 +48,7 @@ class Asked(TypedDict, total=False):
     max_retries_preemption: int
     scheduling_timeout: float | str | None
     timeout: float | str | None
+    checkpoint_every: float | str | None
 
 
 class IrisClient:
@@ -141,6 +142,7 @@ class IrisClient:
         max_retries_preemption: int = 100,
         scheduling_timeout: float | str | None = None,
         timeout: float | str | None = None,
+        checkpoint_every: float | str | None = None,
         request_id: str | None = None,
     ) -> Job:
         """Submit a job; it is on the controller's disk when this returns.
@@ -159,6 +161,8 @@ class IrisClient:
             max_retries_preemption: how often one that lost its machine is.
             scheduling_timeout: seconds or `10m`; if it has not started by then, it is unschedulable.
             timeout: seconds or `10m`; a task that runs longer has failed.
+            checkpoint_every: seconds or `10m`; how often a task saves what it has done, by which it is
+                judged how much is lost when somebody more urgent wants its place.
             request_id: the same twice is the same job, also without a name, and refused if what was
                 asked for differs in more than what runs; drawn if not given.
 
@@ -181,6 +185,7 @@ class IrisClient:
             max_retries_preemption=max_retries_preemption,
             scheduling_timeout=scheduling_timeout,
             timeout=timeout,
+            checkpoint_every=checkpoint_every,
             parent=self._own("IRIS_JOB_ID"),
         )
         check(request, self._workspace)

@@ -1,6 +1,7 @@
 """What a client is told when things do not go well, each with the exit status of a command."""
 
 from iris.exit_status import ExitStatus
+from iris.pickling import NotPicklable
 from iris.problems import Failure
 from iris.rpc.errors import RemoteError
 
@@ -9,13 +10,6 @@ __all__ = ["BadRequest", "JobEnded", "NotFinished", "NotPicklable", "RemoteError
 
 class BadRequest(Failure, ValueError):
     """A job that cannot be as it was asked for; says which value, and what would be right."""
-
-    def __init__(self, message: str) -> None:
-        super().__init__(message, ExitStatus.BAD_INPUT)
-
-
-class NotPicklable(Failure, TypeError):
-    """A function or an argument that cannot be sent; says which, and what would be right."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, ExitStatus.BAD_INPUT)

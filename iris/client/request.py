@@ -3,11 +3,12 @@
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
-from iris.client.errors import BadRequest, NotPicklable
+from iris.client.errors import BadRequest
 from iris.cluster.types import (
     PYTHON_MINOR,
     Constraint,
@@ -18,6 +19,7 @@ from iris.cluster.types import (
 )
 from iris.core.ids import is_name
 from iris.core.spec import MAX_REPLICAS
+from iris.pickling import NotPicklable, culprit, parts_of
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 
@@ -77,6 +79,7 @@ _KINDS: Final[Mapping[str, tuple[tuple[type, ...], str]]] = {
     "max_retries_failure": ((int,), "a whole number"),
     "max_retries_preemption": ((int,), "a whole number"),
     "scheduling_timeout": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
+    "checkpoint_every": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
     "timeout": ((int, float, str, type(None)), "seconds, or a text as '10m'"),
 }
 _MEMBERS: Final[Mapping[str, tuple[type, str]]] = {
@@ -180,32 +183,10 @@ def pickled(call: tuple[Any, ...]) -> bytes:
     try:
         return bytes(cloudpickle.dumps((function, args, named)))
     except Exception as error:
-        culprit = next(
-            (what for what, part in _parts(function, args, named) if not _can_pickle(part)),
-            "the call",
-        )
+        whole = ("the function, or something that it closes over,", function)
+        what = culprit(chain([whole], parts_of(args, named))) or "the call"
         name = getattr(function, "__name__", repr(function))
         raise NotPicklable(
-            f"{name} cannot be sent: {culprit} cannot be pickled ({error}); make what it needs"
+            f"{name} cannot be sent: {what} cannot be pickled ({error}); make what it needs"
             " inside the function"
         ) from error
-
-
-def _parts(
-    function: object, args: tuple[Any, ...], named: dict[str, Any]
-) -> Iterator[tuple[str, object]]:
-    yield "the function, or something that it closes over,", function
-    for number, value in enumerate(args):
-        yield f"argument {number}, of type {type(value).__name__},", value
-    for name, value in named.items():
-        yield f"argument {name!r}, of type {type(value).__name__},", value
-
-
-def _can_pickle(value: object) -> bool:
-    import cloudpickle
-
-    try:
-        cloudpickle.dumps(value)
-    except Exception:  # noqa: BLE001
-        return False
-    return True

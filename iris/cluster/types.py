@@ -131,6 +131,9 @@ class Constraint:
         words = [member.value for member in ConstraintOp]
         if op not in words:
             raise ValueError(f"constraint {key!r}: {op!r} is none of {', '.join(words)}")
+        for value in values:
+            if not isinstance(value, str):
+                raise ValueError(f"constraint {key!r}: {value!r} is no text; list texts one by one")
         object.__setattr__(self, "key", key)
         object.__setattr__(self, "op", op)
         object.__setattr__(self, "values", values)
@@ -154,6 +157,7 @@ class JobRequest:
     max_retries_preemption: int = 100
     scheduling_timeout: float | str | None = None  # None: may wait for ever
     timeout: float | str | None = None  # None: may run for ever
+    checkpoint_every: float | str | None = None  # None: an interruption loses all
     parent: str | None = None  # None: the root of a tree
 
     def spec(self, payload: str) -> JobSpec:
@@ -191,6 +195,7 @@ class JobRequest:
             max_retries_preemption=self.max_retries_preemption,
             scheduling_timeout=waiting,
             timeout=running,
+            checkpoint_every=_span("checkpoint_every", self.checkpoint_every),
             ports=tuple(self.ports),
             environment=tuple(sorted(self.environment.env_vars.items())),
             payload=payload,

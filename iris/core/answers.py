@@ -6,7 +6,7 @@ asked for, the gates and limits. So an explanation cannot contradict a placement
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from iris.core.blockers import all_but_held, held_hosts, roomy_hosts
 from iris.core.deadlines import Due
@@ -15,9 +15,10 @@ from iris.core.fit import Shape, shape_of
 from iris.core.ids import JobId
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
+from iris.core.over_quota import freed, over_quota
 from iris.core.placing import best_host, first_in_line, place_gang, spare_is_wanted
 from iris.core.queued import is_first
-from iris.core.reasons import Kept, Limit, NextEvent, PoolReason, UnderWay, Verdict
+from iris.core.reasons import Kept, Limit, NextEvent, OverQuota, PoolReason, UnderWay, Verdict
 from iris.core.records import Attempt, Hold, Job
 from iris.core.room import Pool
 from iris.core.spec import Backfill
@@ -36,6 +37,7 @@ class Question:
     waiting: Sequence[Unit] = ()
     pauses: Sequence[Instant] = ()
     key: QueueKey | None = None  # None: it stands in no queue
+    over: OverQuota | None = None  # None: it is within its user's quota
     hold: Hold | None = None  # None: nothing is kept for it
     state: ClusterState = field(init=False)
 
@@ -49,6 +51,8 @@ class Question:
             self.hold = self.state.holds.get((self.job.id, self.unit.member))
         if self.waiting:
             self.key = self.state.queue_key(self.job, self.waiting[0].member)
+            if self.key in self.state.waiting.held:
+                self.over = over_quota(self.state, self.key)
 
     def _find_unit(self) -> None:
         state, job = self.state, self.job
@@ -69,8 +73,11 @@ class Question:
         return self.state.shape(self.job, self.unit.member)
 
     def pools(self) -> tuple[PoolReason, ...]:
-        """What each pool says to it."""
-        return self.whole.pools(self.shape)
+        """What each pool says to it; of none is anything asked on account of what is over its quota."""
+        told = self.whole.pools(self.shape)
+        if self.over is None:
+            return told
+        return tuple(replace(pool, is_bought=False, limits=()) for pool in told)
 
     # ---- what is done about it -------------------------------------------------------------
 
@@ -99,6 +106,9 @@ class Question:
         candidates = list(self.state.room.candidates(self.shape))
         if not candidates:
             return _sure(self._never(), "another configuration is loaded")
+        key, over = self.key, self.over
+        if over is not None:
+            return Verdict.BUDGET, lambda: freed(self.state, key, over)
         if self._has_room():
             return self._fits(self.key)
         first = self.first_in_line()

@@ -16,9 +16,10 @@ from iris.core.displacing import what_is_wrong_with
 from iris.core.fit import Shape, refusal
 from iris.core.gates import TOKEN
 from iris.core.grounds import Grounds
-from iris.core.ids import GroupName, SliceId, TaskId, WorkerId, Zone, attempt_name
+from iris.core.ids import GroupName, SliceId, TaskId, UserName, WorkerId, Zone, attempt_name
 from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_ATTEMPT, AttemptState, SliceState, WorkerState
+from iris.core.overdrawing import is_overdrawn
 from iris.core.overtaking import First, first_who_waits, outstays, overtakes
 from iris.core.record import Turn
 from iris.core.records import Attempt, Job, Task
@@ -59,11 +60,14 @@ class Witness:
         self._pools: dict[tuple[Shape, GroupName, Zone], bool] = {}
         self._turn = Turn(state.now, (), ())
         self._first: First | None = None  # None: nobody waits, or all may pass
+        self._given: dict[UserName, None] = {}
+        """Users whose quotas were looked at in this turn."""
 
     def saw(self, turn: Turn) -> Iterator[str]:
         """What was not right about a turn that the state has just been through."""
         self._turn = turn
         self._first = first_who_waits(turn, self.state)
+        self._given.clear()
         self.grounds.begin()
         for event in turn.events:
             self._hear(event)
@@ -153,9 +157,13 @@ class Witness:
             yield f"V-07 {admission.job} makes {has} tasks of {user}, who may have {most}"
 
     def placement(self, placement: de.Placement) -> Iterator[str]:
-        """V-16, V-15, V-08, V-04: a placement satisfies the one fit, on hosts that may have new work."""
+        """V-16, V-15, V-08, V-04, V-29: a placement satisfies the one fit, on hosts that may have new work."""
         state = self.state
         job = state.jobs[placement.job]
+        if (
+            placement.why != de.KEPT[de.HoldKind.EVICTION]
+        ):  # Whoever was bound to room was given it then.
+            yield from self._within_quota(job.spec.user)
         if job.ending is not None or job.ended_at is not None:
             yield f"V-15 {job.id} was placed, and has ended or is ending"
         if job.spec.coscheduled:
@@ -181,6 +189,11 @@ class Witness:
             if not fits(worker.committed, worker.offers):
                 yield f"V-16 {name} was placed on {host}, which has no room for it"
 
+    def _within_quota(self, user: UserName) -> Iterator[str]:
+        if user not in self._given:
+            self._given[user] = None
+            yield from is_overdrawn(self.state, user)
+
     def _gang(self, job: Job, placement: de.Placement) -> Iterator[str]:
         slices = {self.state.workers[w].slice for w in placement.workers}
         hosts = [self.state.workers[w].host for w in placement.workers]
@@ -202,6 +215,7 @@ class Witness:
     def eviction(self, eviction: de.Eviction) -> Iterator[str]:
         """V-06: it is for a higher band, which is bound to the room and needs every one of the victims."""
         yield from what_is_wrong_with(eviction, self._turn, self.state)
+        yield from self._within_quota(self.state.jobs[eviction.job].spec.user)
 
     # ---- verdicts --------------------------------------------------------------------------
 

@@ -19,12 +19,11 @@ from iris.core import decisions as de
 from iris.core.fit import Shape, weight_of
 from iris.core.holds import kept_for_less, releases_on
 from iris.core.ids import SliceId, WorkerId
-from iris.core.indexes import HoldKey
 from iris.core.lifecycle import AttemptState
 from iris.core.offers import Offer, Offers
 from iris.core.order import queues_in_order, served_at
 from iris.core.placing import spare_is_wanted
-from iris.core.records import Job, Task, Worker
+from iris.core.records import HoldKey, Job, Task, Worker
 from iris.core.resources import fits, minus, plus
 from iris.core.room import Pool
 from iris.core.spec import Band

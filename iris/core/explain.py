@@ -44,7 +44,9 @@ def why_waiting(state: ClusterState, job: JobId, now: Instant) -> Reason:
     brief = replace(_brief(asked, now), next=following)
     if asked.unit is None:
         return brief
-    queue = queue_place(state, asked.job, key, asked.waiting[0]) if key is not None else None
+    queue = None
+    if key is not None and asked.over is None:
+        queue = queue_place(state, asked.job, key, asked.waiting[0])
     return replace(
         brief,
         queue=queue,
@@ -79,6 +81,7 @@ def _brief(asked: Question, now: Instant) -> Reason:
         need=job.spec.resources,
         hosts=asked.shape.hosts,
         queue=None,
+        quota=asked.over,
         pools=_told_by(asked, verdict),
         kept=asked.kept(),
         under_way=asked.under_way(),
@@ -130,6 +133,7 @@ def waiting_by_verdict(
             alike = sum(1 for unit in queue.units() if unit.job == head.job)
         yield verdict, alike
         yield Verdict.BEHIND_OTHERS, len(queue) - alike
+    yield Verdict.BUDGET, sum(len(queue) for queue in state.waiting.held.values())
     evicting = sum(1 for hold in state.holds.values() if hold.kind is HoldKind.EVICTION)
     yield Verdict.MAKING_ROOM, evicting
     begun = (JobState.PENDING, JobState.RUNNING)

@@ -33,8 +33,12 @@ HOSTS_LOOKED_AT: Final = 32
 def place_holder(state: ClusterState, hold: Hold) -> Iterator[de.Decision]:
     """Place the holder if its place is free now; give the place up if it can never have it."""
     job = state.jobs[hold.job]
-    if hold.kind is HoldKind.BACKFILL and state.spec.scheduler.backfill is not Backfill.HOLD:
+    backfill = hold.kind is HoldKind.BACKFILL
+    if backfill and state.spec.scheduler.backfill is not Backfill.HOLD:
         yield _release(state, hold, "the policy keeps nothing for those who wait")
+        return
+    if backfill and state.queue_key(job, hold.index) in state.waiting.held:
+        yield _release(state, hold, "the quota of its user lets it start no more")
         return
     workers = [state.workers[w] for w in hold.workers]
     if any(not _stands(state, worker) for worker in workers):
@@ -43,7 +47,7 @@ def place_holder(state: ClusterState, hold: Hold) -> Iterator[de.Decision]:
     if any(worker.state is WorkerState.SILENT for worker in workers):
         return
     if all(fits(hold.need, plus(state.open_amount(w), hold.need)) for w in workers):
-        if hold.kind is HoldKind.BACKFILL and _is_wanted_above(state, hold, workers):
+        if backfill and _is_wanted_above(state, hold, workers):
             yield _release(state, hold, "more urgent work needs the room")
             return
         tasks = tuple(t.id for t in state.members(job, hold.index))

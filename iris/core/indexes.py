@@ -12,19 +12,15 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
 from iris.core.instant import Instant, after
-from iris.core.lifecycle import (
-    AttemptState,
-    SliceState,
-    TaskState,
-    WorkerState,
-)
+from iris.core.lifecycle import AttemptState, SliceState, WorkerState
 from iris.core.news import News
+from iris.core.queueing import QueuedUnits
 from iris.core.records import (
-    Attempt,
     Books,
     Endpoint,
     Gate,
     Hold,
+    HoldKey,
     Job,
     Life,
     Slice,
@@ -34,17 +30,15 @@ from iris.core.records import (
 )
 from iris.core.resources import Resources, minus
 from iris.core.room import Pool, Room
-from iris.core.spec import ClusterSpec, GroupSpec, Order
+from iris.core.spec import ClusterSpec, GroupSpec
 from iris.core.tallies import Tallies
-from iris.core.waiting import GANG, QueueKey, Unit, Waiting
+from iris.core.waiting import QueueKey
 
 _NEWS_ONCE = (Due.SETTLE, Due.IDLE)
 """What is news once when it falls due, and not again after every rebuild."""
 
-HoldKey = tuple[JobId, int]
 
-
-class IndexedTables(Tallies):
+class IndexedTables(Tallies, QueuedUnits):
     """The tables, and the indexes that are kept true to them."""
 
     def __init__(self) -> None:
@@ -79,6 +73,8 @@ class IndexedTables(Tallies):
         self.shapes: dict[JobId, Shape] = {
             j.id: shape_of(j.spec) for j in self.jobs.values() if j.ended_at is None
         }
+        self.touched: dict[HoldKey, None] = {}
+        self.reindex_stakes()
         self.unended = {}
         for job in self.jobs.values():
             if job.ended_at is None:
@@ -88,7 +84,6 @@ class IndexedTables(Tallies):
         self.reindex_states()
         self.room = Room()
         self.opened: dict[int, None] = {}
-        self.touched: dict[HoldKey, None] = {}
         self.churned: dict[WorkerId, None] = {}
         """Workers whose room or work changed since evictions were last planned."""
         self.hopeless: dict[QueueKey, tuple[int, ...]] = {}
@@ -117,14 +112,6 @@ class IndexedTables(Tallies):
                 self.count_band(busy, task, 1)
                 if self.tasks[task].attempts[-1].state is AttemptState.STOPPING:
                     self.count_leaving(busy.id, 1)
-
-    def reindex_waiting(self) -> None:
-        """Queue every unit that waits, in queues of the present policy."""
-        self.waiting = Waiting()
-        for job in self.jobs.values():
-            if job.ended_at is None and job.ending is None:
-                for unit in self.units_of(job):
-                    self.wait(job, unit)
 
     def _rearm(self) -> None:
         for job in self.jobs.values():
@@ -188,60 +175,6 @@ class IndexedTables(Tallies):
 
     # ---- questions -------------------------------------------------------------------------
 
-    def live_attempt(self, task: Task) -> Attempt | None:
-        """The task's unfinished attempt, if it has one."""
-        if task.attempts and task.attempts[-1].ended_at is None:
-            return task.attempts[-1]
-        return None
-
-    def units_of(self, job: Job) -> list[Unit]:
-        """The units of a job that wait to be placed now."""
-        if job.spec.coscheduled:
-            waits = all(self._waits(job, t) for t in job.tasks)
-            held = self._bound(job, GANG)
-            return [Unit(job.number, GANG)] if waits and not held else []
-        return [
-            Unit(job.number, t.index)
-            for t in job.tasks
-            if self._waits(job, t) and not self._bound(job, t.index)
-        ]
-
-    def _waits(self, job: Job, task: Task) -> bool:
-        return (
-            task.state is TaskState.PENDING
-            and task.retried == len(task.attempts)
-            and (task.not_before is None or task.not_before <= self.now)
-            and job.ending is None
-        )
-
-    def _bound(self, job: Job, member: int) -> bool:
-        hold = self.holds.get((job.id, member))
-        return hold is not None and hold.kind.value == "eviction"
-
-    def unit_of(self, task: Task) -> Unit:
-        """The unit that a task is placed with."""
-        job = self.jobs[task.job]
-        return Unit(job.number, GANG if job.spec.coscheduled else task.index)
-
-    def members(self, job: Job, member: int) -> list[Task]:
-        """The tasks that a unit stands for."""
-        return job.tasks if member == GANG else [job.tasks[member]]
-
-    def shape(self, job: Job, member: int) -> Shape:
-        """The shape of a unit."""
-        shape = self.shapes[job.id]
-        avoid: tuple[WorkerId, ...] = ()
-        for task in self.members(job, member) if member != GANG or job.spec.coscheduled else ():
-            if task.avoid:
-                avoid = tuple(sorted({*avoid, *task.avoid}))
-        return shape._replace(avoid=avoid) if avoid else shape
-
-    def queue_key(self, job: Job, member: int) -> QueueKey:
-        """The queue that a unit waits in."""
-        fair = self.spec.scheduler.order is Order.FAIR
-        user = job.spec.user if fair else UserName("")
-        return QueueKey(int(job.spec.band), user, self.shape(job, member))
-
     def pool_of(self, slice_: Slice) -> Pool | None:
         """The pool that a slice belongs to; nothing when the configuration has no such slices now."""
         pool = self.room.pools.get((slice_.group, slice_.zone))
@@ -290,20 +223,6 @@ class IndexedTables(Tallies):
         """Whether there may be something old."""
         limit = self.spec.retention.ended_jobs
         return bool(self.news.due) or len(self.ended) > limit + limit // 8
-
-    # ---- the pen: waiting ------------------------------------------------------------------
-
-    def wait(self, job: Job, unit: Unit) -> None:
-        """Queue a unit."""
-        self.waiting.add(self.queue_key(job, unit.member), unit)
-
-    def unwait(self, job: Job, member: int) -> None:
-        """Take a unit out of its queue, if it is in it."""
-        key = self.queue_key(job, member)
-        queue = self.waiting.queues.get(key)
-        unit = Unit(job.number, member)
-        if queue is not None and unit in queue:
-            self.waiting.remove(key, unit)
 
     # ---- the pen: workers and slices -------------------------------------------------------
 

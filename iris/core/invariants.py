@@ -1,7 +1,8 @@
 """What always holds, and the auditor who looks whether it does. Part of the product, not of its tests.
 
-The predicates stand in four rooms: `iris.core.soundness` and `iris.core.recount` look at the state
-alone, `iris.core.conduct` at what happens in a turn, and `iris.core.rehearsal` does it again on a twin.
+The predicates stand in five rooms: `iris.core.soundness`, `iris.core.recount` and
+`iris.core.overdrawing` look at the state alone, `iris.core.conduct` at what happens in a turn, and
+`iris.core.rehearsal` does it again on a twin.
 `docs/invariants.md` lists them. Nothing here
 changes the state: a simulation with the auditor ends in the digest of one without.
 """
@@ -14,15 +15,16 @@ from iris.core.conduct import Witness
 from iris.core.ids import TaskId, WorkerId
 from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_JOB, AttemptState, JobState
+from iris.core.overdrawing import QUOTA_PREDICATES
 from iris.core.record import Turn
 from iris.core.recount import INDEX_PREDICATES
 from iris.core.rehearsal import Rehearsal, reads_are_free
 from iris.core.retry import EndCause
 from iris.core.snapshot import copy_state
-from iris.core.soundness import STATE_PREDICATES, sight_of
+from iris.core.soundness import STATE_PREDICATES, Predicate, sight_of
 from iris.core.state import ClusterState
 
-PREDICATES: Final = (*STATE_PREDICATES, *INDEX_PREDICATES)
+PREDICATES: Final = (*STATE_PREDICATES, *INDEX_PREDICATES, *QUOTA_PREDICATES)
 """Every predicate of the state alone."""
 
 SENTENCES_KEPT: Final = 20
@@ -40,7 +42,12 @@ look costs, spread.
 def violations(state: ClusterState) -> list[str]:
     """A sentence for everything about a state, between two turns, that must not be."""
     sight = sight_of(state)
-    return [sentence for predicate in PREDICATES for sentence in predicate(sight)]
+    return [sentence for predicate in _asked_of(state) for sentence in predicate(sight)]
+
+
+def _asked_of(state: ClusterState) -> tuple[Predicate, ...]:
+    """All predicates, but those of quotas where there are none."""
+    return PREDICATES if state.spec.scheduler.quotas else PREDICATES[: -len(QUOTA_PREDICATES)]
 
 
 class Auditor:
@@ -126,7 +133,7 @@ class Auditor:
 
     def _look(self) -> None:
         witness = self.witness
-        self.checked += len(PREDICATES) + 5 + witness.checked
+        self.checked += len(_asked_of(self._state)) + 5 + witness.checked
         witness.checked = 0
         self._note_all(violations(self._state))
         self._note_all(witness.ends_were_seen())

@@ -19,8 +19,10 @@ from iris.core.ids import JobId, RequestId, TaskId, is_name, job_id
 from iris.core.instant import MINUTE, Instant, Millis, after, since
 from iris.core.lifecycle import AttemptState, JobState, TaskState
 from iris.core.records import Attempt, Job, Task
+from iris.core.resources import amount
 from iris.core.retry import BUILD_TRIES, MEANING, Budget, EndCause, charge_of, failed_builds
-from iris.core.spec import MAX_REPLICAS, JobSpec
+from iris.core.spec import MAX_LEVELS, MAX_REPLICAS, JobSpec
+from iris.core.stakes import Shortfall, depth_of
 from iris.core.state import ClusterState
 
 QUICK: Final = MINUTE
@@ -138,6 +140,8 @@ def _why_invalid(spec: JobSpec) -> str:
             return f"{what} {text!r}: use 1 to 63 letters, digits, '_', '.' or '-', no '.' or '-' first"
     if spec.parent is not None and not spec.parent.startswith(f"/{spec.user}/"):
         return f"user {spec.user}: a child of {spec.parent} belongs to the user whose job that is"
+    if spec.parent is not None and depth_of(spec.parent) + 1 >= MAX_LEVELS:
+        return f"job {spec.name} below {spec.parent}: a tree has at most {MAX_LEVELS} levels"
     if not 1 <= spec.replicas <= MAX_REPLICAS:
         return f"replicas {spec.replicas}: a job has 1 to {MAX_REPLICAS}"
     if min(spec.resources) < 0 or not any(spec.resources):
@@ -174,11 +178,22 @@ def _never_fits(state: ClusterState, submission: JobSubmitted) -> bool:
         return False
     if job.ending is not None or job.ended_at is not None:
         return False
-    return not state.room.ranking(state.shapes[job.id])
+    return _over_any_quota(state, job) is not None or not state.room.ranking(state.shapes[job.id])
+
+
+def _over_any_quota(state: ClusterState, job: Job) -> Shortfall | None:
+    """What its user's quota lacks for what must start at once, even if the user holds nothing else."""
+    at_once = len(job.tasks) if job.spec.coscheduled else 1
+    return state.stakes.never(job.spec.user, job.spec.resources, at_once)
 
 
 def _why_never(state: ClusterState, job: Job) -> str:
-    """What each group lacks, of the first few."""
+    """What its user's quota lacks, or each group, of the first few."""
+    short = _over_any_quota(state, job)
+    if short is not None:
+        what = "its gang" if job.spec.coscheduled else "one of its tasks"
+        need, most = (amount(short.dimension, number) for number in (short.need, short.most))
+        return f"{what} needs {need}, and scheduler.quotas.{short.user} allows {most} in all"
     shape = state.shapes[job.id]
     told = []
     for group in state.spec.groups[:_GROUPS_TOLD]:

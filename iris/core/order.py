@@ -1,31 +1,43 @@
 """In what order is work served: the one rule, for placement and for buying capacity alike.
 
 By band; within a band, under the fair policy, by what the user has used of that band (older use
-counting less, and as if the present use went on for one more half-life), and then by arrival.
+counting less, and as if the present use went on for one more half-life), and then by arrival. A user
+with a quota is served depth first: what is deeper in a tree takes the turn of what is less deep, so
+that trees are finished before others are begun.
 """
 
 from iris.core.ids import UserName
+from iris.core.spec import Order
 from iris.core.state import ClusterState
 from iris.core.usage import accrued
 from iris.core.waiting import QueueKey, Unit
 
-ServedAt = tuple[int, int, Unit]
-"""Band, use and arrival: lower is served first."""
+ServedAt = tuple[int, int, Unit, int, Unit]
+"""Band, use, whose turn it is by arrival, depth (negative), and arrival: lower is served first."""
 
 DEFAULT_WEIGHT = 1
 
 
 def served_at(state: ClusterState, key: QueueKey, head: Unit) -> ServedAt:
     """Where the head of a queue stands in the order."""
-    return key.band, use_of(state, key.band, key.user), head
+    turn = _turn_taken(state, key, head) if key.level else head
+    return key.band, use_of(state, key.band, key.user), turn, -key.level, head
+
+
+def _turn_taken(state: ClusterState, key: QueueKey, head: Unit) -> Unit:
+    """Whose turn the deeper work of a user takes: of all that is less deep, that of the first."""
+    waiting = state.waiting
+    above = (k for k in waiting.by_user[key.user] if k.band == key.band and k.level < key.level)
+    heads = [waiting.queues[k].head() for k in above if k in waiting.queues]
+    return min([head, *heads])
 
 
 def use_of(state: ClusterState, band: int, user: UserName) -> int:
     """What a user counts as having used in a band, by weight; 0 where the order is not fair."""
-    usage = state.usage.get((band, user)) if user else None
+    policy = state.spec.scheduler
+    usage = state.usage.get((band, user)) if policy.order is Order.FAIR else None
     if usage is None:
         return 0
-    policy = state.spec.scheduler
     used = accrued(usage, state.now, policy.fair_half_life) + usage.rate * policy.fair_half_life
     weight = dict(policy.user_weights).get(user, DEFAULT_WEIGHT)
     return used // weight

@@ -34,6 +34,8 @@ def overtakes(job: Job, placement: de.Placement, first: First, state: ClusterSta
     band, unit, shape = first
     if placement.why == de.KEPT[de.HoldKind.BACKFILL] and job.spec.band > band:
         return _took_room_of(job, placement, first, state)
+    if job.spec.parent is not None and state.stakes.quota_of(job.spec.user) is not None:
+        return ""  # Of a user with a quota, what is deeper takes the turn of what is less deep.
     member = GANG if job.spec.coscheduled else job.tasks.index(state.tasks[placement.tasks[0]])
     if placement.why not in (de.BEST_FIT, de.WHOLE_SLICE):
         return ""  # It had room of its own.

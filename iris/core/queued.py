@@ -45,10 +45,10 @@ def is_first(state: ClusterState, key: QueueKey, unit: Unit) -> bool:
 
 def _before(state: ClusterState, key: QueueKey, place: ServedAt) -> Sequence[Unit]:
     """The units of a queue that are served before a place in the order."""
-    units = state.waiting.queues[key].units()
-    if served_at(state, key, place[2])[:2] < place[:2]:
-        return list(units)
-    return [unit for unit in units if unit < place[2]]
+    queue = state.waiting.queues[key]
+    if served_at(state, key, queue.head())[:2] < place[:2]:
+        return list(queue.units())
+    return [unit for unit in queue.units() if served_at(state, key, unit) < place]
 
 
 def _of_user(state: ClusterState, job: Job, key: QueueKey, units: Sequence[Unit]) -> int:

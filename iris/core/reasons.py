@@ -31,6 +31,8 @@ class Verdict(Enum):
     """No group has what it asks for, however many slices of it there were."""
     TOO_BIG = "too_big"
     """A group would do, but one of its hosts, and be it empty, is too small."""
+    BUDGET = "budget"
+    """Its user's quota lets it start no more, whatever room there is."""
     BEHIND_OTHERS = "behind_others"
     """There is room, but the order or a hold gives it to others first."""
     WAITING_FOR_SLICES = "waiting_for_slices"
@@ -127,6 +129,27 @@ class Kept:
     """Attempts there that were asked to stop."""
     staying: int
     """Attempts there that were not."""
+
+
+@dataclass(frozen=True, slots=True)
+class OverQuota:
+    """The first dimension in which the quota of a job's user does not let it start."""
+
+    quota: UserName
+    """The key of it in `scheduler.quotas`: the user, or `*`."""
+    dimension: str
+    """As in `iris.core.stakes.DIMENSIONS`."""
+    most: int
+    held: int
+    kept: int
+    """What of the rest is left to work deeper in trees."""
+    need: int
+    levels: int
+    """Of trees, for which it is left."""
+    running: int
+    """Tasks of the user that run."""
+    parents: int
+    """How many of them belong to jobs with children that have not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +280,7 @@ class Reason:
     hosts: int
     """Of a gang; 0 for tasks that are placed alone."""
     queue: QueuePlace | None  # None: it stands in no queue now
+    quota: OverQuota | None  # None: its user's quota lets it start, or has no limit
     pools: tuple[PoolReason, ...]
     kept: Kept | None  # None: nothing is kept for it
     under_way: tuple[UnderWay, ...]

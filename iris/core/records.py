@@ -179,6 +179,10 @@ class Worker:
     cordoned: bool = False
 
 
+HoldKey = tuple[JobId, int]
+"""For whom something is kept: a job, and the index of its task, or -1 for the whole gang."""
+
+
 @dataclass(slots=True)
 class Hold:
     """Capacity that is kept for one task or gang."""

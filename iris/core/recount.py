@@ -25,7 +25,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-def _differ(what: str, cached: Mapping[_Key, _Value], told: Mapping[_Key, _Value]) -> Iterator[str]:
+def differ(what: str, cached: Mapping[_Key, _Value], told: Mapping[_Key, _Value]) -> Iterator[str]:
     """A sentence for every key under which two tables disagree; what is absent and what is nothing agree."""
     for key in (*cached, *(k for k in told if k not in cached)):
         here, there = cached.get(key), told.get(key)
@@ -57,13 +57,13 @@ def sums_of_attempts(sight: Sight) -> Iterator[str]:
         user = (int(spec.band), spec.user)
         rates[user] = rates.get(user, 0) + weight_of(spec.resources)
     slices = state.slices.values()
-    yield from _differ("V-01 live attempts of", {s.id: s.live for s in slices}, live)
-    yield from _differ("V-01 chips in use on", {s.id: s.chips_used for s in slices}, chips)
+    yield from differ("V-01 live attempts of", {s.id: s.live for s in slices}, live)
+    yield from differ("V-01 chips in use on", {s.id: s.chips_used for s in slices}, chips)
     counted = {key: counts for key, counts in state.bands_on.items() if any(counts)}
-    yield from _differ("V-01 attempts by band on", counted, bands)
-    yield from _differ("V-01 stopping attempts on", state.leaving, leaving)
+    yield from differ("V-01 attempts by band on", counted, bands)
+    yield from differ("V-01 stopping attempts on", state.leaving, leaving)
     used = {key: usage.rate for key, usage in state.usage.items()}
-    yield from _differ("V-01 rate of use of", used, rates)
+    yield from differ("V-01 rate of use of", used, rates)
 
 
 def tasks_that_never_ran(sight: Sight) -> Iterator[str]:
@@ -93,10 +93,10 @@ def sums_of_slices(sight: Sight) -> Iterator[str]:
             idle.setdefault(slice_.group, []).append((slice_.idle_since, slice_.number))
         yield from _idleness(state, slice_)
     cached = {(g, s): count for g, tally in state.fleet.items() for s, count in tally.items()}
-    yield from _differ("V-07 slices of", cached, fleet)
-    yield from _differ("V-07 slices coming to", state.coming, coming)
-    yield from _differ("V-07 slices that may exist in", state.present, present)
-    yield from _differ("V-27 idle slices of", state.idle, {g: sorted(i) for g, i in idle.items()})
+    yield from differ("V-07 slices of", cached, fleet)
+    yield from differ("V-07 slices coming to", state.coming, coming)
+    yield from differ("V-07 slices that may exist in", state.present, present)
+    yield from differ("V-27 idle slices of", state.idle, {g: sorted(i) for g, i in idle.items()})
 
 
 def _idleness(state: ClusterState, slice_: Slice) -> Iterator[str]:
@@ -121,21 +121,21 @@ def look_ups_lead_home(sight: Sight) -> Iterator[str]:
     state = sight.state
     jobs, slices, workers = state.jobs.values(), state.slices.values(), state.workers.values()
     numbers = {j.number: j.id for j in jobs}
-    yield from _differ("V-01 job", {n: j.id for n, j in state.job_by_number.items()}, numbers)
+    yield from differ("V-01 job", {n: j.id for n, j in state.job_by_number.items()}, numbers)
     numbered = {s.number: s.id for s in slices}
-    yield from _differ("V-01 slice", {n: s.id for n, s in state.slice_by_number.items()}, numbered)
+    yield from differ("V-01 slice", {n: s.id for n, s in state.slice_by_number.items()}, numbered)
     counted = {w.number: w.id for w in workers}
-    yield from _differ("V-01 worker", {n: w.id for n, w in state.worker_by_number.items()}, counted)
+    yield from differ("V-01 worker", {n: w.id for n, w in state.worker_by_number.items()}, counted)
     tasks = {t.id: j.id for j in jobs for t in j.tasks}
-    yield from _differ("V-01 task", {name: t.job for name, t in state.tasks.items()}, tasks)
+    yield from differ("V-01 task", {name: t.job for name, t in state.tasks.items()}, tasks)
     shapes = {j.id: shape_of(j.spec) for j in sight.open_jobs}
-    yield from _differ("V-01 shape of", state.shapes, shapes)
+    yield from differ("V-01 shape of", state.shapes, shapes)
     ended = {j.id: j.id for j in jobs if j.ended_at is not None}
     listed = {name: it for it, names in state.by_state.items() for name in names}
-    yield from _differ("V-01 state of job", listed, {j.id: j.state for j in jobs})
-    yield from _differ("V-01 ended job", {name: name for name in state.ended}, ended)
+    yield from differ("V-01 state of job", listed, {j.id: j.state for j in jobs})
+    yield from differ("V-01 ended job", {name: name for name in state.ended}, ended)
     groups = {g.name: g for g in state.spec.groups}
-    yield from _differ("V-01 group", state.groups, groups)
+    yield from differ("V-01 group", state.groups, groups)
 
 
 def holds_are_mutual(sight: Sight) -> Iterator[str]:
@@ -153,7 +153,7 @@ def holds_are_mutual(sight: Sight) -> Iterator[str]:
             if state.live_attempt(task) is not None:
                 yield f"V-06 the hold of {task.id} is for a task that runs"
     listed = {w.id: sorted(w.holds) for w in state.workers.values()}
-    yield from _differ("V-06 holds on", listed, {n: sorted(keys) for n, keys in named.items()})
+    yield from differ("V-06 holds on", listed, {n: sorted(keys) for n, keys in named.items()})
 
 
 # ---- who waits, and where there is room ---------------------------------------------------------
@@ -164,19 +164,30 @@ def waiting_is_indexed(sight: Sight) -> Iterator[str]:
     state, waiting = sight.state, sight.state.waiting
     told: dict[QueueKey, list[Unit]] = {}
     accelerators: dict[str, int] = {}
+    users: dict[tuple[UserName, QueueKey], bool] = {}
     for job in sight.open_jobs:
         for unit in state.units_of(job):
-            told.setdefault(state.queue_key(job, unit.member), []).append(unit)
+            key = state.queue_key(job, unit.member)
+            told.setdefault(key, []).append(unit)
+            users[key.user, key] = True
             name = job.spec.accelerator
-            if name is not None:
+            if name is not None and key not in waiting.held:
                 accelerators[name] = accelerators.get(name, 0) + 1
     queued = {key: list(queue.units()) for key, queue in waiting.queues.items()}
-    yield from _differ("V-22 queue", queued, {key: sorted(units) for key, units in told.items()})
-    yield from _differ("V-22 waiting for", waiting.accelerators, accelerators)
+    aside = {key: list(queue.units()) for key, queue in waiting.held.items()}
+    for key in aside:
+        if key in queued:
+            yield f"V-22 queue {key} is set aside, and listed"
+    yield from differ(
+        "V-22 queue", {**queued, **aside}, {key: sorted(units) for key, units in told.items()}
+    )
+    yield from differ("V-22 waiting for", waiting.accelerators, accelerators)
     by_shape = {(s, key): True for s, keys in waiting.by_shape.items() for key in keys}
-    yield from _differ("V-22 shape of queue", by_shape, {(k.shape, k): True for k in queued})
+    yield from differ("V-22 shape of queue", by_shape, {(k.shape, k): True for k in queued})
+    by_user = {(user, key): True for user, keys in waiting.by_user.items() for key in keys}
+    yield from differ("V-22 queue of user", by_user, users)
     active = {key: True for key in waiting.queues if key.shape not in waiting.blocked}
-    yield from _differ("V-22 active queue", dict.fromkeys(waiting.active, True), active)
+    yield from differ("V-22 active queue", dict.fromkeys(waiting.active, True), active)
     for shape in waiting.blocked:
         if shape not in waiting.by_shape:
             yield f"V-22 shape {shape} is blocked, and nobody waits with it"
@@ -219,7 +230,7 @@ def _pools(state: ClusterState) -> Iterator[str]:
             if home is pool:
                 told.setdefault(amount, []).append(number)
         told = {amount: sorted(numbers) for amount, numbers in told.items()}
-        yield from _differ(f"V-22 hosts in {key} with", pool.buckets, told)
+        yield from differ(f"V-22 hosts in {key} with", pool.buckets, told)
         if pool.amounts != sorted(pool.buckets):
             yield f"V-22 the amounts of {key} are not those of its hosts, in order"
         whole = sorted(

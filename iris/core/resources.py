@@ -75,6 +75,7 @@ _UNITS: Final[Mapping[str, Sequence[tuple[int, str, str]]]] = {
     "memory": [(size, f"{unit} of memory", f"{unit} of memory") for size, unit in _BYTES],
     "disk": [(size, f"{unit} of disk", f"{unit} of disk") for size, unit in _BYTES],
     "ports": ((1, "port", "ports"),),
+    "tasks": ((1, "task", "tasks"),),
 }
 
 

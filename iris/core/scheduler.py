@@ -154,7 +154,7 @@ def _pass(state: ClusterState, shape: Shape) -> de.Placement | None:
     if not state.holds:
         return None
     heads = [(served_at(state, k, waiting.queues[k].head()), k) for k in waiting.by_shape[shape]]
-    for (_, _, head), key in sorted(heads, key=lambda entry: entry[0]):
+    for (*_, head), key in sorted(heads, key=lambda entry: entry[0]):
         placement = may_pass(state, key, head)
         if placement is not None:
             return placement

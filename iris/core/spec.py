@@ -132,6 +132,29 @@ class Backfill(Enum):
     """Pass wherever it fits; wide work may starve. Here to be compared with."""
 
 
+EVERYBODY: Final = UserName("*")
+"""In the place of a user's name: everybody who has no quota of their own, each for themselves."""
+
+
+MAX_LEVELS: Final = 64
+"""Levels of a tree of jobs: a job that submits itself must not go on for ever."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The most that a user's unfinished attempts may hold together; what is None has no limit."""
+
+    user: UserName
+    tasks: int | None = None
+    chips: int | None = None
+    cpu: int | None = None
+    """Millicores."""
+    memory: int | None = None
+    """Bytes."""
+    levels: int | None = None  # None: `iris.core.stakes.USUAL_LEVELS`, once the user has a tree
+    """Levels of a tree, its root's among them, for each of which room is kept: 1 keeps none."""
+
+
 @dataclass(frozen=True, slots=True)
 class SchedulerPolicy:
     """How waiting work is ordered and placed."""
@@ -145,6 +168,17 @@ class SchedulerPolicy:
     """A user of weight 2 is owed twice the share of one of weight 1, the default."""
     max_tasks_per_user: int = 1_000_000
     """Tasks of a user that have not ended: what holds the controller's memory to a bound, at some 2 KiB each."""
+    quotas: tuple[Quota, ...] = ()
+
+    def __repr__(self) -> str:
+        """Every field but quotas where there are none: digests of states that know none stand."""
+        told = [f"{name}={getattr(self, name)!r}" for name in _POLICY if name != "quotas"]
+        if self.quotas:
+            told.append(f"quotas={self.quotas!r}")
+        return f"SchedulerPolicy({', '.join(told)})"
+
+
+_POLICY: Final = tuple(field.name for field in fields(SchedulerPolicy))
 
 
 @dataclass(frozen=True, slots=True)

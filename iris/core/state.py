@@ -8,9 +8,10 @@ Every index can be rebuilt from the tables, which `rebuild` does after a copy or
 from hashlib import sha256
 from typing import Final
 
+from iris.core.decisions import HoldKind
 from iris.core.fit import shape_of, weight_of
 from iris.core.ids import TaskId
-from iris.core.indexes import HoldKey, IndexedTables
+from iris.core.indexes import IndexedTables
 from iris.core.lifecycle import (
     ALIVE,
     ATTEMPT_MOVES,
@@ -25,7 +26,19 @@ from iris.core.lifecycle import (
     WorkerState,
     job_state_of,
 )
-from iris.core.records import Attempt, Books, Endpoint, Hold, Job, Life, Slice, Task, Usage, Worker
+from iris.core.records import (
+    Attempt,
+    Books,
+    Endpoint,
+    Hold,
+    HoldKey,
+    Job,
+    Life,
+    Slice,
+    Task,
+    Usage,
+    Worker,
+)
 from iris.core.resources import minus, plus
 from iris.core.retry import MEANING, EndCause
 from iris.core.spec import JobSpec
@@ -260,6 +273,7 @@ class ClusterState(IndexedTables):
         need = job.spec.resources
         slice_.live += by
         slice_.chips_used += by * need.chips
+        self.book_stake(job, by)
         self.count_band(worker, task, by)
         self._use(job.spec, by * weight_of(need))
         self.refresh_worker(worker)
@@ -296,6 +310,7 @@ class ClusterState(IndexedTables):
         """Keep capacity for a unit."""
         key = (hold.job, hold.index)
         self.holds[key] = hold
+        self._stake_hold(hold, 1)
         for name in hold.workers:
             worker = self.workers[name]
             worker.holds = (*worker.holds, key)
@@ -305,11 +320,18 @@ class ClusterState(IndexedTables):
         """Keep capacity for a unit no longer."""
         hold = self.holds.pop(key)
         self.news.grown = True  # What was kept may be idle, and nobody's now.
+        self._stake_hold(hold, -1)
         self.touched.pop(key, None)
         for name in hold.workers:
             worker = self.workers[name]
             worker.holds = tuple(k for k in worker.holds if k != key)
             self.refresh_worker(worker)
+
+    def _stake_hold(self, hold: Hold, by: int) -> None:
+        """Who evicts others for a unit has bound what it needs: it counts as held already."""
+        if hold.kind is HoldKind.EVICTION:
+            job = self.jobs[hold.job]
+            self.book_stake(job, by * len(self.members(job, hold.index)))
 
     # ---- copies ----------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 Like every index they hold no truth of their own: an invariant counts them anew.
 """
 
-from iris.core.ids import GroupName, JobId, SliceId, TaskId, UserName, WorkerId, Zone
+from iris.core.ids import GroupName, JobId, SliceId, TaskId, WorkerId, Zone
 from iris.core.lifecycle import COMING, JobState, SliceState
 from iris.core.records import Job, Slice, Task, Worker
 
@@ -25,18 +25,8 @@ class Tallies:
     """Unfinished attempts of each band, by pool."""
     leaving: dict[WorkerId, int]
     """How many attempts are stopping on a worker, where any is."""
-    unended: dict[UserName, int]
-    """Tasks of jobs that have not ended, by user."""
     ended: dict[JobId, None]
     by_state: dict[JobState, dict[JobId, None]]
-
-    def count_tasks(self, job: Job, sign: int) -> None:
-        """Let a job's tasks count among those of its user that have not ended, or no more."""
-        count = self.unended.get(job.spec.user, 0) + sign * len(job.tasks)
-        if count:
-            self.unended[job.spec.user] = count
-        else:
-            del self.unended[job.spec.user]
 
     def reindex_states(self) -> None:
         """List all jobs anew by their states, in the order in which they came into them.

@@ -16,13 +16,14 @@ from iris.core.reasons import (
     GroupReason,
     Kept,
     Limit,
+    OverQuota,
     PoolReason,
     QueuePlace,
     Reason,
     UnderWay,
     Verdict,
 )
-from iris.core.resources import amounts
+from iris.core.resources import amount, amounts
 from iris.core.rules import Rule, Scaling
 
 _NAMED: Final = 3
@@ -50,6 +51,8 @@ def sentences(told: Reason | Scaling) -> tuple[str, ...]:
     said = [f"{told.job} is {told.state.value}: {headline(told)}."]
     if told.queue is not None:
         said += _of_queue(told.queue)
+    if told.quota is not None:
+        said += _of_quota(told.quota)
     if told.kept is not None:
         said.append(_of_kept(told.kept, told.at))
     said += [_of_pool(pool, told.at) for pool in told.pools]
@@ -73,6 +76,7 @@ _VERDICTS: Final = {
     Verdict.PAUSED: "it is tried again after a pause",
     Verdict.NO_MATCHING_GROUP: "no configured group can ever hold it",
     Verdict.TOO_BIG: "it is too big for every configured group",
+    Verdict.BUDGET: "the quota of its user is used up",
     Verdict.BEHIND_OTHERS: "others are served first",
     Verdict.WAITING_FOR_SLICES: "it waits for slices that are on their way",
     Verdict.QUOTA: "a quota is used up, so that no slice may be asked for",
@@ -155,6 +159,17 @@ def _of_queue(queue: QueuePlace) -> list[str]:
     told = f"{_count(queue.ahead, 'unit')} of work {_is(queue.ahead)} before it{chips}{own}."
     first = ", ".join(f"{it.job} ({_count(it.units, 'unit')})" for it in queue.first)
     return [told, f"First come {first}."] if first else [told]
+
+
+def _of_quota(over: OverQuota) -> list[str]:
+    most, held, kept, need = (
+        amount(over.dimension, number) for number in (over.most, over.held, over.kept, over.need)
+    )
+    left = f", {kept} kept for what is deeper in trees of {over.levels} levels" if over.kept else ""
+    told = [f"scheduler.quotas.{over.quota} allows {most}: {held} held{left}; it needs {need}."]
+    if over.running and over.running == over.parents:
+        told.append(f"All {over.running} running tasks belong to jobs whose own children wait.")
+    return told
 
 
 def _of_pool(pool: PoolReason, at: Instant) -> str:

@@ -227,6 +227,19 @@ def job_page(
     return JobPage(tuple(job_line(job) for job in newest), len(matching))
 
 
+def lines_above(state: ClusterState, page: JobPage) -> tuple[JobLine, ...]:
+    """The jobs above those of a page that are on record and not among them, the oldest first."""
+    there = {line.id for line in page.jobs}
+    above: dict[JobId, Job] = {}
+    for line in page.jobs:
+        parent = state.jobs[line.id].spec.parent
+        while parent in state.jobs and parent not in above:
+            above[parent] = state.jobs[parent]
+            parent = state.jobs[parent].spec.parent
+    jobs = sorted(above.values(), key=lambda job: job.number)
+    return tuple(job_line(job) for job in jobs if job.id not in there)
+
+
 def slice_views(state: ClusterState, group: GroupName | None = None) -> tuple[SliceView, ...]:
     """The slices of a group (or of all), oldest first."""
     rows = sorted(state.slices.values(), key=lambda slice_: slice_.number)

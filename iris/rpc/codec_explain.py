@@ -11,6 +11,7 @@ from iris.core.reasons import (
     GroupReason,
     Kept,
     Limit,
+    OverQuota,
     PoolReason,
     QueuePlace,
     Reason,
@@ -47,6 +48,7 @@ def explanation_to_wire(reason: Reason, turn: int) -> pb.Explanation:
         eta=_eta(reason.eta) if reason.eta is not None else None,
         advice=[advice.text for advice in reason.advice],
         gives_up_at_ms=reason.gives_up_at,
+        quota=_quota(reason.quota) if reason.quota is not None else None,
     )
 
 
@@ -166,4 +168,15 @@ def _kept(kept: Kept) -> pb.Kept:
         leaving=kept.leaving,
         staying=kept.staying,
         expected_ms=kept.expected,
+    )
+
+
+def _quota(over: OverQuota) -> pb.OverQuota:
+    return pb.OverQuota(
+        quota=over.quota,
+        dimension=over.dimension,
+        most=over.most,
+        held=over.held,
+        kept=over.kept,
+        need=over.need,
     )

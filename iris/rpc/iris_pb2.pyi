@@ -204,26 +204,30 @@ class GetJobResponse(_message.Message):
     def __init__(self, job: _Optional[_Union[Job, _Mapping]] = ...) -> None: ...
 
 class ListJobsRequest(_message.Message):
-    __slots__ = ("user", "state", "limit", "name", "since_ms")
+    __slots__ = ("user", "state", "limit", "name", "since_ms", "above")
     USER_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     LIMIT_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
     user: str
     state: str
     limit: int
     name: str
     since_ms: int
-    def __init__(self, user: _Optional[str] = ..., state: _Optional[str] = ..., limit: _Optional[int] = ..., name: _Optional[str] = ..., since_ms: _Optional[int] = ...) -> None: ...
+    above: bool
+    def __init__(self, user: _Optional[str] = ..., state: _Optional[str] = ..., limit: _Optional[int] = ..., name: _Optional[str] = ..., since_ms: _Optional[int] = ..., above: bool = ...) -> None: ...
 
 class ListJobsResponse(_message.Message):
-    __slots__ = ("jobs", "total")
+    __slots__ = ("jobs", "total", "above")
     JOBS_FIELD_NUMBER: _ClassVar[int]
     TOTAL_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_FIELD_NUMBER: _ClassVar[int]
     jobs: _containers.RepeatedCompositeFieldContainer[Job]
     total: int
-    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., total: _Optional[int] = ...) -> None: ...
+    above: _containers.RepeatedCompositeFieldContainer[Job]
+    def __init__(self, jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., total: _Optional[int] = ..., above: _Optional[_Iterable[_Union[Job, _Mapping]]] = ...) -> None: ...
 
 class StopJobRequest(_message.Message):
     __slots__ = ("request_id", "job")
@@ -394,7 +398,7 @@ class Kept(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., workers: _Optional[_Iterable[str]] = ..., leaving: _Optional[int] = ..., staying: _Optional[int] = ..., expected_ms: _Optional[int] = ...) -> None: ...
 
 class Explanation(_message.Message):
-    __slots__ = ("job", "subject", "task", "state", "as_of_ms", "turn", "verdict", "headline", "sentences", "waiting", "paused", "groups", "pools", "queue", "in_flight", "kept", "next", "next_at_ms", "eta", "advice", "gives_up_at_ms")
+    __slots__ = ("job", "subject", "task", "state", "as_of_ms", "turn", "verdict", "headline", "sentences", "waiting", "paused", "groups", "pools", "queue", "in_flight", "kept", "next", "next_at_ms", "eta", "advice", "gives_up_at_ms", "quota")
     JOB_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     TASK_FIELD_NUMBER: _ClassVar[int]
@@ -416,6 +420,7 @@ class Explanation(_message.Message):
     ETA_FIELD_NUMBER: _ClassVar[int]
     ADVICE_FIELD_NUMBER: _ClassVar[int]
     GIVES_UP_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
     job: str
     subject: str
     task: str
@@ -437,7 +442,24 @@ class Explanation(_message.Message):
     eta: Eta
     advice: _containers.RepeatedScalarFieldContainer[str]
     gives_up_at_ms: int
-    def __init__(self, job: _Optional[str] = ..., subject: _Optional[str] = ..., task: _Optional[str] = ..., state: _Optional[str] = ..., as_of_ms: _Optional[int] = ..., turn: _Optional[int] = ..., verdict: _Optional[str] = ..., headline: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., waiting: _Optional[int] = ..., paused: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[GroupReason, _Mapping]]] = ..., pools: _Optional[_Iterable[_Union[PoolReason, _Mapping]]] = ..., queue: _Optional[_Union[QueuePlace, _Mapping]] = ..., in_flight: _Optional[_Iterable[_Union[UnderWay, _Mapping]]] = ..., kept: _Optional[_Union[Kept, _Mapping]] = ..., next: _Optional[str] = ..., next_at_ms: _Optional[int] = ..., eta: _Optional[_Union[Eta, _Mapping]] = ..., advice: _Optional[_Iterable[str]] = ..., gives_up_at_ms: _Optional[int] = ...) -> None: ...
+    quota: OverQuota
+    def __init__(self, job: _Optional[str] = ..., subject: _Optional[str] = ..., task: _Optional[str] = ..., state: _Optional[str] = ..., as_of_ms: _Optional[int] = ..., turn: _Optional[int] = ..., verdict: _Optional[str] = ..., headline: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., waiting: _Optional[int] = ..., paused: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[GroupReason, _Mapping]]] = ..., pools: _Optional[_Iterable[_Union[PoolReason, _Mapping]]] = ..., queue: _Optional[_Union[QueuePlace, _Mapping]] = ..., in_flight: _Optional[_Iterable[_Union[UnderWay, _Mapping]]] = ..., kept: _Optional[_Union[Kept, _Mapping]] = ..., next: _Optional[str] = ..., next_at_ms: _Optional[int] = ..., eta: _Optional[_Union[Eta, _Mapping]] = ..., advice: _Optional[_Iterable[str]] = ..., gives_up_at_ms: _Optional[int] = ..., quota: _Optional[_Union[OverQuota, _Mapping]] = ...) -> None: ...
+
+class OverQuota(_message.Message):
+    __slots__ = ("quota", "dimension", "most", "held", "kept", "need")
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    NEED_FIELD_NUMBER: _ClassVar[int]
+    quota: str
+    dimension: str
+    most: int
+    held: int
+    kept: int
+    need: int
+    def __init__(self, quota: _Optional[str] = ..., dimension: _Optional[str] = ..., most: _Optional[int] = ..., held: _Optional[int] = ..., kept: _Optional[int] = ..., need: _Optional[int] = ...) -> None: ...
 
 class Scaling(_message.Message):
     __slots__ = ("group", "as_of_ms", "turn", "rule", "action", "headline", "sentences", "demand", "unmet", "usable", "idle", "in_flight", "existing", "min_slices", "max_slices", "buffer_slices", "tokens", "wanted", "until_ms", "limits", "jobs")

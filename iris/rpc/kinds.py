@@ -39,6 +39,7 @@ def explanation(told: "pb.Explanation") -> Fields:
         ],
         "pools": [_pool(pool) for pool in told.pools],
         "queue": _queue(told.queue) if told.HasField("queue") else None,
+        "quota": _quota(told.quota) if told.HasField("quota") else None,
         "in_flight": [_under_way(slice_) for slice_ in told.in_flight],
         "kept": _kept(told.kept) if told.HasField("kept") else None,
         "next": {"what": told.next, "at": _instant(told, "next_at_ms")},
@@ -94,6 +95,17 @@ def _queue(queue: "pb.QueuePlace") -> Fields:
         "ahead_by_same_user": queue.ahead_by_same_user,
         "ahead_chips": queue.ahead_chips,
         "first": [{"job": it.job, "user": it.user, "units": it.units} for it in queue.first],
+    }
+
+
+def _quota(over: "pb.OverQuota") -> Fields:
+    return {
+        "quota": over.quota,
+        "dimension": over.dimension,
+        "most": over.most,
+        "held": over.held,
+        "kept": over.kept,
+        "need": over.need,
     }
 
 

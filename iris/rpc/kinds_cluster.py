@@ -16,10 +16,17 @@ def reason(job: "pb.Job") -> str:
     return job.why or next((task.why for task in job.details if task.why), "")
 
 
+def parent_of(id: str) -> str | None:
+    """The path of the job above one; nothing above the root of a tree."""
+    return id.rpartition("/")[0] if id.count("/") > 2 else None
+
+
 def job(told: "pb.Job") -> Fields:
     """Kind `Job`; environment values are not told by the controller."""
     found: Fields = {
         "id": told.id,
+        "parent": parent_of(told.id),
+        "depth": told.id.count("/") - 2,
         "state": told.state,
         "user": told.user,
         "band": told.band,
@@ -28,6 +35,18 @@ def job(told: "pb.Job") -> Fields:
         "tasks": {count.state: count.number for count in told.tasks},
         "why": reason(told),
     }
+    if told.HasField("spec"):
+        found["constraints"] = [
+            {
+                "key": one.key,
+                "op": one.op,
+                "values": list(one.values),
+                "soft": one.soft,
+                "inherited": one.inherited,
+            }
+            for one in told.spec.constraints
+        ]
+        found["children"] = list(told.children)
     if told.details:
         found["attempts"] = [it for task in told.details for it in _attempts(task)]
     return found

@@ -10,8 +10,11 @@ from typing import Any
 import pytest
 
 from iris.actor import (
+    ActorClient,
     ActorFuture,
+    ActorUnavailable,
     CallTimeout,
+    FixedResolver,
     NoSuchMethod,
     NotPicklable,
     NotReadable,
@@ -98,7 +101,7 @@ def _samples() -> list[BaseException]:
 
 
 @pytest.mark.parametrize("method", ["throw", "throw_later"])
-def test_every_exception_of_python_comes_back_as_itself_and_once(method: str) -> None:
+def test_i_131_every_exception_of_python_comes_back_as_itself_and_once(method: str) -> None:
     cabinet = Cabinet()
     with served(cabinet) as client:
         for error in _samples():
@@ -158,7 +161,7 @@ def test_exceptions_that_pickle_cannot_make_again_come_back_too() -> None:
         assert client.add() == 1
 
 
-def test_an_error_of_iris_that_a_method_met_is_told_apart_from_the_wires_own() -> None:
+def test_i_131_an_error_of_iris_that_a_method_met_is_told_apart_from_the_wires_own() -> None:
     theirs = CallTimeout("elsewhere.m had not ended after 1 s")
     with served(Cabinet()) as client:
         found = client.throw.submit(theirs).exception(5)
@@ -169,7 +172,7 @@ def test_an_error_of_iris_that_a_method_met_is_told_apart_from_the_wires_own() -
         assert own.__cause__ is None
 
 
-def test_what_cannot_be_pickled_is_told_by_name_and_breaks_nothing() -> None:
+def test_i_131_what_cannot_be_pickled_is_told_by_name_and_breaks_nothing() -> None:
     with served(Cabinet()) as client:
         with pytest.raises(NotPicklable, match=r"echo cannot be called: argument 1, of type lock,"):
             client.echo(1, threading.Lock())
@@ -269,3 +272,24 @@ def test_a_client_travels_as_a_pickle() -> None:
     with served(Cabinet()) as client, pickle.loads(pickle.dumps(client)) as other:
         assert client.add() == 1
         assert other.add() == 2
+
+
+def test_a_client_from_before_a_fork_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(Cabinet()) as client:
+        assert client.add() == 1
+        monkeypatch.setattr("iris.actor.router.os.getpid", lambda: 1)
+        with pytest.raises(RuntimeError, match="was made before this process was forked"):
+            client.add()
+        monkeypatch.undo()
+
+
+def test_a_resolver_that_fails_ends_calls_when_patience_does() -> None:
+    class Broken(FixedResolver):
+        def resolve(self, name: str) -> Any:
+            raise ValueError(f"no idea of {name}")
+
+    with (
+        ActorClient("it", Broken("127.0.0.1:1"), patience=0.05) as client,
+        pytest.raises(ActorUnavailable, match="its resolver failed: ValueError: no idea of it"),
+    ):
+        client.add()

@@ -24,7 +24,7 @@ def serving(
         yield servers
 
 
-def test_calls_go_around_and_the_resolver_is_not_asked_for_them() -> None:
+def test_i_133_calls_go_around_and_the_resolver_is_not_asked_for_them() -> None:
     directory, cabinets = Directory(), [Cabinet() for _ in range(3)]
     with serving(directory, *cabinets), ActorPool("it", directory) as pool:
         pool.wait_for(3, timeout=5)

@@ -144,7 +144,7 @@ def test_a_registered_server_serves_who_was_given_its_secret_and_finds_out_other
 # ---- how much it takes -------------------------------------------------------------------------
 
 
-def test_ten_thousand_open_calls_are_all_answered() -> None:
+def test_i_133_ten_thousand_open_calls_are_all_answered() -> None:
     cabinet = Cabinet()
     with served(cabinet, concurrency=2) as client:
         gate = client.wait.submit()
@@ -213,11 +213,32 @@ def test_one_callers_thousand_calls_do_not_delay_another() -> None:
             blocked = many.wait.submit()
             futures = [many.echo.submit("many") for _ in range(1_000)]
             late = one.echo.submit("one")
-            until(lambda: cabinet.running == 1)
-            time.sleep(0.05)
+            until(lambda: server._doors.actors["it"].waiting == 1_001)
             cabinet.gate.set()
             wait([blocked, late, *futures], 10)
     assert cabinet.calls.index("one") < 3
+
+
+def test_calls_of_a_caller_that_is_gone_take_no_place_from_others() -> None:
+    cabinet = Cabinet()
+    with ActorServer(most_bytes=1_000_000) as server:
+        server.register("it", cabinet, longest_queue=3)
+        at = FixedResolver(server.address)
+        with ActorClient("it", at) as stays:
+            blocked = stays.wait.submit()
+            until(lambda: cabinet.running == 1)
+            with ActorClient("it", at) as goes:
+                given_up = [goes.echo.submit(bytes(300_000)) for _ in range(3)]
+                until(lambda: server._doors.actors["it"].is_full)
+                assert given_up[0].cancel()
+                until(lambda: not server._doors.actors["it"].is_full)
+            until(lambda: server._doors.actors["it"].waiting == 0)
+            futures = [stays.echo.submit(bytes(300_000)) for _ in range(3)]
+            until(lambda: server._doors.actors["it"].is_full)
+            cabinet.gate.set()
+            assert blocked.result(5) == "waited"
+            assert [len(future.result(5)) for future in futures] == [300_000] * 3
+    assert len(cabinet.calls) == 3
 
 
 # ---- how it stops ------------------------------------------------------------------------------
@@ -289,6 +310,28 @@ def test_a_killed_server_costs_what_it_ran_and_its_successor_gets_the_rest() -> 
     finally:
         process.kill()
         process.communicate()
+
+
+def test_patience_begins_anew_when_a_server_is_lost() -> None:
+    first, second, directory = Cabinet(), Cabinet(), Directory()
+    second.gate.set()
+    with (
+        ActorServer(registry=directory, host="127.0.0.1") as lost,
+        ActorServer(registry=directory, host="127.0.0.1") as next_one,
+        ActorClient("it", directory, patience=1, retries=1) as client,
+    ):
+        lost.register("it", first)
+        running = client.wait.submit()
+        until(lambda: first.running == 1)
+        time.sleep(1.1)
+        directory.listed = []
+        for link in list(lost._doors.links):
+            link.connection.close("cut")
+        until(lambda: not lost._doors.links)
+        time.sleep(0.1)
+        next_one.register("it", second)
+        assert running.result(5) == "waited"
+        first.gate.set()
 
 
 def test_a_port_of_the_task_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,7 +23,7 @@ from iris.core.spec import JobSpec
 from iris.dashboard.app import Dashboard
 from iris.dashboard.listener import bind
 from iris.dashboard.server import HttpServer
-from sim.stage import OwnMachine
+from sim.on_stage import OwnMachine
 from tests.benchmarks.crowds import Crowd, jobs
 from tests.benchmarks.figures import Figure, milliseconds
 from tests.dashboard.stages import KEY, Still

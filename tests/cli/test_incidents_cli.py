@@ -63,6 +63,7 @@ def test_i_143_one_task_of_fifty_fails_and_each_command_names_it_and_its_cause(
 READ_ONLY = (
     "job list", "job list --state failed", "job status JOB", "job why JOB", "job logs JOB", "task list JOB",
     "task logs JOB:0", "worker list", "cluster status", "cluster slice list", "cluster controller status",
+    "endpoint list",
 )  # fmt: skip
 
 

@@ -198,6 +198,28 @@ def test_a_result_that_will_not_come_says_why(client: IrisClient) -> None:
     assert client.submit(shell("true"), "command").result() is None
 
 
+def test_a_task_that_is_stopped_knows_it_and_how_long_it_has(client: IrisClient) -> None:
+    def heeds() -> None:
+        import sys
+
+        from iris.client import stop_notice
+
+        notice = stop_notice()
+        sys.stdout.write("works\n")
+        while not notice.is_given:
+            time.sleep(0.01)
+        left = notice.remaining_s
+        if left is not None and 0 < left < 25:
+            sys.stdout.write("saves, for there is time\n")
+
+    job = client.submit(Entrypoint.from_callable(heeds), "heeds", checkpoint_every="10m")
+    until(lambda: "works" in job.tasks()[0].logs())
+    job.terminate()
+    assert job.wait(60).state == "killed"
+    assert job.tasks()[0].logs().startswith("works\nsaves, for there is time\n")
+    assert job.status().spec.checkpoint_every_ms == 600_000
+
+
 def test_i_131_what_a_function_raises_comes_back_as_itself(client: IrisClient) -> None:
     def times_out() -> None:
         raise TimeoutError("the user's own")
@@ -261,6 +283,8 @@ REFUSED: list[tuple[type[Exception], str, dict[str, object]]] = [
     (BadRequest, "disk: '999999999PB' is too large", {"resources": ResourceSpec(disk="999999999PB")}),
     (BadRequest, "timeout: 'soon'", {"timeout": "soon"}),
     (BadRequest, "timeout_ms: 0 is less than 1", {"timeout": 0}),
+    (BadRequest, "checkpoint_every: [] is of type list; give seconds", {"checkpoint_every": []}),
+    (BadRequest, "checkpoint_every_ms: 0 is less than 1", {"checkpoint_every": 0}),
     (BadRequest, "ports: 'a b' cannot be part of a variable", {"ports": ["a b"]}),
     (BadRequest, "ports: 'web' is there twice", {"ports": ["web", "api", "web"]}),
     (BadRequest, "ports: 'web' is there twice", {"ports": ["web", "WEB"]}),

@@ -6,10 +6,9 @@ from typing import Final
 from iris.core import decisions as de
 from iris.core import events as ev
 from iris.core.ids import JobId, RequestId, SliceId, TaskId
-from iris.core.indexes import HoldKey
 from iris.core.invariants import Auditor
 from iris.core.record import Turn
-from iris.core.records import Hold
+from iris.core.records import Hold, HoldKey
 from iris.core.rehearsal import bad_facts_are_set_aside, reads_are_free
 from iris.core.retry import EndCause
 from iris.core.state import ClusterState

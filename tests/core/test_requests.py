@@ -8,7 +8,7 @@ from iris.core import decisions as de
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import JobId, RequestId, UserName
-from iris.core.spec import Constraint, ConstraintOp, JobSpec
+from iris.core.spec import MAX_LEVELS, Constraint, ConstraintOp, JobSpec
 from tests.harness import ALICE, Script, cpu_group, fleet
 
 
@@ -37,6 +37,19 @@ def test_i_111_a_child_has_its_parents_variables_and_constraints_and_says_which(
     spec = script.job(child).spec
     assert spec.environment == (("A", "1"), ("B", "2"), ("C", "2"))
     assert spec.constraints == (zone, replace(region, inherited=True))
+
+
+def test_a_job_that_submits_itself_does_not_go_on_for_ever() -> None:
+    script = one_host().unwatched()
+    job = script.submit("a")
+    for _ in range(MAX_LEVELS - 1):
+        job = script.submit("a", parent=job, cpu=0)
+        assert job in script.controller.state.jobs
+    script.submit("a", parent=job)
+    answer = script.the(ef.Reply).answer
+    assert answer == ef.Rejected(f"job a below {job}: a tree has at most {MAX_LEVELS} levels")
+    script.stop(JobId("/alice/a"))
+    assert all(record.ending for record in script.controller.state.jobs.values())
 
 
 def test_the_same_request_twice_in_one_turn_is_one_job() -> None:

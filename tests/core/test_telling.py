@@ -259,7 +259,7 @@ def test_a_queue_that_is_gone_when_its_turn_comes_is_passed_over() -> None:
     counts = waiting_by_verdict(script.controller.state)
     assert next(counts) == (Verdict.GROUP_AT_MAX, 1)
     script.stop(JobId("/alice/b"))
-    assert [count for _, count in counts] == [0, 0, 0]
+    assert [count for _, count in counts] == [0, 0, 0, 0]
 
 
 def test_of_what_fits_only_the_first_is_placed_by_the_next_step() -> None:

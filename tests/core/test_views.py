@@ -15,6 +15,7 @@ from iris.core.views import (
     group_views,
     job_page,
     job_view,
+    lines_above,
     slice_views,
     vm_views,
     worker_views,
@@ -60,6 +61,21 @@ def test_i_111_a_job_shows_its_constraints_with_the_inherited_ones_marked() -> N
     assert above is not None
     assert [c.inherited for c in view.constraints] == [False, True]
     assert above.children == (child,)
+
+
+def test_the_jobs_above_those_of_a_page_are_told_once_while_they_are_on_record() -> None:
+    script = fleet(cpu_group(cores=8, min_slices=1))
+    state = script.controller.state
+    root = script.submit("root")
+    mid = script.submit("mid", parent=root)
+    for name in ("a", "b"):
+        script.submit(name, parent=mid)
+    page = job_page(state, limit=2)
+    assert [line.id for line in page.jobs] == [f"{mid}/b", f"{mid}/a"]
+    assert [line.id for line in lines_above(state, page)] == [root, mid]
+    assert [line.id for line in lines_above(state, job_page(state, limit=3))] == [root]
+    script.controller.state.jobs.pop(root)  # As when it was forgotten, and a child was not yet.
+    assert [line.id for line in lines_above(state, page)] == [mid]
 
 
 def test_a_task_shows_its_pause_and_the_hosts_it_avoids_while_they_count() -> None:

@@ -15,7 +15,7 @@ from iris.dashboard.app import Dashboard
 from iris.dashboard.listener import bind
 from iris.dashboard.server import HttpServer
 from iris.dashboard.subject import Door
-from sim.stage import OwnMachine, Stage
+from sim.on_stage import OwnMachine, Stage
 from tests.dashboard.stages import KEY, Still
 
 PROGRAMS: Final = ("chromium", "chromium-headless-shell")

@@ -14,7 +14,7 @@ from iris.config import Auth, Secret, SecretSource
 from iris.core.ids import JobId, UserName, WorkerId
 from iris.core.state import ClusterState
 from iris.dashboard import sessions, stream
-from sim.stage import Stage
+from sim.on_stage import Stage
 from tests.dashboard.stages import FLEET, KEY, TRAIN, Still, browser_of, stage_of
 
 ALICE, ADMIN = "alices-long-token", "the-administrators-token"

@@ -13,6 +13,7 @@ from typing import Final
 import httpx2
 import pytest
 
+from iris.client import RemoteError
 from iris.cluster.controller import dashboard
 from iris.cluster.types import Entrypoint, EnvironmentSpec
 from tests.cli.commands import commands_of
@@ -134,6 +135,19 @@ def test_an_action_asks_first_and_needs_the_right_token(
         assert job.wait(60).state == "killed"
         assert post(root, slice_).status_code == HTTPStatus.SEE_OTHER
         until(lambda: "an operator terminated it" in alice.get(f"/slices/{worker['slice']}").text)
+
+
+def test_calls_are_counted_on_the_controllers_page(
+    cluster: RunningCluster, talker: str, look: Look
+) -> None:
+    with cluster.client(ALICE, "alice") as alice, pytest.raises(RemoteError):
+        alice.job(f"{talker}-of-nobody").status()
+    client = look(BOB)
+    rows = {row["method"]: row for row in client.get("/api/v1/controller.json").json()["calls"]}
+    assert rows["GetJob"]["failed"] >= 1
+    assert rows["SubmitJob"]["count"] >= 1
+    assert rows["SubmitJob"]["p50_s"] > 0
+    assert "SubmitJob" in client.get("/controller").text
 
 
 def test_a_command_says_where_the_dashboard_is(

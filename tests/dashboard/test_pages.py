@@ -17,7 +17,7 @@ from iris.core.telling import headline, sentences
 from iris.dashboard.assets import load_assets, load_manifest
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import ROWS
-from sim.stage import Stage
+from sim.on_stage import Stage
 from tests.benchmarks.crowds import Crowd, jobs
 from tests.core.situations import situations
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, browser_of, stage_of

@@ -11,9 +11,9 @@ import pytest
 import yaml
 
 from iris.exit_status import ExitStatus
+from sim.on_stage import Stage
 from sim.run import simulate, world_of
 from sim.scenario import load_scenario
-from sim.stage import Stage
 from tests.cli.commands import PROGRAM
 from tests.cluster.running import free_port, until
 from tests.dashboard.stages import FLEET, browser_of, stage_of

@@ -12,7 +12,7 @@ from typing import Final
 from iris.core.events import CloudState, CreateFailure
 from iris.core.ids import SliceId, Zone
 from iris.core.spec import GroupSpec
-from sim.fleet import Host
+from sim.hosts import Host
 from tests.gcp import fake_compute_errors as no
 from tests.gcp.fake_catalog import machine_shape
 from tests.gcp.fake_compute_operations import Outcome, ZoneOperations

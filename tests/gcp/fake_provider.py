@@ -15,7 +15,8 @@ from iris.core.instant import Instant
 from iris.core.spec import GroupSpec
 from sim.cloud import FakeCloud
 from sim.dice import Dice
-from sim.fleet import Fleet, Host
+from sim.fleet import Fleet
+from sim.hosts import Host
 from sim.machine import Machine, Surroundings
 from sim.measure import Measures
 from sim.model import CloudModel

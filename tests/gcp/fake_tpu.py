@@ -11,7 +11,7 @@ import grpc
 from iris.core import topology
 from iris.core.events import CloudState
 from iris.core.ids import Zone
-from sim.fleet import Host
+from sim.hosts import Host
 from tests.gcp import fake_errors as no
 from tests.gcp.fake_calls import Call, Handler
 from tests.gcp.fake_catalog import both_ways, tpu_shape

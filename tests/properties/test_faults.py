@@ -1,5 +1,5 @@
 """Whatever happens, in whatever order: nothing that must hold breaks, and all ends once faults stop."""
 
-from tests.properties.machines import Faults
+from tests.properties.serving import Serving
 
-TestFaults = Faults.TestCase
+TestFaults = Serving.TestCase

@@ -33,7 +33,7 @@ _MOST_S: Final = 60.0
 _QUICK_S: Final = 5.0
 """The tests run the world that finds a bug: one that needs longer is taken if no other finds it."""
 _PROFILES: Final = ("swarm", "crash", "cloud", "policy")
-_QUARRELS: Final = ("eviction", "holds", "order", "placing", "scheduler")
+_QUARRELS: Final = ("eviction", "holds", "order", "placing", "queueing", "scheduler", "stakes")
 """Modules whose bugs show where work is in the way of work: they are looked for without faults."""
 
 

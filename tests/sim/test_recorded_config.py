@@ -21,6 +21,18 @@ def test_a_recorded_configuration_reads_back_as_itself(name: str) -> None:
     assert document_of(spec).data["scale_groups"]
 
 
+def test_quotas_read_back_as_themselves(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    file.write_text(
+        "scale_groups: {x: {accelerator_type: cpu, vm: {cpu: 4}, max_slices: 2}}\n"
+        "scheduler: {quotas: {alice: {tasks: 9, cpu: 1.5, levels: 2}, '*': {memory: 3GiB, chips: 4}}}\n"
+    )
+    spec = load_cluster(file).spec
+    assert changed(spec, (), None) == spec
+    found = changed(spec, ("scheduler.quotas.alice.tasks=3",), None)
+    assert [quota.tasks for quota in found.scheduler.quotas] == [None, 3]
+
+
 def test_one_key_is_changed_and_a_wrong_one_refused(tmp_path: Path) -> None:
     spec = load_scenario(ROOT / "scenarios" / "preemption.yaml").cluster
     found = changed(spec, ("scale_groups.cpu.max_slices=9", "autoscaler.idle_timeout=1h"), None)

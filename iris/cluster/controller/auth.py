@@ -10,7 +10,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,9 @@ from iris.core.ids import (
     WorkerId,
     attempt_name,
     slice_of,
+    split_task_id,
 )
+from iris.core.views import WorkerView
 from iris.rpc.methods import Kind, Method
 
 _ALGORITHM: Final = "HS256"
@@ -55,6 +57,13 @@ class Caller:
     def may_see(self, job: JobId) -> bool:
         """Whether a job is within what the caller is limited to."""
         return self.tree is None or job == self.tree or job.startswith(f"{self.tree}/")
+
+    def tasks_of(self, worker: WorkerView) -> WorkerView:
+        """A worker with those of its tasks only that are within what the caller is limited to."""
+        if self.tree is None:
+            return worker
+        mine = tuple(task for task in worker.tasks if self.may_see(split_task_id(task)[0]))
+        return replace(worker, tasks=mine)
 
     def check_attempt(self, task: TaskId, attempt: int) -> None:
         """Refuse a task that speaks for another, or for another attempt.

@@ -30,6 +30,7 @@ from iris.core.views import (
     group_views,
     job_page,
     job_view,
+    lines_above,
     slice_views,
     vm_views,
     worker_views,
@@ -201,7 +202,12 @@ class Handlers:
         for line in lines:
             if JobId(line.id) in told:
                 line.why = headline(told[JobId(line.id)])
-        return pb.ListJobsResponse(jobs=lines, total=page.total)
+        above = lines_above(self.state, page) if request.above else ()
+        return pb.ListJobsResponse(
+            jobs=lines,
+            total=page.total,
+            above=[codec.job_line_to_wire(line) for line in above if caller.may_see(line.id)],
+        )
 
     async def stop_job(self, request: pb.StopJobRequest, caller: Caller) -> pb.StopJobResponse:
         """Stop a job and its whole tree."""
@@ -266,12 +272,11 @@ class Handlers:
     # ---- the cluster ---------------------------------------------------------------------------
 
     async def list_workers(
-        self, _: pb.ListWorkersRequest, _caller: Caller
+        self, _: pb.ListWorkersRequest, caller: Caller
     ) -> pb.ListWorkersResponse:
         """All workers."""
-        return pb.ListWorkersResponse(
-            workers=[codec.worker_to_wire(view) for view in worker_views(self.state)]
-        )
+        views = [caller.tasks_of(view) for view in worker_views(self.state)]
+        return pb.ListWorkersResponse(workers=[codec.worker_to_wire(view) for view in views])
 
     async def drain_worker(
         self, request: pb.DrainWorkerRequest, _: Caller

@@ -8,7 +8,7 @@ import grpc
 from iris.cluster.controller.auth import Caller
 from iris.cluster.controller.handlers import Refused, unknown
 from iris.cluster.controller.links import Links
-from iris.core.ids import SliceId
+from iris.core.ids import SliceId, split_task_id
 from iris.core.state import ClusterState
 from iris.core.views import VmView, vm_views
 from iris.ports import Clock, NoLog, VmPlace
@@ -38,13 +38,20 @@ class VmHandlers:
         """Read logs by this."""
         self._logs = logs
 
-    async def list_vms(self, request: pb.ListVmsRequest, _: Caller) -> pb.ListVmsResponse:
+    async def list_vms(self, request: pb.ListVmsRequest, caller: Caller) -> pb.ListVmsResponse:
         """The machines of a slice, or all that may exist."""
         slice_ = SliceId(request.slice) if request.slice else None
-        found = [self._told(view) for view in vm_views(self._state, slice_)]
+        found = [self._told(view, caller) for view in vm_views(self._state, slice_)]
         return pb.ListVmsResponse(vms=found, now_ms=self._clock.now())
 
-    def _told(self, view: VmView) -> pb.Vm:
+    def _told(self, view: VmView, caller: Caller) -> pb.Vm:
+        worker = None if view.worker is None else caller.tasks_of(view.worker)
+        tasks = () if view.worker is None else view.worker.tasks
+        attempts = [
+            attempt
+            for task, attempt in zip(tasks, view.attempts, strict=True)
+            if caller.may_see(split_task_id(task)[0])
+        ]
         return pb.Vm(
             id=view.id,
             slice=view.slice,
@@ -52,8 +59,8 @@ class VmHandlers:
             group=view.group,
             zone=view.zone,
             slice_state=view.slice_state.value,
-            worker=None if view.worker is None else codec.worker_to_wire(view.worker),
-            attempts=[codec.attempt_to_wire(attempt) for attempt in view.attempts],
+            worker=None if worker is None else codec.worker_to_wire(worker),
+            attempts=[codec.attempt_to_wire(attempt) for attempt in attempts],
             heard_at_ms=self._links.heard_at(view.id),
             why=view.why,
         )

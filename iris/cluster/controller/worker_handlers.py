@@ -34,6 +34,8 @@ _STILL_HERE_S: Final = READ_LOG.deadline_s / 3
 _JOBS_KEPT: Final = 256
 _FIRST_COORDINATOR_PORT: Final = 20_000
 _COORDINATOR_PORTS: Final = 10_000
+_APART: Final = 3_571
+"""Between the ports of attempts that follow each other; it shares no factor with their number, so all come in turn."""
 
 
 class WorkerHandlers:
@@ -157,9 +159,9 @@ class WorkerHandlers:
         message.hosts.extend(addresses)
         lead = state.tasks[job.tasks[0].id].attempts[-1] if job.spec.coscheduled else None
         host = addresses[0] if lead is None else state.workers[lead.worker].address
-        salt = zlib.crc32(f"{job.id}@{want.attempt}".encode())
-        port = _FIRST_COORDINATOR_PORT + salt % _COORDINATOR_PORTS
+        port = _coordinator_port(job, want.attempt)
         message.coordinator = f"{host.rpartition(':')[0] or host}:{port}"
+        message.grace_ms = state.spec.timeouts.stop_grace
         return message
 
     def _parts_of(self, job: Job) -> tuple[pb.JobSpec, bytes]:
@@ -200,6 +202,12 @@ class WorkerHandlers:
         finally:
             incoming.drop()
         return pb.PutResultResponse()
+
+
+def _coordinator_port(job: Job, attempt: int) -> int:
+    """Where rank 0 of an attempt shall listen: the same for all members, and never as in the attempt before."""
+    salt = zlib.crc32(f"{job.id} of {job.submitted_at}".encode())
+    return _FIRST_COORDINATOR_PORT + (salt + _APART * attempt) % _COORDINATOR_PORTS
 
 
 def check_runs(state: ClusterState, name: TaskId, attempt: int, caller: Caller) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 from iris.cluster.worker.archive import BadArchive, unpack
 from iris.cluster.worker.environments import NOTE_FILE, Environments, say
 from iris.cluster.worker.plan import CALL_FILE, RESULT_FILE, WORK_FOLDER, Host, plan_of
-from iris.cluster.worker.ports import Ports
+from iris.cluster.worker.ports import NoPort, Ports
 from iris.cluster.worker.runtime import LOG_FILE, BuildError, LaunchError, TaskRuntime
 from iris.cluster.worker.shipping import Shipper
 from iris.core.agent import Ended, Fact, Found, Started
@@ -228,11 +228,22 @@ class Attempts:
         prepared = await self._environments.prepare(
             launch, folder / WORK_FOLDER, folder / LOG_FILE, note=folder / NOTE_FILE
         )
+        self._claim_coordinator(wanted, folder)
         ports = self._ports.take(wanted.spec.ports, folder)
         layout = self._runtime.layout(folder)
         plan = plan_of(wanted, folder, layout, host=host, ports=ports, prepared=prepared)
         beside.replace(folder / _DESCRIPTION)
         await self._runtime.run(plan)
+
+    def _claim_coordinator(self, wanted: pb.Wanted, folder: Path) -> None:
+        """Have rank 0 of a gang meet nobody where the others look for it; the next attempt looks elsewhere."""
+        if wanted.spec.coscheduled and wanted.rank == 0 and wanted.coordinator:
+            try:
+                self._ports.claim(int(wanted.coordinator.rpartition(":")[2]), folder)
+            except NoPort as error:
+                raise BuildError(
+                    f"the gang cannot meet at {wanted.coordinator}: {error}"
+                ) from error
 
     def _cause_of(self, error: Exception) -> EndCause:
         """Whether what the job brings cannot be made ready, or this host, perhaps for its full disk."""

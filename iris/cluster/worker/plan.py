@@ -8,6 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from iris.cluster.worker.gang import gang_variables
+from iris.core.agent import NOTICE_GRACE
 from iris.core.ids import TaskId, attempt_name, split_task_id
 from iris.core.topology import tpu_type
 from iris.rpc import iris_pb2 as pb
@@ -129,6 +131,7 @@ def plan_of(  # noqa: PLR0913
     variables = {**layout.variables, "PYTHONUNBUFFERED": "1", "PYTHONPATH": layout.work}
     if prepared.folder:
         variables["VIRTUAL_ENV"] = prepared.folder  # Whoever starts it puts it on the path.
+    variables.update(gang_variables(wanted))
     variables.update((variable.name, variable.value) for variable in spec.environment)
     variables.update(_identity(wanted, host))
     if launch.bundle:
@@ -158,10 +161,8 @@ def _identity(wanted: pb.Wanted, host: Host) -> dict[str, str]:
         "IRIS_CONTROLLER_ADDRESS": host.controller,
         "IRIS_TOKEN": wanted.token,
         "IRIS_ADVERTISE_HOST": host.address,
+        "IRIS_STOP_GRACE_SECONDS": f"{min(wanted.grace_ms, NOTICE_GRACE) / 1_000:g}",
     }
     if wanted.coordinator:
         names["IRIS_COORDINATOR_ADDRESS"] = wanted.coordinator
-    if wanted.spec.coscheduled and wanted.spec.HasField("accelerator"):
-        names["TPU_WORKER_ID"] = str(wanted.rank)
-        names["TPU_WORKER_HOSTNAMES"] = ",".join(wanted.hosts)
     return names

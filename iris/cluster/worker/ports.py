@@ -47,6 +47,19 @@ class Ports:
         with self._alone():
             return {name: self._one(folder) for name in wanted}
 
+    def claim(self, port: int, folder: Path) -> None:
+        """Hold a port that somebody else has chosen, as one that was taken.
+
+        Raises:
+            NoPort: another attempt has it, or somebody listens on it.
+            OSError: the ledger cannot be written.
+        """
+        with self._alone():
+            claim = self._ledger / str(port)
+            if _holds(claim) or not _is_free(port):
+                raise NoPort(f"port {port} of this host is taken")
+            claim.write_text(str(folder), encoding="utf-8")
+
     def _one(self, folder: Path) -> int:
         start = random.randrange(self._count)
         for step in range(self._count):
