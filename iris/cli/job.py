@@ -3,19 +3,18 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from iris.cli.connect import channel, client, controller_options, job_argument, named
-from iris.cli.events import Wanted, events_options, show
 from iris.cli.tables import age, print_list, print_object, print_table
 from iris.cli.told import print_status, progress, say_end
 from iris.cli.trees import Line, in_a_row, in_trees
 from iris.cli.watch import watchable
+from iris.cli.why import FUTURES, HORIZON, events, why
 from iris.exit_status import ExitStatus
 from iris.rpc import kinds_cluster
-from iris.rpc.kinds import explanation
 
 if TYPE_CHECKING:
     from iris.client import IrisClient, Job
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
     from iris.cluster.types import Device, Entrypoint, EnvironmentSpec, ResourceSpec
 
 BANDS = ("production", "interactive", "batch")
-FUTURES: Final = 50
-HORIZON: Final = "7d"
 
 
 @click.group()
@@ -314,54 +311,6 @@ def logs(
     print_logs(chosen, Part(attempt, tail or 0, follow=follow_))
 
 
-@job.command(
-    epilog="\b\nExamples:\n  iris job why /alice/train\n  iris job why /alice/train --when\n"
-)
-@controller_options
-@job_argument("id")
-@click.option("--when", is_flag=True, help="Say when it is likely to start.")
-@click.option(
-    "--futures",
-    type=click.IntRange(1, 10_000),
-    default=FUTURES,
-    show_default=True,
-    help="With --when: how often the cluster is run forward.",
-)
-@click.option(
-    "--horizon",
-    default=HORIZON,
-    show_default=True,
-    metavar="DURATION",
-    help="With --when: how far it is looked ahead.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def why(
-    id: str,
-    controller_url: str | None,
-    config: Path | None,
-    when: bool,
-    futures: int,
-    horizon: str,
-    as_json: bool,
-) -> int:
-    """Say why a job waits, or how it ended; with --when, when it is likely to start."""
-    iris = client(controller_url, config)
-    found = named(iris, id)
-    if when:
-        from iris.cli.forecasts import effort, say
-        from iris.client.forecasts import image_of, start_of
-
-        start = start_of(image_of(iris.channel), found.id, effort(futures, horizon))
-        return say(start, as_json=as_json)
-    told = found.explain()
-    if as_json:
-        print_object("Explanation", explanation(told))
-        return ExitStatus.DONE
-    for sentence in told.sentences:
-        click.echo(sentence)
-    return ExitStatus.DONE
-
-
 @job.command(epilog="\b\nExamples:\n  iris job stop /alice/train\n")
 @controller_options
 @job_argument("ids", many=True)
@@ -412,21 +361,5 @@ def wait(
     return worst
 
 
-@job.command(
-    epilog="\b\nExamples:\n  iris job events /alice/train\n  iris job events /alice/train --journal iris-data\n"
-)
-@controller_options
-@job_argument("id")
-@events_options
-def events(
-    id: str,
-    controller_url: str | None,
-    config: Path | None,
-    limit: int,
-    journal: Path | None,
-    as_json: bool,
-) -> None:
-    """Show what happened to a job, when, and why."""
-    show(
-        Wanted("job", id, limit, journal), lambda: channel(controller_url, config), as_json=as_json
-    )
+job.add_command(why)
+job.add_command(events)

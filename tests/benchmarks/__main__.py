@@ -21,6 +21,7 @@ from tests.benchmarks import (
     live,
     memory,
     placement,
+    pools,
     recovery,
     reporting,
     restart,
@@ -53,6 +54,7 @@ def benchmarks(
         "help": startup.measure,
         "live": partial(live.measure, ray=ray, dask=dask, with_slurm=with_slurm),
         "actors": partial(actors.measure, ray=ray, dask=dask),
+        "pool": partial(pools.measure, ray=ray, dask=dask),
         "reporting": reporting.measure,
         "dashboard": dashboard.measure,
     }

@@ -15,6 +15,7 @@ from tests.benchmarks import (
     live,
     memory,
     placement,
+    pools,
     recovery,
     reporting,
     restart,
@@ -44,6 +45,7 @@ TINY: Final[Mapping[str, Benchmark]] = {
     "help": partial(startup.measure, repeats=1),
     "live": partial(live.measure, calls=2, commands=1, jobs=4, ups=1, settle_s=0),
     "actors": partial(actors.measure, calls=20, many=50, large=100_000),
+    "pool": partial(pools.measure, calls=20, many=50, large=100_000),
     "reporting": partial(reporting.measure, workers=20, span_s=0.5, tasks=40),
     "dashboard": partial(
         dashboard.measure,
