@@ -154,7 +154,7 @@ class ControllerService:
         server = self._server(links, hands)
         host = LOOPBACK if self.door.is_open else "0.0.0.0"
         self.port = await server.listen(host, self._options.port, self._config.controller.tls)
-        provider = self._provide(self._surroundings())
+        provider = await self._provider(server)
         hands.attach(provider)
         self._vms.attach(provider.log)
         for effect in effects:
@@ -184,6 +184,14 @@ class ControllerService:
             await server.stop(_STOP_GRACE_S)
             await hands.close()
             await self._end(turning, others)
+
+    async def _provider(self, server: Server) -> Provider:
+        """Who gives the slices of this cluster; without one the server ends, too."""
+        try:
+            return self._provide(self._surroundings())
+        except BaseException:
+            await server.stop(0.0)
+            raise
 
     async def _give_up_slices(self) -> None:
         """Let the core know that all slices end because we end, and not by a fault of their zone."""
