@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 def reason(job: "pb.Job") -> str:
     """The first sentence of why a job ended, from itself or one of its tasks."""
-    return job.why or next((task.why for task in job.details if task.why), "")
+    from iris.client.job import reason_of
+
+    return reason_of(job)
 
 
 def say_end(ended: "pb.Job") -> None:

@@ -26,6 +26,13 @@ _SLACK_S: Final = 2.0
 """An answer that was asked for within a time may come so much later."""
 
 
+def reason_of(job: pb.Job) -> str:
+    """Why a job is as it is, from itself or one of its tasks; none of one that made good what it lost on its way."""
+    if job.state == "succeeded":
+        return job.why
+    return job.why or next((task.why for task in job.details if task.why), "")
+
+
 class Task:
     """One of a job's tasks."""
 
@@ -118,7 +125,7 @@ class Job:
         return [Task(self._channel, task.id) for task in self.status().details]
 
     def wait(self, timeout: float | None = None, *, stream_logs: bool = False) -> pb.Job:
-        """The job, once it has ended, however it has.
+        """The job, once it has ended, however it has; `why` says what of it or of a task ended it.
 
         A controller that has answered before and is away is waited for, too.
 
@@ -154,6 +161,7 @@ class Job:
                     ) from error
                 raise
             if job.state in END_STATUS:
+                job.why = reason_of(job)
                 return job
             if time.monotonic() >= end:
                 raise NotFinished(f"job {self.id} is {job.state} after {timeout:.3g} s; it goes on")
@@ -169,7 +177,7 @@ class Job:
         kind, value, trace = self._returned(0, job)
         if job.state == "succeeded" and kind == "returned":
             return value
-        why = job.why or next((task.why for task in job.details if task.why), "")
+        why = job.why
         if kind == "left" and job.state == "succeeded":
             why = "its function ended the process and returned nothing"
         ended = JobEnded(self.id, job.state, why)

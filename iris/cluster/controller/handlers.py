@@ -227,7 +227,8 @@ class Handlers:
         """Why a job waits, in the words of what refused its placement; or how it ended."""
         view = self._job(JobId(request.job), caller)
         if view.line.state in ENDED_JOB:
-            why = view.why or next((task.why for task in view.tasks if task.why), "")
+            tasks = () if view.line.state is JobState.SUCCEEDED else view.tasks
+            why = view.why or next((task.why for task in tasks if task.why), "")
             said: tuple[str, ...] = (
                 f"{view.line.state.value}: {why}" if why else view.line.state.value,
             )
