@@ -149,4 +149,6 @@ def machine(  # noqa: PLR0913
     with serve(hook=hook) as google:
         found = Machine(google, hook, attributes)
         yield found
-        assert "not set" not in found.serial, found.serial  # So a shell names a variable that lacks.
+        assert "not set" not in found.serial, (
+            found.serial
+        )  # So a shell names a variable that lacks.
