@@ -114,7 +114,7 @@ class ControllerSettings:
 
     vm: ControllerVm | None  # None: it runs where it is started
     port: int
-    dashboard_port: int
+    dashboard_port: int | None  # None: there is no dashboard
     tls: Tls | None  # None: no encryption, for loopback or a private network
     host: str | None = None  # None: it runs where it is started, or on a machine made for it
     """The address of a host that is reached as those of a manual cluster are."""

@@ -169,7 +169,7 @@ class ControllerSection(Section):
 
     vm: ControllerVmSection = ControllerVmSection()
     host: Text | None = None
-    dashboard_port: Port = 10_080
+    dashboard_port: Port | None = 10_080
     tls: TlsSection | None = None
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ value is never rounded to nothing, and nothing negative, infinite or of an unkno
 
 import re
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Final
 
@@ -168,3 +169,8 @@ def _whole(number: Decimal, value: object, smallest: str, help: str) -> int:
 
 def _not_a(kind: str, value: object, help: str) -> BadQuantity:
     return BadQuantity(f"{shown(value)} is not a {kind}", help)
+
+
+def timestamp(millis: int) -> str:
+    """Milliseconds since 1970 as RFC 3339, UTC."""
+    return datetime.fromtimestamp(millis / 1_000, UTC).isoformat().replace("+00:00", "Z")

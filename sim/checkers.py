@@ -13,9 +13,9 @@ from iris.core.explain import why_waiting
 from iris.core.ids import JobId, SliceId, TaskId, attempt_name
 from iris.core.instant import HOUR, MINUTE, SECOND, Instant, Millis
 from iris.core.lifecycle import JobState, SliceState
-from iris.core.reasons import sentences
 from iris.core.retry import EndCause
 from iris.core.state import ClusterState
+from iris.core.telling import sentences
 from sim.containers import Container
 
 SLACK = Millis(5 * MINUTE)

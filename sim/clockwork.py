@@ -5,11 +5,15 @@ normal priority, the turn a lower one), so that all facts of an instant are one 
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import simpy
 from simpy.events import Event, EventPriority
 
 from iris.core.instant import Instant, Millis
+
+LAST: Final = Instant(1 << 62)
+"""Beyond everything that is simulated."""
 
 _TURN_PRIORITY = EventPriority(2)
 """Behind SimPy's 0 (urgent) and 1 (normal)."""
@@ -41,6 +45,11 @@ class Clockwork:
         event._ok = True
         event._value = None
         self.env.schedule(event, priority=_TURN_PRIORITY, delay=at - self.now)
+
+    def next_at(self) -> Instant:
+        """When the next action is; beyond all time when nothing is left to do."""
+        at = self.env.peek()
+        return Instant(int(at)) if at < LAST else LAST
 
     def step(self) -> None:
         """Run the next action.

@@ -7,9 +7,9 @@ from typing import Final
 from iris.core.explain import why_waiting
 from iris.core.ids import JobId
 from iris.core.lifecycle import JobState
-from iris.core.reasons import sentences
 from iris.core.records import Job
 from iris.core.state import ClusterState
+from iris.core.telling import sentences
 from sim.measure import Measures
 
 MOST_EXPLAINED: Final = 5

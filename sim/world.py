@@ -1,8 +1,7 @@
 """One simulated world: the real controller, driven by simulated time against a fake cloud.
 
-This is a second driver for `iris.drive.turn`, as the production controller's loop is another. All
-facts of an instant reach the controller in one turn; its requests are carried out by the fleet and
-the cloud. Nothing here decides anything that the controller decides.
+This is a second driver for `iris.drive.turn`. All facts of an instant reach the controller in one
+turn; its requests are carried out by the fleet and the cloud, and nothing else is decided here.
 """
 
 from collections.abc import Callable, Iterator

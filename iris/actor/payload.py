@@ -153,7 +153,7 @@ def packed_error(error: BaseException) -> Payload:
     arguments than it handed on: they go as class, arguments and attributes. What still cannot be
     sent is told by name.
     """
-    trace = "".join(traceback.format_exception(error))
+    trace = _trace(error)
     form = _readable(error) or _readable((type(error), error.args, vars(error))) or b""
     kind = type(error)
     return (pickle.dumps((form, f"{kind.__module__}.{kind.__qualname__}", _words(error), trace)),)
@@ -194,6 +194,13 @@ def _raised(form: object) -> BaseException:
     if not isinstance(form, BaseException):
         raise TypeError(f"it came back as {type(form).__name__}")
     return form
+
+
+def _trace(error: BaseException) -> str:
+    try:
+        return "".join(traceback.format_exception(error))
+    except Exception:  # noqa: BLE001  # As of a SyntaxError with other arguments than the compiler's.
+        return "".join(traceback.format_tb(error.__traceback__)) + type(error).__qualname__
 
 
 def _words(error: BaseException) -> str:

@@ -10,11 +10,13 @@ import click
 from iris.cli import lifecycle
 from iris.cli.lazy import Lazy, LazyGroup
 from iris.cli.place import Place, url_option
-from iris.cli.tables import age, count, print_object, print_table, timestamp, wide_option
+from iris.cli.tables import age, count, print_object, print_table, wide_option
 from iris.cli.watch import watchable
+from iris.rpc import kinds_cluster
+from iris.units import timestamp
 
 if TYPE_CHECKING:
-    from iris.rpc import iris_pb2 as pb
+    from iris.cluster.controller.service import ControllerService
 
 
 class Cluster(LazyGroup):
@@ -24,6 +26,9 @@ class Cluster(LazyGroup):
         "slice": Lazy(
             "iris.cli.slice:slice",
             "Slices: what the cloud gives, loses and takes back as a whole.",
+        ),
+        "autoscaler": Lazy(
+            "iris.cli.autoscaler:autoscaler", "The autoscaler: what it decides, and why."
         ),
         "vm": Lazy(
             "iris.cli.vm:vm", "Machines: the hosts of all slices, those that are awaited included."
@@ -49,6 +54,25 @@ def cluster(context: click.Context, config: Path | None, controller_url: str | N
 def status(place: Place, as_json: bool, wide: bool) -> None:
     """Show the controller and its scale groups."""
     _print_status(place, as_json=as_json, wide=wide)
+
+
+@cluster.command(epilog="\b\nExamples:\n  iris cluster --config=cluster.yaml dashboard\n")
+@url_option
+@click.option("--print", "only_print", is_flag=True, help="Print the address, and open nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and open nothing.")
+@click.pass_obj
+def dashboard(place: Place, only_print: bool, as_json: bool) -> None:
+    """Open the dashboard in a browser; through a tunnel, until Ctrl-C, where it needs one."""
+    from iris.cli.browsing import find_dashboard, open_in_browser, stay_while_needed
+
+    found = find_dashboard(place)
+    if as_json:
+        print_object("Dashboard", {"url": found.url, "tunnel": found.tunnel})
+    else:
+        click.echo(found.url)
+    if not (only_print or as_json):
+        open_in_browser(found.url)
+    stay_while_needed(found)
 
 
 @cluster.group()
@@ -96,13 +120,21 @@ def run_local(place: Place, root: Path | None, port: int | None, keep_workers: b
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
     folder = root if root is not None else Path(config.storage.root)
     number = config.controller.port if port is None else port
-    options = Options(folder, number, end_workers=not keep_workers)
-    return run(config, options, lambda service: _say_ready(service.url, service.recovered_turns))
+    options = Options(
+        folder,
+        number,
+        end_workers=not keep_workers,
+        dashboard_port=config.controller.dashboard_port,
+    )
+    return run(config, options, _say_ready)
 
 
-def _say_ready(url: str, recovered: int) -> None:
+def _say_ready(service: "ControllerService") -> None:
+    url, recovered = service.url, service.recovered_turns
     taken_up = f", {recovered} turns taken up" if recovered else ""
     click.echo(f"controller at {url}{taken_up}")
+    if service.dashboard_url is not None:
+        click.echo(f"dashboard at {service.dashboard_url}")
     click.echo(f"submit with: iris job run --controller-url={url} -- echo hello")
     sys.stdout.flush()
 
@@ -126,7 +158,7 @@ def _print_status(place: Place, *, as_json: bool, wide: bool) -> None:
                 "recovery_s": found.recovery_ms / 1_000,
                 "workers": found.workers,
                 "jobs": found.jobs,
-                "groups": [_group(group) for group in found.groups],
+                "groups": [kinds_cluster.group(group) for group in found.groups],
             },
         )
         return
@@ -146,14 +178,3 @@ def _print_status(place: Place, *, as_json: bool, wide: bool) -> None:
     ]
     spare = None if wide else ("TYPE", "NOW")
     print_table(("GROUP", "TYPE", "SLICES", "NOW"), rows, spare=spare)
-
-
-def _group(group: "pb.Group") -> dict[str, object]:
-    return {
-        "name": group.name,
-        "accelerator_type": group.accelerator_type,
-        "min_slices": group.min_slices,
-        "max_slices": group.max_slices,
-        "slices": {count.state: count.number for count in group.slices},
-        "scaling": list(group.scaling),
-    }

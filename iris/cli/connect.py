@@ -12,6 +12,7 @@ from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from iris.client import IrisClient, Job
+    from iris.config import ClusterConfig
     from iris.rpc.channel import Channel
 
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -45,7 +46,7 @@ def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
     found = url or os.environ.get("IRIS_CONTROLLER_URL")
     if found:
         return found, authority
-    named = config or (Path(os.environ["IRIS_CONFIG"]) if os.environ.get("IRIS_CONFIG") else None)
+    named = named_config(config)
     own = os.environ.get("IRIS_CONTROLLER_ADDRESS")
     if named is None and own:
         return own, authority
@@ -55,12 +56,11 @@ def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
             ExitStatus.BAD_INPUT,
             "give --controller-url or --config, or set IRIS_CONTROLLER_URL or IRIS_CONFIG",
         )
-    from iris.config import Gcp, load_cluster
+    from iris.config import load_cluster
 
     cluster = load_cluster(named)
     tls, port = cluster.controller.tls, cluster.controller.port
-    made = isinstance(cluster.provider, Gcp) and cluster.controller.vm is not None
-    if made or cluster.controller.host is not None:
+    if is_elsewhere(cluster):
         from iris.cli.hosts import url_of_machine
 
         cert = None if tls is None else tls.cert
@@ -68,6 +68,19 @@ def _where(url: str | None, config: Path | None) -> tuple[str, Path | None]:
     if tls is None:
         return f"http://127.0.0.1:{port}", authority
     return f"https://127.0.0.1:{port}", authority or tls.cert
+
+
+def named_config(config: Path | None) -> Path | None:
+    """The file that says where the controller is: the option, else IRIS_CONFIG."""
+    return config or (Path(os.environ["IRIS_CONFIG"]) if os.environ.get("IRIS_CONFIG") else None)
+
+
+def is_elsewhere(cluster: "ClusterConfig") -> bool:
+    """Whether a cluster's controller has a machine that is not this one."""
+    from iris.config import Gcp
+
+    made = isinstance(cluster.provider, Gcp) and cluster.controller.vm is not None
+    return made or cluster.controller.host is not None
 
 
 def token() -> str:

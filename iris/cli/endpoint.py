@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import click
 
 from iris.cli.connect import channel, controller_options
-from iris.cli.tables import age, print_list, print_table, timestamp, wide_option
+from iris.cli.tables import age, print_list, print_table, wide_option
 from iris.cli.watch import watchable
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb

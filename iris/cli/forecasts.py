@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iris.cli.tables import age, print_object, timestamp
+from iris.cli.tables import age, print_object
 from iris.exit_status import ExitStatus
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.client.forecasts import Effort, Start

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from iris.cli.sim import Interrupt, Progress
+from iris.cli.progress import Progress
+from iris.cli.sim import Interrupt
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:

@@ -137,8 +137,13 @@ def url_of_machine(config: "ClusterConfig", path: Path) -> str:
     return reachable(config, found)
 
 
-def reachable(config: "ClusterConfig", found: "Found") -> str:
+def reachable(config: "ClusterConfig", found: "Found", then: str = "--controller-url={url}") -> str:
     """The URL of a controller that serves: its own, or that of a tunnel to its host.
+
+    Args:
+        config: where its host is.
+        found: the controller, and what of it is to be reached.
+        then: what to do with the `{url}` of a tunnel that the user has to open.
 
     Raises:
         Failure: neither leads there from here.
@@ -160,9 +165,8 @@ def reachable(config: "ClusterConfig", found: "Found") -> str:
             here = _by_tunnel(config.provider, config.controller.host, port)
             return f"{'https' if address.tls else 'http'}://127.0.0.1:{here}"
         way = f"gcloud compute ssh {found.name} --zone={found.where} --tunnel-through-iap"
-        remedy = (
-            f"`{way} -- -NL {port}:localhost:{port}`, and --controller-url=http://127.0.0.1:{port}"
-        )
+        use = then.format(url=f"http://127.0.0.1:{port}")
+        remedy = f"`{way} -- -NL {port}:localhost:{port}`, and {use}"
         message = f"{found.url} ({found.name}) cannot be reached from here: {error}"
         raise Failure(message, ExitStatus.UNREACHABLE, remedy) from error
 

@@ -3,16 +3,18 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import click
 
 from iris.cli.connect import channel, client, controller_options, job_argument, named
 from iris.cli.tables import age, print_list, print_object, print_table
-from iris.cli.told import as_object, print_status, progress, say_end
+from iris.cli.told import print_status, progress, say_end
 from iris.cli.trees import Line, in_a_row, in_trees
 from iris.cli.watch import watchable
+from iris.cli.why import FUTURES, HORIZON, events, why
 from iris.exit_status import ExitStatus
+from iris.rpc import kinds_cluster
 
 if TYPE_CHECKING:
     from iris.client import IrisClient, Job
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
     from iris.cluster.types import Device, Entrypoint, EnvironmentSpec, ResourceSpec
 
 BANDS = ("production", "interactive", "batch")
-FUTURES: Final = 50
-HORIZON: Final = "7d"
 
 
 @click.group()
@@ -146,7 +146,7 @@ def _follow(job: "Job", *, stop_on_exit: bool, as_json: bool) -> int:
             raise
         return ExitStatus.INTERRUPTED
     if as_json:
-        print_object("Job", as_object(ended))
+        print_object("Job", kinds_cluster.job(ended))
     say_end(ended)
     return END_STATUS[ended.state]
 
@@ -236,7 +236,8 @@ def list_(
     answer = channel(controller_url, config).call(LIST_JOBS, request)
     lines = in_trees(answer.jobs, answer.above) if tree else in_a_row(answer.jobs)
     if as_json:
-        print_list("Job", [as_object(line.job) | line.told() for line in lines], answer.total)
+        items = [kinds_cluster.job(line.job) | line.told() for line in lines]
+        print_list("Job", items, answer.total)
         return
     if quiet:
         click.echo("".join(f"{line.job.id}\n" for line in lines), nl=False)
@@ -254,10 +255,12 @@ def _print_lines(lines: list[Line]) -> None:
             progress(line.job),
             line.job.band,
             age(line.job.submitted_at_ms),
+            line.job.why,
         )
         for line in lines
     ]
-    print_table(("JOB", "STATE", "TASKS", "BAND", "AGE"), rows, spare=("BAND", "TASKS"))
+    header = ("JOB", "STATE", "TASKS", "BAND", "AGE", "WHY")
+    print_table(header, rows, spare=("WHY", "BAND", "TASKS"))
 
 
 @job.command(
@@ -271,7 +274,7 @@ def status(id: str, controller_url: str | None, config: Path | None, as_json: bo
     """Show a job with its tasks and their attempts."""
     found = client(controller_url, config).job(id).status()
     if as_json:
-        print_object("Job", as_object(found))
+        print_object("Job", kinds_cluster.job(found))
     else:
         print_status(found)
     return ExitStatus.DONE if found.HasField("ended_at_ms") else None
@@ -306,54 +309,6 @@ def logs(
         raise Failure(message, ExitStatus.NOT_FOUND)
     chosen = tasks if index is None else [tasks[index]]
     print_logs(chosen, Part(attempt, tail or 0, follow=follow_))
-
-
-@job.command(
-    epilog="\b\nExamples:\n  iris job why /alice/train\n  iris job why /alice/train --when\n"
-)
-@controller_options
-@job_argument("id")
-@click.option("--when", is_flag=True, help="Say when it is likely to start.")
-@click.option(
-    "--futures",
-    type=click.IntRange(1, 10_000),
-    default=FUTURES,
-    show_default=True,
-    help="With --when: how often the cluster is run forward.",
-)
-@click.option(
-    "--horizon",
-    default=HORIZON,
-    show_default=True,
-    metavar="DURATION",
-    help="With --when: how far it is looked ahead.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def why(
-    id: str,
-    controller_url: str | None,
-    config: Path | None,
-    when: bool,
-    futures: int,
-    horizon: str,
-    as_json: bool,
-) -> int:
-    """Say why a job waits, or how it ended; with --when, when it is likely to start."""
-    iris = client(controller_url, config)
-    found = named(iris, id)
-    if when:
-        from iris.cli.forecasts import effort, say
-        from iris.client.forecasts import image_of, start_of
-
-        start = start_of(image_of(iris.channel), found.id, effort(futures, horizon))
-        return say(start, as_json=as_json)
-    said = found.why()
-    if as_json:
-        print_object("Explanation", {"job": found.id, "why": said})
-        return ExitStatus.DONE
-    for sentence in said:
-        click.echo(sentence)
-    return ExitStatus.DONE
 
 
 @job.command(epilog="\b\nExamples:\n  iris job stop /alice/train\n")
@@ -399,8 +354,12 @@ def wait(
         left = None if end is None else max(0.0, end - time.monotonic())
         ended = named(iris, id).wait(left)
         say_end(ended)
-        found.append(as_object(ended))
+        found.append(kinds_cluster.job(ended))
         worst = max(worst, END_STATUS[ended.state])
     if as_json:
         print_list("Job", found)
     return worst
+
+
+job.add_command(why)
+job.add_command(events)

@@ -25,6 +25,10 @@ COMMANDS: Final = {
     "config": Lazy("iris.cli.config:config", "Check a cluster's configuration."),
     "job": Lazy("iris.cli.job:job", "Run jobs, follow them, and say why they wait."),
     "task": Lazy("iris.cli.task:task", "Look at a job's tasks and their logs."),
+    "slice": Lazy(
+        "iris.cli.events:slices",
+        "Say what happened to a slice.",
+    ),
     "worker": Lazy("iris.cli.worker:worker", "Look at workers, and take them out of use."),
     "endpoint": Lazy("iris.cli.endpoint:endpoint", "Look at actors and whatever else tasks serve."),
     "cluster": Lazy("iris.cli.cluster:cluster", "Run a cluster, and look at its machines."),

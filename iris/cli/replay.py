@@ -76,7 +76,7 @@ def replay(
     from iris.cli.retell import Question, retell, what_if
     from iris.cluster.controller.journal import JournalError
 
-    book = _opened(journal)
+    book = opened(journal)
     try:
         if dumping:
             return _dump(book, as_json=as_json)
@@ -85,7 +85,7 @@ def replay(
         question = Question(journal, overrides, config, until_done, as_json, out)
         return what_if(book, question) if asking else retell(book, question)
     except JournalError as error:
-        raise _refusal(error) from error
+        raise refusal(error) from error
     finally:
         book.close()
 
@@ -101,7 +101,8 @@ def _check_options(*, asking: bool, changes: bool, going_on: bool) -> None:
         )
 
 
-def _refusal(error: Exception) -> "Failure":
+def refusal(error: Exception) -> "Failure":
+    """What a journal that cannot be read ends a command with."""
     from iris.cluster.controller.recovery import JOURNAL_FILE
     from iris.problems import Failure
 
@@ -109,7 +110,7 @@ def _refusal(error: Exception) -> "Failure":
     return Failure(str(error), ExitStatus.BAD_INPUT, remedy)
 
 
-def _opened(path: Path) -> "SqliteJournal":
+def opened(path: Path) -> "SqliteJournal":
     """The journal of a file, or of a controller's folder.
 
     Raises:
@@ -121,7 +122,7 @@ def _opened(path: Path) -> "SqliteJournal":
     try:
         return SqliteJournal(path / JOURNAL_FILE if path.is_dir() else path, readonly=True)
     except JournalError as error:
-        raise _refusal(error) from error
+        raise refusal(error) from error
 
 
 # ---- verification --------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def _told(decision: object) -> str | None:
 def _dump(book: "SqliteJournal", *, as_json: bool) -> ExitStatus:
     import json
 
-    from iris.cli.tables import timestamp
+    from iris.units import timestamp
 
     image, turns = book.whole()
     if image is not None and not as_json:

@@ -138,7 +138,7 @@ def _read(book: "SqliteJournal") -> "tuple[Outside, _Run, dict[str, object]]":
 
 
 def _about(book: "SqliteJournal", chronicle: "Chronicle", tally: Tally) -> dict[str, object]:
-    from iris.cli.tables import timestamp
+    from iris.units import timestamp
 
     return {
         "path": str(book.path),

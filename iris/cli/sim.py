@@ -7,8 +7,6 @@ stderr, on a terminal only. The simulator is imported when the command runs.
 import os
 import shlex
 import signal
-import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,12 +17,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 from iris.cli.lazy import CommandWithVerbs, Lazy
+from iris.cli.progress import Progress
 from iris.exit_status import ExitStatus
-from iris.problems import Failure
 
 if TYPE_CHECKING:
-    import rich.progress
-
+    from sim.measure import Measures
     from sim.model import Scenario
     from sim.study import Run
 
@@ -34,6 +31,7 @@ Examples:
   iris sim scenario.yaml --seed 7 --json
   iris sim scenario.yaml --set cluster.scale_groups.tpu.max_slices=16 --out report/
   iris sim scenario.yaml --replications 20 --jobs 4
+  iris sim scenario.yaml --serve --speed 3600
 \b
 Exit status: 0 all expectations hold, 8 one is false, 9 an invariant was
 violated (no number can be trusted), 2 the scenario is wrong, 130 interrupted.
@@ -48,10 +46,6 @@ VERBS: Final = {
     ),
     "sweep": Lazy("iris.cli.sweep:sweep", "Run a scenario at every point of a grid."),
 }
-
-SHOWN_AFTER_S: Final = 1.0
-SHOWN_EVERY_S: Final = 0.2
-SAID_EVERY_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +107,21 @@ class Sim(CommandWithVerbs):
 @click.option(
     "--jobs", type=click.IntRange(1, 1024), metavar="N", help="Processes for replications."
 )
+@click.option("--serve", is_flag=True, help="Show it as it runs, with the dashboard's pages.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=10_080,
+    show_default=True,
+    help="With --serve.",
+)
+@click.option(
+    "--speed",
+    default="600",
+    show_default=True,
+    metavar="N|max",
+    help="With --serve: simulated seconds in a second, to be changed on its page.",
+)
 def sim(
     scenario: Path,
     *,
@@ -123,31 +132,49 @@ def sim(
     plots: bool,
     replications: int | None,
     jobs: int | None,
+    serve: bool,
+    port: int,
+    speed: str,
 ) -> int:
     """Simulate a scenario against the fake cloud."""
     request = Request(scenario, seed, overrides, as_json, out, replications, jobs, plots)
     if plots:
-        _check_plots(request)
+        from iris.cli.plots import check_plots
+        from sim.report_charts import can_draw
+
+        check_plots(out, can_draw=can_draw())
+    if serve and replications is not None:
+        raise click.UsageError("--serve shows one run, and --replications are several")
+    if serve:
+        return _on_show(request, port, speed)
     return _simulate(request)
 
 
-def _check_plots(request: Request) -> None:
-    """Refuses, before a long run, what could not be drawn.
+def _on_show(request: Request, port: int, speed: str) -> ExitStatus:
+    """Run what the command line asked for while somebody looks on; the status."""
+    from iris.cli.showing import Show, show, speed_of
+    from sim.export import prepare_directory
+    from sim.results import summarize
+    from sim.scenario import load_scenario
+    from sim.study import Run
 
-    Raises:
-        click.UsageError: there is no folder for them.
-        Failure: what draws is not installed.
-    """
-    from sim.report_charts import can_draw
+    how = Show(
+        port, speed_of(speed), None if request.out is None else request.out.absolute().parent
+    )
+    scenario = load_scenario(request.path, seed=request.seed, overrides=request.overrides)
+    told: list[Mapping[str, object]] = []
+    if request.out is not None:
+        prepare_directory(request.out)
 
-    if request.out is None:
-        raise click.UsageError("--plots goes with --out DIR: the pictures go into DIR/plots")
-    if not can_draw():
-        raise Failure(
-            "--plots needs altair and vl-convert, which are not installed",
-            ExitStatus.BAD_INPUT,
-            "pip install 'iris-orchestrator[report]'",
-        )
+    def ended(measures: "Measures") -> None:
+        results = summarize(measures, scenario.expect)
+        told.append(results)
+        if request.out is not None:
+            _write(request, request.out, scenario, results, [Run(results, measures)])
+        _print(request, results)
+
+    show(scenario, how, ended)
+    return ExitStatus.INTERRUPTED if told[0]["partial"] else status_of(told[0])
 
 
 def _simulate(request: Request) -> ExitStatus:
@@ -275,92 +302,3 @@ class Interrupt:
     def _note(self, *_: object) -> None:
         self.seen = True
         signal.signal(signal.SIGINT, self._before)
-
-
-class Progress:
-    """How far a run that takes a while is, on stderr: in a line that changes, or in a pipe in one a minute."""
-
-    def __init__(self, name: str, duration: int | None, count: int | None) -> None:
-        self._name = name
-        self._duration = duration  # None: until all jobs have ended
-        self._count = count  # None: as many as there is time for
-        self._on_terminal = sys.stderr.isatty()
-        self._ended = 0
-        self._started = self._shown = time.monotonic()
-        self._bar: rich.progress.Progress | None = None  # None: nothing is shown yet
-
-    def __enter__(self) -> "Progress":
-        """Nothing is shown before the run has lasted a while."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Wipe the line."""
-        if self._bar is not None:
-            self._bar.stop()
-
-    def simulated(self, now: int, jobs_ended: int) -> None:
-        """A run in this process has come so far."""
-        if not self._is_due():
-            return
-        from sim.tables import span_text
-
-        ratio = now / 1000 / (time.monotonic() - self._started)
-        text = f"{span_text(now / 1000)} simulated, {ratio:,.0f} times real time, "
-        text += f"{jobs_ended:,} jobs ended"
-        if self._count is not None and self._count > 1:
-            text = f"run {self._ended + 1} of {self._count}: {text}"
-        self._show(text, now, self._duration)
-
-    def ended(self, runs: int) -> None:
-        """So many of the study's runs have ended."""
-        self._ended = runs
-        if self._count != 1 and self._is_due():
-            whole = "" if self._count is None else f" of {self._count:,}"
-            self._show(f"{runs:,}{whole} runs", runs, self._count)
-
-    def say(self, line: str) -> None:
-        """Something that stays to be read."""
-        if self._bar is not None:
-            self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            click.echo(line, err=True)
-
-    def _is_due(self) -> bool:
-        """Whether a reader has waited for long enough."""
-        now = time.monotonic()
-        every = SHOWN_EVERY_S if self._on_terminal else SAID_EVERY_S
-        if now - self._started < SHOWN_AFTER_S or now - self._shown < every:
-            return False
-        self._shown = now
-        return True
-
-    def _show(self, text: str, done: int, whole: int | None) -> None:
-        if not self._on_terminal:
-            self.say(f"{self._name}: {text}")
-            return
-        if self._bar is None:
-            self._bar = _bar()
-            self._bar.add_task(self._name, text=text)
-            self._bar.start()
-        self._bar.update(self._bar.task_ids[0], completed=done, total=whole, text=text)
-        self._bar.refresh()
-
-
-def _bar() -> "rich.progress.Progress":
-    import rich.console
-    import rich.progress
-
-    return rich.progress.Progress(
-        rich.progress.TextColumn("{task.description}"),
-        rich.progress.BarColumn(bar_width=12),
-        rich.progress.TextColumn("{task.fields[text]}"),
-        console=rich.console.Console(stderr=True),
-        # No thread of its own: what simulates also draws.
-        auto_refresh=False,
-        transient=True,
-    )

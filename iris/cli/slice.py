@@ -5,23 +5,18 @@ The running controller decides: a slice that is asked for passes the gates that 
 
 import secrets
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
 from iris.cli.confirming import confirm
+from iris.cli.events import Wanted, events_options, show
 from iris.cli.place import Place, url_option
-from iris.cli.tables import (
-    age,
-    count,
-    print_list,
-    print_object,
-    print_table,
-    timestamp,
-    wide_option,
-)
+from iris.cli.tables import age, count, print_list, print_object, print_table, wide_option
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
+from iris.rpc import kinds_cluster
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb
@@ -52,7 +47,7 @@ def list_slices(place: Place, group: str, whole: bool, as_json: bool, wide: bool
     gone = SliceState.GONE.value
     found = [row for row in _slices(place.channel(), group) if whole or row.state != gone]
     if as_json:
-        print_list("Slice", [_slice(row) for row in found])
+        print_list("Slice", [kinds_cluster.slice_(row) for row in found])
         return
     rows = [
         (row.id, row.group, row.zone, row.state, str(row.live), age(row.requested_at_ms), row.why)
@@ -97,20 +92,6 @@ def refuse_strange_slice(link: "Channel", id: str) -> None:
     _named(_slices(link), [id])
 
 
-def _slice(row: "pb.Slice") -> dict[str, object]:
-    return {
-        "id": row.id,
-        "group": row.group,
-        "zone": row.zone,
-        "state": row.state,
-        "workers": list(row.workers),
-        "requested_at": timestamp(row.requested_at_ms),
-        "ready_at": timestamp(row.ready_at_ms) if row.HasField("ready_at_ms") else None,
-        "tasks": row.live,
-        "why": row.why,
-    }
-
-
 @slice.command("get", epilog="\b\nExamples:\n  iris cluster slice get iris-cpu-1\n")
 @url_option
 @click.argument("id")
@@ -119,7 +100,7 @@ def _slice(row: "pb.Slice") -> dict[str, object]:
 def get_slice(place: Place, id: str) -> None:
     """Show one slice as a JSON object."""
     (row,) = _named(_slices(place.channel()), [id])
-    print_object("Slice", _slice(row))
+    print_object("Slice", kinds_cluster.slice_(row))
 
 
 def _named(known: "Sequence[pb.Slice]", ids: Iterable[str]) -> "list[pb.Slice]":
@@ -253,3 +234,13 @@ def _terminate(link: "Channel", ids: Sequence[str]) -> None:
         click.echo(f"{id} is being given up", err=True)
     if refused is not None:
         raise refused
+
+
+@slice.command(epilog="\b\nExamples:\n  iris cluster slice events iris-cpu-1\n")
+@url_option
+@click.argument("id")
+@events_options
+@click.pass_obj
+def events(place: Place, id: str, limit: int, journal: Path | None, as_json: bool) -> None:
+    """Show what happened to a slice, when, and why."""
+    show(Wanted("slice", id, limit, journal), place.channel, as_json=as_json)

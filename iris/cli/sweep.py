@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from iris.cli.connect import client, controller_options
-from iris.cli.sim import Interrupt, Progress, folder_option
+from iris.cli.progress import Progress
+from iris.cli.sim import Interrupt, folder_option
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:

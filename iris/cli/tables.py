@@ -5,7 +5,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import click
@@ -93,11 +92,6 @@ def print_object(kind: str, item: Mapping[str, object]) -> None:
 def _dump(whole: Mapping[str, object]) -> None:
     click.echo(json.dumps(whole, indent=None if is_watching() else 2))
     sys.stdout.flush()
-
-
-def timestamp(millis: int) -> str:
-    """An instant as RFC 3339, UTC."""
-    return datetime.fromtimestamp(millis / 1_000, UTC).isoformat().replace("+00:00", "Z")
 
 
 def age(millis: int, until: int | None = None) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from iris.cli.connect import client, controller_options, job_argument
+from iris.cli.connect import channel, client, controller_options, job_argument
+from iris.cli.events import Wanted, events_options, show
 from iris.cli.tables import print_list, print_table
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
@@ -127,3 +128,21 @@ def exec_(
         input=None if no_stdin else sys.stdin.fileno(),
         terminal=with_terminal,
     )
+
+
+@task.command(epilog="\b\nExamples:\n  iris task events /alice/train:0\n")
+@controller_options
+@click.argument("id", metavar="TASK")
+@events_options
+def events(
+    id: str,
+    controller_url: str | None,
+    config: Path | None,
+    limit: int,
+    journal: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what happened to a task, when, and why."""
+    name = id if journal is not None else _whole(client(controller_url, config), id)
+    wanted = Wanted("task", name, limit, journal)
+    show(wanted, lambda: channel(controller_url, config), as_json=as_json)

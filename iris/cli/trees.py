@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from iris.cli.told import parent_of
+from iris.rpc.kinds_cluster import parent_of
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb

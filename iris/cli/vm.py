@@ -13,11 +13,11 @@ from iris.cli.tables import (
     print_list,
     print_object,
     print_table,
-    timestamp,
     wide_option,
 )
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
+from iris.units import timestamp
 
 if TYPE_CHECKING:
     from iris.rpc import iris_pb2 as pb

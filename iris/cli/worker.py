@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from iris.cli.connect import channel, controller_options
+from iris.cli.events import Wanted, events_options, show
 from iris.cli.tables import print_list, print_object, print_table
 from iris.cli.watch import watchable
 
@@ -23,28 +24,13 @@ def list_(controller_url: str | None, config: Path | None, whole: bool, as_json:
     """Show the workers."""
     from iris.core.lifecycle import WorkerState
     from iris.rpc import iris_pb2 as pb
+    from iris.rpc import kinds_cluster
     from iris.rpc.methods import LIST_WORKERS
 
     rows = channel(controller_url, config).call(LIST_WORKERS, pb.ListWorkersRequest()).workers
     found = [row for row in rows if whole or row.state != WorkerState.LOST.value]
     if as_json:
-        items = [
-            {
-                "id": row.id,
-                "slice": row.slice,
-                "host": row.host,
-                "address": row.address,
-                "state": row.state,
-                "cordoned": row.cordoned,
-                "cpu": row.offers.cpu_milli / 1_000,
-                "cpu_used": row.committed.cpu_milli / 1_000,
-                "memory_bytes": row.offers.memory_bytes,
-                "memory_bytes_used": row.committed.memory_bytes,
-                "tasks": list(row.tasks),
-            }
-            for row in found
-        ]
-        print_list("Worker", items)
+        print_list("Worker", [kinds_cluster.worker(row) for row in found])
         return
     cells = [
         (
@@ -78,3 +64,23 @@ def drain(
     if as_json:
         print_object("Worker", {"id": id, "cordoned": not resume})
     click.echo(f"{id} {'may have work again' if resume else 'gets no new work'}", err=True)
+
+
+@worker.command(epilog="\b\nExamples:\n  iris worker events iris-cpu-1-w0\n")
+@controller_options
+@click.argument("id")
+@events_options
+def events(
+    id: str,
+    controller_url: str | None,
+    config: Path | None,
+    limit: int,
+    journal: Path | None,
+    as_json: bool,
+) -> None:
+    """Show what happened to a worker, when, and why."""
+    show(
+        Wanted("worker", id, limit, journal),
+        lambda: channel(controller_url, config),
+        as_json=as_json,
+    )

@@ -5,7 +5,7 @@ import hashlib
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypedDict, Unpack
 
@@ -68,6 +68,7 @@ class IrisClient:
         self._login = _login()
         self._user = user  # None: whose token it is, and without one the login's
         self._local = local
+        self._before_close: list[Callable[[], object]] = []
 
     @staticmethod
     def remote(
@@ -113,10 +114,16 @@ class IrisClient:
         return IrisClient(channel, workspace=workspace, local=cluster)
 
     def close(self) -> None:
-        """End the connection, and the local cluster if it is one."""
+        """End the connection, and the local cluster if it is one; before that, pools of workers that use it."""
+        for end in self._before_close:
+            end()
         self.channel.close()
         if self._local is not None:
             self._local.stop()
+
+    def before_close(self, end: Callable[[], object]) -> None:
+        """Have something ended that needs the connection, before that is."""
+        self._before_close.append(end)
 
     def __enter__(self) -> "IrisClient":
         return self

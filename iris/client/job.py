@@ -12,6 +12,7 @@ from iris.exit_status import ExitStatus
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.channel import Channel
 from iris.rpc.errors import RemoteError
+from iris.rpc.kinds_cluster import reason
 from iris.rpc.methods import EXPLAIN_JOB, GET_JOB, GET_RESULT, LONG_POLL_MS, READ_LOG, STOP_JOB
 from iris.units import parse_duration
 
@@ -24,13 +25,6 @@ PATIENCE_S: Final = 600.0
 _RETRY_S: Final = 0.5
 _SLACK_S: Final = 2.0
 """An answer that was asked for within a time may come so much later."""
-
-
-def reason_of(job: pb.Job) -> str:
-    """Why a job is as it is, from itself or one of its tasks; none of one that made good what it lost on its way."""
-    if job.state == "succeeded":
-        return job.why
-    return job.why or next((task.why for task in job.details if task.why), "")
 
 
 class Task:
@@ -161,7 +155,7 @@ class Job:
                     ) from error
                 raise
             if job.state in END_STATUS:
-                job.why = reason_of(job)
+                job.why = reason(job)
                 return job
             if time.monotonic() >= end:
                 raise NotFinished(f"job {self.id} is {job.state} after {timeout:.3g} s; it goes on")
@@ -227,5 +221,13 @@ class Job:
 
     def why(self) -> list[str]:
         """Why it waits, or how it ended, in sentences."""
+        return list(self.explain().sentences)
+
+    def explain(self) -> pb.Explanation:
+        """Why it waits, in numbers and in sentences.
+
+        Raises:
+            RemoteError: it is not known, or the controller did not answer.
+        """
         request = pb.ExplainJobRequest(job=self.id)
-        return list(self._channel.call(EXPLAIN_JOB, request).sentences)
+        return self._channel.call(EXPLAIN_JOB, request).explanation

@@ -19,7 +19,7 @@ from iris.core import gates
 from iris.core.deadlines import Due
 from iris.core.effects import Accepted, Refusal, Rejected
 from iris.core.fit import Shape
-from iris.core.ids import WorkerId, slice_id
+from iris.core.ids import GroupName, WorkerId, slice_id
 from iris.core.instant import Instant, Millis, after, since
 from iris.core.lifecycle import COMING, SliceState
 from iris.core.order import queues_in_order
@@ -61,7 +61,7 @@ def plan_capacity(state: ClusterState) -> Iterator[de.Decision]:
     yield from _operator(state)
     state.waiting.changed = False
     state.waiting.had_demand = bool(state.waiting.queues)
-    planner = _Planner(state)
+    planner = Planner(state)
     while True:
         asked = False
         for request in planner.requests():
@@ -70,7 +70,7 @@ def plan_capacity(state: ClusterState) -> Iterator[de.Decision]:
         if not asked:
             break
         # What was asked for may suit others better than what was coming: the plan must stand then.
-        planner = _Planner(state)
+        planner = Planner(state)
     yield from _idle(state, planner)
     yield from _barred(state, planner)
     if planner.try_again_at != state.books.scale_at:
@@ -98,7 +98,7 @@ def _operator(state: ClusterState) -> Iterator[de.Decision]:
 
 
 def _first_open(state: ClusterState, group: GroupSpec) -> Pool | None:
-    planner = _Planner(state)
+    planner = Planner(state)
     return planner.best_of(planner.pools_of(group))
 
 
@@ -109,7 +109,7 @@ def _request(
     return de.SliceRequest(name, pool.group.name, pool.zone, keep_until, why)
 
 
-class _Planner:
+class Planner:
     """One dry run: what is coming, what is given out of it, and what must be asked for."""
 
     def __init__(self, state: ClusterState) -> None:
@@ -120,6 +120,8 @@ class _Planner:
         self.barred: dict[WorkerId, None] = {}
         """Hosts on which launches of waiting work have failed, and nothing else can be had for it now."""
         self.try_again_at: Instant | None = None
+        self.unmet: dict[GroupName, int] = {}
+        """By group, the waiting units for which it was to be asked for more, and could not be."""
 
     @property
     def coming(self) -> dict[tuple[str, str], _Coming]:
@@ -167,6 +169,8 @@ class _Planner:
                 left -= self._give(self.state.room.pools[request.group, request.zone], shape, left)
             if left <= 0:
                 return
+            name = pools[0].group.name
+            self.unmet[name] = self.unmet.get(name, 0) + left
         self.barred.update(dict.fromkeys(shape.avoid))
 
     def _give(self, pool: Pool, shape: Shape, count: int) -> int:
@@ -326,7 +330,7 @@ def reservation_left(state: ClusterState, group: GroupSpec) -> int:
 # ---- giving back -------------------------------------------------------------------------------
 
 
-def _idle(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
+def _idle(state: ClusterState, planner: Planner) -> Iterator[de.SliceDrain]:
     for group in state.spec.groups:
         surplus = standing(state, group) - group.min_slices
         if surplus <= 0:
@@ -345,7 +349,7 @@ def _idle(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
             yield de.SliceDrain(slice_.id, "idle for idle_timeout and wanted by nobody")
 
 
-def _barred(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
+def _barred(state: ClusterState, planner: Planner) -> Iterator[de.SliceDrain]:
     """Idle slices that stand in the way of their own replacement: floors and limits count them."""
     timeout = state.spec.autoscaler.idle_timeout
     for name in dict.fromkeys(state.workers[w].slice for w in planner.barred if w in state.workers):
@@ -354,7 +358,7 @@ def _barred(state: ClusterState, planner: _Planner) -> Iterator[de.SliceDrain]:
             yield de.SliceDrain(name, "launches of work that waits for a host have failed on it")
 
 
-def _is_free(state: ClusterState, slice_: Slice, planner: _Planner) -> bool:
+def _is_free(state: ClusterState, slice_: Slice, planner: Planner) -> bool:
     """Whether nobody wants an idle slice: no operator, no holder, no waiting work that could use it."""
     if slice_.keep_until is not None and slice_.keep_until > state.now:
         return False

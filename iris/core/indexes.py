@@ -12,7 +12,7 @@ from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId, Zone
 from iris.core.instant import Instant, after
-from iris.core.lifecycle import COMING, AttemptState, SliceState, WorkerState
+from iris.core.lifecycle import AttemptState, SliceState, WorkerState
 from iris.core.news import News
 from iris.core.queueing import QueuedUnits
 from iris.core.records import (
@@ -31,15 +31,14 @@ from iris.core.records import (
 from iris.core.resources import Resources, minus
 from iris.core.room import Pool, Room
 from iris.core.spec import ClusterSpec, GroupSpec
+from iris.core.tallies import Tallies
 from iris.core.waiting import QueueKey
 
 _NEWS_ONCE = (Due.SETTLE, Due.IDLE)
 """What is news once when it falls due, and not again after every rebuild."""
 
-PoolKey = tuple[GroupName, Zone]
 
-
-class IndexedTables(QueuedUnits):
+class IndexedTables(Tallies, QueuedUnits):
     """The tables, and the indexes that are kept true to them."""
 
     def __init__(self) -> None:
@@ -76,24 +75,13 @@ class IndexedTables(QueuedUnits):
         }
         self.touched: dict[HoldKey, None] = {}
         self.reindex_stakes()
-        self.unended: dict[UserName, int] = {}
-        """Tasks of jobs that have not ended, by user."""
+        self.unended = {}
         for job in self.jobs.values():
             if job.ended_at is None:
                 self.count_tasks(job, 1)
         self.deadlines = Deadlines(lambda at, due, key: due_at(self, due, key) == at)
-        self.fleet: dict[GroupName, dict[SliceState, int]] = {}
-        self.coming: dict[PoolKey, int] = {}
-        self.present: dict[PoolKey, int] = {}
-        """Slices that may exist, by pool."""
         self.idle: dict[GroupName, list[tuple[Instant, int]]] = {}
-        self.bands_on: dict[PoolKey, list[int]] = {}
-        self.leaving: dict[WorkerId, int] = {}
-        """How many attempts are stopping on a worker, where any is."""
-        ended = sorted(
-            (j.ended_at, j.number, j.id) for j in self.jobs.values() if j.ended_at is not None
-        )
-        self.ended: dict[JobId, None] = {job: None for _, _, job in ended}
+        self.reindex_states()
         self.room = Room()
         self.opened: dict[int, None] = {}
         self.churned: dict[WorkerId, None] = {}
@@ -290,28 +278,3 @@ class IndexedTables(QueuedUnits):
         else:
             self.idle[slice_.group].remove((slice_.idle_since, slice_.number))
             slice_.idle_since = None
-
-    def count_slice(self, slice_: Slice, state: SliceState, by: int) -> None:
-        """Count a slice in (1) or out of (-1) the tallies of its group and pool."""
-        tally = self.fleet.setdefault(slice_.group, {})
-        tally[state] = tally.get(state, 0) + by
-        key = (slice_.group, slice_.zone)
-        if state is not SliceState.GONE:
-            self.present[key] = self.present.get(key, 0) + by
-        if state in COMING:
-            self.coming[key] = self.coming.get(key, 0) + by
-
-    def count_band(self, worker: Worker, task: TaskId, by: int) -> None:
-        """Count an attempt in (1) or out of (-1) the bands that work in its pool."""
-        slice_ = self.slices[worker.slice]
-        key = (slice_.group, slice_.zone)
-        counts = self.bands_on.setdefault(key, [0, 0, 0])
-        counts[self.jobs[self.tasks[task].job].spec.band] += by
-
-    def count_leaving(self, worker: WorkerId, by: int) -> None:
-        """Count an attempt in (1) or out of (-1) those that are stopping on a worker."""
-        count = self.leaving.get(worker, 0) + by
-        if count:
-            self.leaving[worker] = count
-        else:
-            del self.leaving[worker]

@@ -1,19 +1,19 @@
-"""Why something waits, as frozen numbers and in plain sentences. Nothing is found out here.
+"""Why something waits, as frozen numbers. Nothing is found out here, and nothing is spelled.
 
-`iris.core.explain` fills these in from the functions that decide; `sentences` only spells them.
+`iris.core.explain` and `iris.core.scaling` fill these in from the functions that decide, and
+`iris.core.telling` spells them: for the command line, the interface, the pages and the reports alike.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
 from iris.core.decisions import HoldKind
 from iris.core.fit import Lack
-from iris.core.ids import GroupName, JobId, SliceId, UserName, WorkerId, Zone
-from iris.core.instant import DAY, HOUR, MINUTE, SECOND, Instant
+from iris.core.ids import GroupName, JobId, SliceId, TaskId, UserName, WorkerId, Zone
+from iris.core.instant import Instant, Millis
 from iris.core.lifecycle import JobState, SliceState
-from iris.core.resources import Resources, amount
+from iris.core.resources import Resources
 
 
 class Verdict(Enum):
@@ -27,22 +27,36 @@ class Verdict(Enum):
     """Others were asked to stop for it, and their room is kept."""
     PAUSED = "paused"
     """It failed quickly, and is tried again after a pause."""
-    NEVER_FITS = "never_fits"
-    """No group can serve it, however empty."""
+    NO_MATCHING_GROUP = "no_matching_group"
+    """No group has what it asks for, however many slices of it there were."""
+    TOO_BIG = "too_big"
+    """A group would do, but one of its hosts, and be it empty, is too small."""
     BUDGET = "budget"
     """Its user's quota lets it start no more, whatever room there is."""
-    BEHIND = "behind"
+    BEHIND_OTHERS = "behind_others"
     """There is room, but the order or a hold gives it to others first."""
-    COMING = "coming"
+    WAITING_FOR_SLICES = "waiting_for_slices"
     """Slices that can serve it are on their way."""
-    GATED = "gated"
-    """A slice may be asked for, but not before a time."""
-    FULL = "full"
+    QUOTA = "quota"
+    """No slice may be asked for, since a quota or a reservation is used up."""
+    BACKOFF = "backoff"
+    """A slice may be asked for, but not before a time: the cloud refused, or creates are rationed."""
+    HELD = "held"
+    """There is room that is kept for others, until those who are there have ended."""
+    GANG_INCOMPLETE = "gang_incomplete"
+    """Some hosts of a slice have room for their member of the gang, and not all."""
+    GROUP_AT_MAX = "group_at_max"
     """Every slice that may exist does: somebody who runs must end."""
+    FULL = "full"
+    """Hosts that could serve it are in use, and no slice is asked for on its account."""
     BARRED = "barred"
     """Hosts that could serve it are there and run nothing, but may not have it."""
     UNSUPPLIED = "unsupplied"
     """Nothing that could serve it is there, and nothing may be asked for on its account."""
+
+
+NEVER: Final = frozenset({Verdict.NO_MATCHING_GROUP, Verdict.TOO_BIG})
+"""Nobody should wait for what is told so: only another configuration, or another job, helps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +71,8 @@ class Blocker:
     """The host, or for a gang the slice, that lacks least."""
     lacks: tuple[Lack, ...] = ()
     """What that one lacks, in numbers; for a gang, the first of its hosts that lacks something."""
+    missing: str = ""
+    """How much is missing between the two; empty where it cannot be counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +80,7 @@ class Limit:
     """What stops slices from being asked of a pool."""
 
     check: str
-    """`listing`, `max_slices`, `reservation`, `gate`, `window`, `pause` or `tokens`."""
+    """`listing`, `max_slices`, `reservation`, `quota`, `gate`, `window`, `pause` or `tokens`."""
     left: int
     """How many it would let through: none, or less."""
     until: Instant | None  # None: it does not end by time alone
@@ -86,6 +102,20 @@ class PoolReason:
     """Slices of it are asked for when the job waits."""
     limits: tuple[Limit, ...]
     """What stops that now."""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupReason:
+    """What a group says to a job: the word of that of its zones which is nearest to serving it."""
+
+    name: GroupName
+    matches: bool
+    """An empty slice of it would do, somewhere."""
+    zone: Zone
+    """The nearest one."""
+    blocker: Blocker | None  # None: it fits there now
+    workers_checked: int
+    """In all of its zones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +153,26 @@ class OverQuota:
 
 
 @dataclass(frozen=True, slots=True)
+class Usual:
+    """How long something took for those of its kind that are through."""
+
+    p50: Millis
+    p90: Millis
+    seen: int
+    """How many they are."""
+
+
+@dataclass(frozen=True, slots=True)
 class UnderWay:
     """A slice that is coming and could serve the job."""
 
     slice: SliceId
+    group: GroupName
     state: SliceState
+    since: Instant
+    """When it was asked for."""
+    usual: Usual | None  # None: too few of its kind have come to say
+    """From the request to readiness."""
     deadline: Instant
     """When its create is repeated, or it is given up."""
 
@@ -141,158 +186,142 @@ class NextEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Ahead:
+    """A job of which something is served before."""
+
+    job: JobId
+    user: UserName
+    units: int
+    """Of it that wait."""
+
+
+@dataclass(frozen=True, slots=True)
+class QueuePlace:
+    """Where the first of a job's units stands among all that wait."""
+
+    ahead: int
+    """How many units are served before it."""
+    ahead_by_same_user: int
+    ahead_chips: int
+    """Of all of them together."""
+    first: tuple[Ahead, ...]
+    """The jobs that are served first, at most five."""
+
+    @property
+    def position(self) -> int:
+        """1 for who is first."""
+        return self.ahead + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Eta:
+    """When it is placed, as far as what was seen so far says it."""
+
+    low: Instant
+    """Not before."""
+    high: Instant | None  # None: nobody can say
+    basis: str
+    """What it was learned from."""
+
+
+class Advised(Enum):
+    """What kind of thing would help."""
+
+    RAISE_MAX_SLICES = "raise_max_slices"
+    DROP_CONSTRAINT = "drop_constraint"
+    ASK_FOR_LESS = "ask_for_less"
+    FIT_THE_GANG = "fit_the_gang"
+    ADD_GROUP = "add_group"
+    ENLARGE_RESERVATION = "enlarge_reservation"
+    CORRECT_GROUP = "correct_group"
+    LET_WORK_IN = "let_work_in"
+    ASK_WHO_HOLDS = "ask_who_holds"
+    ASK_WHO_IS_FIRST = "ask_who_is_first"
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One thing that would help, of which the deciding functions say that it does."""
+
+    kind: Advised
+    about: str
+    """The group, constraint, worker or job that is meant."""
+    text: str
+
+
+class Subject(Enum):
+    """Of what it is told."""
+
+    JOB = "job"
+    TASK = "task"
+    GANG = "gang"
+
+
+@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a job waits."""
 
     job: JobId
+    subject: Subject
+    task: TaskId | None  # None: it is not told of one task
+    """Which one of several that wait; all others like it wait for the same."""
     state: JobState
+    why: str
+    """How it ended, of a job that has; else empty."""
     at: Instant
     verdict: Verdict
     waiting: int
     """Its units (tasks, or the gang) that could be placed now if there were room."""
     paused: int
     """Its units that are kept waiting between two attempts."""
+    accelerator: str | None  # None: CPU work
     need: Resources
     """Of one task."""
     hosts: int
     """Of a gang; 0 for tasks that are placed alone."""
-    position: int | None  # None: it stands in no queue now
-    """How many units are served before its first one."""
+    queue: QueuePlace | None  # None: it stands in no queue now
+    quota: OverQuota | None  # None: its user's quota lets it start, or has no limit
     pools: tuple[PoolReason, ...]
     kept: Kept | None  # None: nothing is kept for it
     under_way: tuple[UnderWay, ...]
     next: NextEvent
-    quota: OverQuota | None  # None: its user's quota lets it start, or has no limit
+    eta: Eta | None  # None: unknown
+    advice: tuple[Advice, ...]
     gives_up_at: Instant | None  # None: it may wait for ever
 
-
-@dataclass(frozen=True, slots=True)
-class Scaling:
-    """Why a group has the slices that it has, and gets no more."""
-
-    group: GroupName
-    at: Instant
-    demand: int
-    """Waiting units that would be served by buying slices of it."""
-    standing: int
-    existing: int
-    min_slices: int
-    max_slices: int
-    coming: int
-    tokens: int
-    """Whole creates that the project's bucket holds."""
-    limits: tuple[tuple[Zone, tuple[Limit, ...]], ...]
-    """For each zone, what stops slices from being asked for there now."""
+    @property
+    def groups(self) -> tuple[GroupReason, ...]:
+        """What each group says, in the order of the configuration."""
+        names = dict.fromkeys(pool.group for pool in self.pools)
+        return tuple(_of_group([p for p in self.pools if p.group == name]) for name in names)
 
 
-def sentences(reason: Reason | Scaling) -> tuple[str, ...]:
-    """A reason in plain sentences, the most important first."""
-    if isinstance(reason, Scaling):
-        return _of_scaling(reason)
-    told = [f"{reason.job} is {reason.state.value}: {_VERDICTS[reason.verdict]}."]
-    if reason.verdict is Verdict.NOT_WAITING:
-        return tuple(told)
-    if reason.position is not None:
-        told.append(f"{_count(reason.position, 'unit')} of work {_is(reason.position)} before it.")
-    if reason.quota is not None:
-        told += _of_quota(reason.quota)
-    if reason.kept is not None:
-        told.append(_of_kept(reason.kept, reason.at))
-    told += [_of_pool(pool, reason.at) for pool in reason.pools]
-    for slice_ in reason.under_way:
-        by = _when(slice_.deadline, reason.at)
-        told.append(f"Slice {slice_.slice} is {slice_.state.value}, looked after {by}.")
-    at = f" {_when(reason.next.at, reason.at)}" if reason.next.at is not None else ""
-    told.append(f"Next: {reason.next.what}{at}.")
-    if reason.gives_up_at is not None:
-        told.append(f"It is given up {_when(reason.gives_up_at, reason.at)}.")
-    return tuple(told)
-
-
-_VERDICTS: Final = {
-    Verdict.NOT_WAITING: "nothing of it waits to be placed",
-    Verdict.FITS_NOW: "it is first and fits, so the next step places it",
-    Verdict.MAKING_ROOM: "others were asked to stop for it",
-    Verdict.PAUSED: "it is tried again after a pause",
-    Verdict.NEVER_FITS: "no configured group can ever hold it",
-    Verdict.BUDGET: "the quota of its user is used up",
-    Verdict.BEHIND: "others are served first",
-    Verdict.COMING: "it waits for slices that are on their way",
-    Verdict.GATED: "it waits until slices may be asked for again",
-    Verdict.FULL: "it waits for running work to end",
-    Verdict.BARRED: "hosts that could serve it are there, and none of them may have it now",
-    Verdict.UNSUPPLIED: "nothing that could serve it is there, or may be asked for on its account",
-}
-
-
-def _of_quota(over: OverQuota) -> Iterator[str]:
-    most, held, kept, need = (
-        amount(over.dimension, number) for number in (over.most, over.held, over.kept, over.need)
-    )
-    left = f", {kept} kept for what is deeper in trees of {over.levels} levels" if over.kept else ""
-    yield f"scheduler.quotas.{over.quota} allows {most}: {held} held{left}; it needs {need}."
-    if over.running and over.running == over.parents:
-        yield f"All {over.running} running tasks belong to jobs whose own children wait."
-
-
-def _of_pool(pool: PoolReason, at: Instant) -> str:
-    where = f"{pool.group} in {pool.zone} ({_count(pool.looked_at, 'worker')} looked at)"
-    if pool.blocker is None:
-        return f"{where}: it fits now."
-    blocker = pool.blocker
-    near = f" on {blocker.nearest}" if blocker.nearest is not None else ""
-    told = f"{where}: {blocker.check}: needs {blocker.need}, has {blocker.have}{near}"
-    stops = "; ".join(_of_limit(limit, at) for limit in pool.limits)
-    return f"{told}; no new slice: {stops}." if stops else f"{told}."
-
-
-def _of_limit(limit: Limit, at: Instant) -> str:
-    until = f" until {_when(limit.until, at)}" if limit.until is not None else ""
-    return f"{limit.detail}{until}"
-
-
-def _of_kept(kept: Kept, at: Instant) -> str:
-    there = f"{kept.leaving} leaving, {kept.staying} staying"
-    when = f", free {_when(kept.expected, at)}" if kept.expected is not None else ""
-    return f"Kept for it ({kept.kind.value}): {', '.join(kept.workers)} ({there}{when})."
-
-
-def _of_scaling(scaling: Scaling) -> tuple[str, ...]:
-    told = [
-        f"{scaling.group} has {_count(scaling.existing, 'slice')}, {scaling.coming} of them coming"
-        f" (min {scaling.min_slices}, max {scaling.max_slices}).",
-        f"{_count(scaling.demand, 'unit')} of waiting work would be served by more.",
-        f"The project may make {_count(scaling.tokens, 'create')} at once.",
-    ]
-    for zone, limits in scaling.limits:
-        stops = "; ".join(_of_limit(limit, scaling.at) for limit in limits)
-        told.append(f"{zone}: {stops}." if stops else f"{zone}: nothing stops it.")
-    return tuple(told)
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"
-
-
-def _when(at: Instant, now: Instant) -> str:
-    """A time as a span from now, rounded down to the two largest units that it has."""
-    left = at - now
-    if left <= 0:
-        return "now"
-    for size, name, smaller, small_name in _SPANS:
-        if left >= size:
-            rest = left % size // smaller
-            return f"in {left // size} {name}" + (f" {rest} {small_name}" if rest else "")
-    return f"in {left} ms"
-
-
-_SPANS: Final = (
-    (DAY, "d", HOUR, "h"),
-    (HOUR, "h", MINUTE, "min"),
-    (MINUTE, "min", SECOND, "s"),
-    (SECOND, "s", 1, "ms"),
+CHECKS: Final = (
+    "accelerator",
+    "gang",
+    "constraint",
+    "host",
+    "spare",
+    "slices",
+    "workers",
+    "whole",
+    "avoid",
+    "held",
+    "room",
 )
+"""Blockers from the one that is farthest from a placement to the one that is nearest."""
+
+
+def _of_group(pools: list[PoolReason]) -> GroupReason:
+    nearest = max(pools, key=lambda pool: _nearness(pool.blocker))
+    return GroupReason(
+        name=nearest.group,
+        matches=any(pool.can_serve for pool in pools),
+        zone=nearest.zone,
+        blocker=nearest.blocker,
+        workers_checked=sum(pool.looked_at for pool in pools),
+    )
+
+
+def _nearness(blocker: Blocker | None) -> int:
+    return len(CHECKS) if blocker is None else CHECKS.index(blocker.check)

@@ -131,6 +131,8 @@ def look_ups_lead_home(sight: Sight) -> Iterator[str]:
     shapes = {j.id: shape_of(j.spec) for j in sight.open_jobs}
     yield from differ("V-01 shape of", state.shapes, shapes)
     ended = {j.id: j.id for j in jobs if j.ended_at is not None}
+    listed = {name: it for it, names in state.by_state.items() for name in names}
+    yield from differ("V-01 state of job", listed, {j.id: j.state for j in jobs})
     yield from differ("V-01 ended job", {name: name for name in state.ended}, ended)
     groups = {g.name: g for g in state.spec.groups}
     yield from differ("V-01 group", state.groups, groups)

@@ -84,3 +84,10 @@ def amount(dimension: str, number: int) -> str:
     size, one, many = next(unit for unit in _UNITS[dimension] if number % unit[0] == 0)
     count = number // size
     return f"{count} {one if count == 1 else many}"
+
+
+def amounts(need: Resources) -> str:
+    """What is not nothing of a need, as a list in words."""
+    pairs = zip(need._fields, need, strict=True)
+    told = [amount(dimension, number) for dimension, number in pairs if number]
+    return ", ".join(told) or "nothing"

@@ -148,6 +148,7 @@ class ClusterState(IndexedTables):
         """Put a new job on the books and let its units wait."""
         self.jobs[job.id] = job
         self.job_by_number[job.number] = job
+        self.by_state[job.state][job.id] = None
         self.shapes[job.id] = shape_of(job.spec)
         self.count_tasks(job, 1)
         for task in job.tasks:
@@ -166,6 +167,7 @@ class ClusterState(IndexedTables):
         del self.jobs[job.id]
         del self.job_by_number[job.number]
         del self.ended[job.id]
+        del self.by_state[job.state][job.id]
         self.requests.pop(job.request, None)
 
     def settle_task(self, task: Task) -> None:
@@ -190,6 +192,8 @@ class ClusterState(IndexedTables):
             return
         if to not in JOB_MOVES[job.state]:
             raise IllegalMove(f"job {job.id}: {job.state.value} -> {to.value}")
+        del self.by_state[job.state][job.id]
+        self.by_state[to][job.id] = None
         job.state = to
         if to in ENDED_JOB:
             job.ended_at = self.now

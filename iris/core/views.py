@@ -195,9 +195,9 @@ def job_view(state: ClusterState, job: JobId) -> JobView | None:
     if row is None:
         return None
     return JobView(
-        line=_line(row),
+        line=job_line(row),
         spec=row.spec,
-        tasks=tuple(_task(task) for task in row.tasks),
+        tasks=tuple(task_view(task) for task in row.tasks),
         children=tuple(row.children),
         ending=row.ending,
         why=row.why,
@@ -224,7 +224,7 @@ def job_page(
     if only is not None:
         matching = [job for job in matching if only(job)]
     newest = sorted(matching, key=lambda job: -job.number)[: max(0, limit)]
-    return JobPage(tuple(_line(job) for job in newest), len(matching))
+    return JobPage(tuple(job_line(job) for job in newest), len(matching))
 
 
 def lines_above(state: ClusterState, page: JobPage) -> tuple[JobLine, ...]:
@@ -237,19 +237,19 @@ def lines_above(state: ClusterState, page: JobPage) -> tuple[JobLine, ...]:
             above[parent] = state.jobs[parent]
             parent = state.jobs[parent].spec.parent
     jobs = sorted(above.values(), key=lambda job: job.number)
-    return tuple(_line(job) for job in jobs if job.id not in there)
+    return tuple(job_line(job) for job in jobs if job.id not in there)
 
 
 def slice_views(state: ClusterState, group: GroupName | None = None) -> tuple[SliceView, ...]:
     """The slices of a group (or of all), oldest first."""
     rows = sorted(state.slices.values(), key=lambda slice_: slice_.number)
-    return tuple(_slice(row) for row in rows if group is None or row.group == group)
+    return tuple(slice_view(row) for row in rows if group is None or row.group == group)
 
 
 def worker_views(state: ClusterState, slice_: SliceId | None = None) -> tuple[WorkerView, ...]:
     """The workers of a slice (or of all), oldest first."""
     rows = sorted(state.workers.values(), key=lambda worker: worker.number)
-    return tuple(_worker(row) for row in rows if slice_ is None or row.slice == slice_)
+    return tuple(worker_view(row) for row in rows if slice_ is None or row.slice == slice_)
 
 
 def vm_views(state: ClusterState, slice_: SliceId | None = None) -> tuple[VmView, ...]:
@@ -289,7 +289,8 @@ def _blocks(state: ClusterState, until: Instant | None) -> bool:
     return until is not None and until > state.now
 
 
-def _line(job: Job) -> JobLine:
+def job_line(job: Job) -> JobLine:
+    """A job as one line of a list."""
     return JobLine(
         id=job.id,
         state=job.state,
@@ -307,7 +308,8 @@ def _counts(
     return tuple((state, tally[state]) for state in states if tally.get(state))
 
 
-def _task(task: Task) -> TaskView:
+def task_view(task: Task) -> TaskView:
+    """A task with all of its attempts."""
     return TaskView(
         id=task.id,
         state=task.state,
@@ -332,7 +334,8 @@ def _attempt(attempt: Attempt) -> AttemptView:
     )
 
 
-def _slice(row: Slice) -> SliceView:
+def slice_view(row: Slice) -> SliceView:
+    """A slice."""
     return SliceView(
         id=row.id,
         group=row.group,
@@ -351,7 +354,8 @@ def _slice(row: Slice) -> SliceView:
     )
 
 
-def _worker(row: Worker) -> WorkerView:
+def worker_view(row: Worker) -> WorkerView:
+    """A worker."""
     return WorkerView(
         id=row.id,
         slice=row.slice,
@@ -379,7 +383,7 @@ def _vm(state: ClusterState, row: Slice, host: int) -> VmView:
         group=row.group,
         zone=row.zone,
         slice_state=row.state,
-        worker=None if worker is None else _worker(worker),
+        worker=None if worker is None else worker_view(worker),
         attempts=tuple(_attempt(state.tasks[task].attempts[number]) for task, number in held),
         why=row.why,
     )

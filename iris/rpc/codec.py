@@ -54,7 +54,12 @@ def word(kind: type[_E], text: str, field: str) -> _E:
         raise Malformed(f"{field}: {text!r} is none of {words}") from None
 
 
-def _count(number: int, field: str, *, least: int = 0) -> int:
+def count_from_wire(number: int, field: str, *, least: int = 0) -> int:
+    """A number that counts something.
+
+    Raises:
+        Malformed: it is too small.
+    """
     if number < least:
         raise Malformed(f"{field}: {number} is less than {least}")
     return number
@@ -63,7 +68,7 @@ def _count(number: int, field: str, *, least: int = 0) -> int:
 def _span(message: pb.JobSpec, field: str) -> Millis | None:
     if not message.HasField(field):
         return None
-    return Millis(_count(int(getattr(message, field)), field, least=1))
+    return Millis(count_from_wire(int(getattr(message, field)), field, least=1))
 
 
 # ---- jobs --------------------------------------------------------------------------------------
@@ -87,11 +92,11 @@ def resources_from_wire(message: pb.Resources) -> Resources:
         Malformed: one is.
     """
     return Resources(
-        chips=_count(message.chips, "resources.chips"),
-        cpu=_count(message.cpu_milli, "resources.cpu"),
-        memory=_count(message.memory_bytes, "resources.memory"),
-        disk=_count(message.disk_bytes, "resources.disk"),
-        ports=_count(message.ports, "resources.ports"),
+        chips=count_from_wire(message.chips, "resources.chips"),
+        cpu=count_from_wire(message.cpu_milli, "resources.cpu"),
+        memory=count_from_wire(message.memory_bytes, "resources.memory"),
+        disk=count_from_wire(message.disk_bytes, "resources.disk"),
+        ports=count_from_wire(message.ports, "resources.ports"),
     )
 
 
@@ -156,7 +161,7 @@ def spec_from_wire(message: pb.JobSpec) -> JobSpec:
 def _replicas(number: int) -> int:
     if number > MAX_REPLICAS:
         raise Malformed(f"replicas: {number} is more than {MAX_REPLICAS}")
-    return _count(number, "replicas", least=1)
+    return count_from_wire(number, "replicas", least=1)
 
 
 def _environment(message: pb.JobSpec) -> tuple[tuple[str, str], ...]:
@@ -190,7 +195,7 @@ def check_words(words: Sequence[str], field: str) -> None:
 def _retries(number: int, field: str) -> int:
     if number > MAX_RETRIES:
         raise Malformed(f"{field}: {number} is more than {MAX_RETRIES}")
-    return _count(number, field)
+    return count_from_wire(number, field)
 
 
 def _constraint(message: pb.Constraint) -> Constraint:
@@ -227,12 +232,13 @@ def job_to_wire(view: JobView) -> pb.Job:
     message.spec.CopyFrom(spec_to_wire(view.spec))
     for variable in message.spec.environment:
         variable.value = "***"
-    message.details.extend(_task(task) for task in view.tasks)
+    message.details.extend(task_to_wire(task) for task in view.tasks)
     message.children.extend(view.children)
     return message
 
 
-def _task(view: TaskView) -> pb.Task:
+def task_to_wire(view: TaskView) -> pb.Task:
+    """A task with its attempts."""
     attempts = [attempt_to_wire(attempt) for attempt in view.attempts]
     return pb.Task(id=view.id, state=view.state.value, attempts=attempts, why=view.why)
 
@@ -308,7 +314,7 @@ def registration_from_wire(message: pb.RegisterRequest) -> WorkerRegistered:
             raise Malformed(f"{field}: a worker without one is nobody")
     return WorkerRegistered(
         slice=SliceId(message.slice),
-        host=_count(message.host, "host"),
+        host=count_from_wire(message.host, "host"),
         incarnation=message.incarnation,
         address=message.address,
         offers=resources_from_wire(message.offers),
@@ -346,7 +352,7 @@ def attempt_from_wire(number: int) -> int:
     Raises:
         Malformed: it is negative.
     """
-    return _count(number, "attempt")
+    return count_from_wire(number, "attempt")
 
 
 def limit_from_wire(number: int, most: int) -> int:
@@ -355,7 +361,7 @@ def limit_from_wire(number: int, most: int) -> int:
     Raises:
         Malformed: it is negative.
     """
-    return min(_count(number, "limit") or most, most)
+    return min(count_from_wire(number, "limit") or most, most)
 
 
 def keep_from_wire(number: int) -> Millis:
@@ -366,7 +372,7 @@ def keep_from_wire(number: int) -> Millis:
     """
     if number > MAX_KEEP_MS:
         raise Malformed(f"keep_ms: {number} is more than {MAX_KEEP_MS}, a year")
-    return Millis(_count(number, "keep_ms"))
+    return Millis(count_from_wire(number, "keep_ms"))
 
 
 def offset_from_wire(number: int) -> int:
@@ -375,7 +381,7 @@ def offset_from_wire(number: int) -> int:
     Raises:
         Malformed: it is negative.
     """
-    return _count(number, "offset")
+    return count_from_wire(number, "offset")
 
 
 def task_from_wire(text: str) -> TaskId:

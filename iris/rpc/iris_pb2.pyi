@@ -248,12 +248,342 @@ class ExplainJobRequest(_message.Message):
     def __init__(self, job: _Optional[str] = ...) -> None: ...
 
 class ExplainJobResponse(_message.Message):
-    __slots__ = ("sentences", "state")
+    __slots__ = ("sentences", "state", "explanation")
     SENTENCES_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
+    EXPLANATION_FIELD_NUMBER: _ClassVar[int]
     sentences: _containers.RepeatedScalarFieldContainer[str]
     state: str
-    def __init__(self, sentences: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ...) -> None: ...
+    explanation: Explanation
+    def __init__(self, sentences: _Optional[_Iterable[str]] = ..., state: _Optional[str] = ..., explanation: _Optional[_Union[Explanation, _Mapping]] = ...) -> None: ...
+
+class Lack(_message.Message):
+    __slots__ = ("dimension", "need", "have")
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    NEED_FIELD_NUMBER: _ClassVar[int]
+    HAVE_FIELD_NUMBER: _ClassVar[int]
+    dimension: str
+    need: int
+    have: int
+    def __init__(self, dimension: _Optional[str] = ..., need: _Optional[int] = ..., have: _Optional[int] = ...) -> None: ...
+
+class Blocker(_message.Message):
+    __slots__ = ("check", "need", "have", "missing", "nearest", "lacks")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    NEED_FIELD_NUMBER: _ClassVar[int]
+    HAVE_FIELD_NUMBER: _ClassVar[int]
+    MISSING_FIELD_NUMBER: _ClassVar[int]
+    NEAREST_FIELD_NUMBER: _ClassVar[int]
+    LACKS_FIELD_NUMBER: _ClassVar[int]
+    check: str
+    need: str
+    have: str
+    missing: str
+    nearest: str
+    lacks: _containers.RepeatedCompositeFieldContainer[Lack]
+    def __init__(self, check: _Optional[str] = ..., need: _Optional[str] = ..., have: _Optional[str] = ..., missing: _Optional[str] = ..., nearest: _Optional[str] = ..., lacks: _Optional[_Iterable[_Union[Lack, _Mapping]]] = ...) -> None: ...
+
+class Limit(_message.Message):
+    __slots__ = ("check", "detail", "until_ms")
+    CHECK_FIELD_NUMBER: _ClassVar[int]
+    DETAIL_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    check: str
+    detail: str
+    until_ms: int
+    def __init__(self, check: _Optional[str] = ..., detail: _Optional[str] = ..., until_ms: _Optional[int] = ...) -> None: ...
+
+class PoolReason(_message.Message):
+    __slots__ = ("group", "zone", "workers_checked", "matches", "is_bought", "blocker", "limits")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    IS_BOUGHT_FIELD_NUMBER: _ClassVar[int]
+    BLOCKER_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    zone: str
+    workers_checked: int
+    matches: bool
+    is_bought: bool
+    blocker: Blocker
+    limits: _containers.RepeatedCompositeFieldContainer[Limit]
+    def __init__(self, group: _Optional[str] = ..., zone: _Optional[str] = ..., workers_checked: _Optional[int] = ..., matches: bool = ..., is_bought: bool = ..., blocker: _Optional[_Union[Blocker, _Mapping]] = ..., limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ...) -> None: ...
+
+class GroupReason(_message.Message):
+    __slots__ = ("name", "matches", "zone", "workers_checked", "blocker")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    MATCHES_FIELD_NUMBER: _ClassVar[int]
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_CHECKED_FIELD_NUMBER: _ClassVar[int]
+    BLOCKER_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    matches: bool
+    zone: str
+    workers_checked: int
+    blocker: Blocker
+    def __init__(self, name: _Optional[str] = ..., matches: bool = ..., zone: _Optional[str] = ..., workers_checked: _Optional[int] = ..., blocker: _Optional[_Union[Blocker, _Mapping]] = ...) -> None: ...
+
+class Ahead(_message.Message):
+    __slots__ = ("job", "user", "units")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    USER_FIELD_NUMBER: _ClassVar[int]
+    UNITS_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    user: str
+    units: int
+    def __init__(self, job: _Optional[str] = ..., user: _Optional[str] = ..., units: _Optional[int] = ...) -> None: ...
+
+class QueuePlace(_message.Message):
+    __slots__ = ("ahead", "ahead_by_same_user", "ahead_chips", "first")
+    AHEAD_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_BY_SAME_USER_FIELD_NUMBER: _ClassVar[int]
+    AHEAD_CHIPS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_FIELD_NUMBER: _ClassVar[int]
+    ahead: int
+    ahead_by_same_user: int
+    ahead_chips: int
+    first: _containers.RepeatedCompositeFieldContainer[Ahead]
+    def __init__(self, ahead: _Optional[int] = ..., ahead_by_same_user: _Optional[int] = ..., ahead_chips: _Optional[int] = ..., first: _Optional[_Iterable[_Union[Ahead, _Mapping]]] = ...) -> None: ...
+
+class Usual(_message.Message):
+    __slots__ = ("p50_ms", "p90_ms", "seen")
+    P50_MS_FIELD_NUMBER: _ClassVar[int]
+    P90_MS_FIELD_NUMBER: _ClassVar[int]
+    SEEN_FIELD_NUMBER: _ClassVar[int]
+    p50_ms: int
+    p90_ms: int
+    seen: int
+    def __init__(self, p50_ms: _Optional[int] = ..., p90_ms: _Optional[int] = ..., seen: _Optional[int] = ...) -> None: ...
+
+class UnderWay(_message.Message):
+    __slots__ = ("slice", "group", "state", "since_ms", "usual", "deadline_ms")
+    SLICE_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    USUAL_FIELD_NUMBER: _ClassVar[int]
+    DEADLINE_MS_FIELD_NUMBER: _ClassVar[int]
+    slice: str
+    group: str
+    state: str
+    since_ms: int
+    usual: Usual
+    deadline_ms: int
+    def __init__(self, slice: _Optional[str] = ..., group: _Optional[str] = ..., state: _Optional[str] = ..., since_ms: _Optional[int] = ..., usual: _Optional[_Union[Usual, _Mapping]] = ..., deadline_ms: _Optional[int] = ...) -> None: ...
+
+class Eta(_message.Message):
+    __slots__ = ("low_ms", "high_ms", "basis")
+    LOW_MS_FIELD_NUMBER: _ClassVar[int]
+    HIGH_MS_FIELD_NUMBER: _ClassVar[int]
+    BASIS_FIELD_NUMBER: _ClassVar[int]
+    low_ms: int
+    high_ms: int
+    basis: str
+    def __init__(self, low_ms: _Optional[int] = ..., high_ms: _Optional[int] = ..., basis: _Optional[str] = ...) -> None: ...
+
+class Kept(_message.Message):
+    __slots__ = ("kind", "workers", "leaving", "staying", "expected_ms")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    WORKERS_FIELD_NUMBER: _ClassVar[int]
+    LEAVING_FIELD_NUMBER: _ClassVar[int]
+    STAYING_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_MS_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    workers: _containers.RepeatedScalarFieldContainer[str]
+    leaving: int
+    staying: int
+    expected_ms: int
+    def __init__(self, kind: _Optional[str] = ..., workers: _Optional[_Iterable[str]] = ..., leaving: _Optional[int] = ..., staying: _Optional[int] = ..., expected_ms: _Optional[int] = ...) -> None: ...
+
+class Explanation(_message.Message):
+    __slots__ = ("job", "subject", "task", "state", "as_of_ms", "turn", "verdict", "headline", "sentences", "waiting", "paused", "groups", "pools", "queue", "in_flight", "kept", "next", "next_at_ms", "eta", "advice", "gives_up_at_ms", "quota")
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_MS_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    VERDICT_FIELD_NUMBER: _ClassVar[int]
+    HEADLINE_FIELD_NUMBER: _ClassVar[int]
+    SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    WAITING_FIELD_NUMBER: _ClassVar[int]
+    PAUSED_FIELD_NUMBER: _ClassVar[int]
+    GROUPS_FIELD_NUMBER: _ClassVar[int]
+    POOLS_FIELD_NUMBER: _ClassVar[int]
+    QUEUE_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_FIELD_NUMBER: _ClassVar[int]
+    NEXT_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    ETA_FIELD_NUMBER: _ClassVar[int]
+    ADVICE_FIELD_NUMBER: _ClassVar[int]
+    GIVES_UP_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    subject: str
+    task: str
+    state: str
+    as_of_ms: int
+    turn: int
+    verdict: str
+    headline: str
+    sentences: _containers.RepeatedScalarFieldContainer[str]
+    waiting: int
+    paused: int
+    groups: _containers.RepeatedCompositeFieldContainer[GroupReason]
+    pools: _containers.RepeatedCompositeFieldContainer[PoolReason]
+    queue: QueuePlace
+    in_flight: _containers.RepeatedCompositeFieldContainer[UnderWay]
+    kept: Kept
+    next: str
+    next_at_ms: int
+    eta: Eta
+    advice: _containers.RepeatedScalarFieldContainer[str]
+    gives_up_at_ms: int
+    quota: OverQuota
+    def __init__(self, job: _Optional[str] = ..., subject: _Optional[str] = ..., task: _Optional[str] = ..., state: _Optional[str] = ..., as_of_ms: _Optional[int] = ..., turn: _Optional[int] = ..., verdict: _Optional[str] = ..., headline: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., waiting: _Optional[int] = ..., paused: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[GroupReason, _Mapping]]] = ..., pools: _Optional[_Iterable[_Union[PoolReason, _Mapping]]] = ..., queue: _Optional[_Union[QueuePlace, _Mapping]] = ..., in_flight: _Optional[_Iterable[_Union[UnderWay, _Mapping]]] = ..., kept: _Optional[_Union[Kept, _Mapping]] = ..., next: _Optional[str] = ..., next_at_ms: _Optional[int] = ..., eta: _Optional[_Union[Eta, _Mapping]] = ..., advice: _Optional[_Iterable[str]] = ..., gives_up_at_ms: _Optional[int] = ..., quota: _Optional[_Union[OverQuota, _Mapping]] = ...) -> None: ...
+
+class OverQuota(_message.Message):
+    __slots__ = ("quota", "dimension", "most", "held", "kept", "need")
+    QUOTA_FIELD_NUMBER: _ClassVar[int]
+    DIMENSION_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
+    HELD_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    NEED_FIELD_NUMBER: _ClassVar[int]
+    quota: str
+    dimension: str
+    most: int
+    held: int
+    kept: int
+    need: int
+    def __init__(self, quota: _Optional[str] = ..., dimension: _Optional[str] = ..., most: _Optional[int] = ..., held: _Optional[int] = ..., kept: _Optional[int] = ..., need: _Optional[int] = ...) -> None: ...
+
+class Scaling(_message.Message):
+    __slots__ = ("group", "as_of_ms", "turn", "rule", "action", "headline", "sentences", "demand", "unmet", "usable", "idle", "in_flight", "existing", "min_slices", "max_slices", "buffer_slices", "tokens", "wanted", "until_ms", "limits", "jobs")
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    AS_OF_MS_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    HEADLINE_FIELD_NUMBER: _ClassVar[int]
+    SENTENCES_FIELD_NUMBER: _ClassVar[int]
+    DEMAND_FIELD_NUMBER: _ClassVar[int]
+    UNMET_FIELD_NUMBER: _ClassVar[int]
+    USABLE_FIELD_NUMBER: _ClassVar[int]
+    IDLE_FIELD_NUMBER: _ClassVar[int]
+    IN_FLIGHT_FIELD_NUMBER: _ClassVar[int]
+    EXISTING_FIELD_NUMBER: _ClassVar[int]
+    MIN_SLICES_FIELD_NUMBER: _ClassVar[int]
+    MAX_SLICES_FIELD_NUMBER: _ClassVar[int]
+    BUFFER_SLICES_FIELD_NUMBER: _ClassVar[int]
+    TOKENS_FIELD_NUMBER: _ClassVar[int]
+    WANTED_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    as_of_ms: int
+    turn: int
+    rule: str
+    action: str
+    headline: str
+    sentences: _containers.RepeatedScalarFieldContainer[str]
+    demand: int
+    unmet: int
+    usable: int
+    idle: int
+    in_flight: int
+    existing: int
+    min_slices: int
+    max_slices: int
+    buffer_slices: int
+    tokens: int
+    wanted: int
+    until_ms: int
+    limits: _containers.RepeatedCompositeFieldContainer[ZoneLimits]
+    jobs: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, group: _Optional[str] = ..., as_of_ms: _Optional[int] = ..., turn: _Optional[int] = ..., rule: _Optional[str] = ..., action: _Optional[str] = ..., headline: _Optional[str] = ..., sentences: _Optional[_Iterable[str]] = ..., demand: _Optional[int] = ..., unmet: _Optional[int] = ..., usable: _Optional[int] = ..., idle: _Optional[int] = ..., in_flight: _Optional[int] = ..., existing: _Optional[int] = ..., min_slices: _Optional[int] = ..., max_slices: _Optional[int] = ..., buffer_slices: _Optional[int] = ..., tokens: _Optional[int] = ..., wanted: _Optional[int] = ..., until_ms: _Optional[int] = ..., limits: _Optional[_Iterable[_Union[ZoneLimits, _Mapping]]] = ..., jobs: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ZoneLimits(_message.Message):
+    __slots__ = ("zone", "limits")
+    ZONE_FIELD_NUMBER: _ClassVar[int]
+    LIMITS_FIELD_NUMBER: _ClassVar[int]
+    zone: str
+    limits: _containers.RepeatedCompositeFieldContainer[Limit]
+    def __init__(self, zone: _Optional[str] = ..., limits: _Optional[_Iterable[_Union[Limit, _Mapping]]] = ...) -> None: ...
+
+class ScalingSpan(_message.Message):
+    __slots__ = ("rule", "headline", "since_ms", "until_ms", "turns")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    HEADLINE_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    TURNS_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    headline: str
+    since_ms: int
+    until_ms: int
+    turns: int
+    def __init__(self, rule: _Optional[str] = ..., headline: _Optional[str] = ..., since_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., turns: _Optional[int] = ...) -> None: ...
+
+class ExplainGroupRequest(_message.Message):
+    __slots__ = ("group",)
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    group: str
+    def __init__(self, group: _Optional[str] = ...) -> None: ...
+
+class ExplainGroupResponse(_message.Message):
+    __slots__ = ("scaling", "history")
+    SCALING_FIELD_NUMBER: _ClassVar[int]
+    HISTORY_FIELD_NUMBER: _ClassVar[int]
+    scaling: Scaling
+    history: _containers.RepeatedCompositeFieldContainer[ScalingSpan]
+    def __init__(self, scaling: _Optional[_Union[Scaling, _Mapping]] = ..., history: _Optional[_Iterable[_Union[ScalingSpan, _Mapping]]] = ...) -> None: ...
+
+class Happening(_message.Message):
+    __slots__ = ("at_ms", "turn", "kind", "is_fact", "subject", "text", "cause")
+    AT_MS_FIELD_NUMBER: _ClassVar[int]
+    TURN_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    IS_FACT_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    CAUSE_FIELD_NUMBER: _ClassVar[int]
+    at_ms: int
+    turn: int
+    kind: str
+    is_fact: bool
+    subject: str
+    text: str
+    cause: str
+    def __init__(self, at_ms: _Optional[int] = ..., turn: _Optional[int] = ..., kind: _Optional[str] = ..., is_fact: bool = ..., subject: _Optional[str] = ..., text: _Optional[str] = ..., cause: _Optional[str] = ...) -> None: ...
+
+class ListEventsRequest(_message.Message):
+    __slots__ = ("kind", "id", "limit", "before")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    id: str
+    limit: int
+    before: int
+    def __init__(self, kind: _Optional[str] = ..., id: _Optional[str] = ..., limit: _Optional[int] = ..., before: _Optional[int] = ...) -> None: ...
+
+class ListEventsResponse(_message.Message):
+    __slots__ = ("events", "before", "first_turn", "first_at_ms")
+    EVENTS_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TURN_FIELD_NUMBER: _ClassVar[int]
+    FIRST_AT_MS_FIELD_NUMBER: _ClassVar[int]
+    events: _containers.RepeatedCompositeFieldContainer[Happening]
+    before: int
+    first_turn: int
+    first_at_ms: int
+    def __init__(self, events: _Optional[_Iterable[_Union[Happening, _Mapping]]] = ..., before: _Optional[int] = ..., first_turn: _Optional[int] = ..., first_at_ms: _Optional[int] = ...) -> None: ...
 
 class GetImageRequest(_message.Message):
     __slots__ = ()
@@ -438,7 +768,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "started_at_ms", "now_ms", "turns", "groups", "workers", "jobs", "recovered_turns", "recovery_ms")
+    __slots__ = ("version", "started_at_ms", "now_ms", "turns", "groups", "workers", "jobs", "recovered_turns", "recovery_ms", "dashboard_port", "no_dashboard")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STARTED_AT_MS_FIELD_NUMBER: _ClassVar[int]
     NOW_MS_FIELD_NUMBER: _ClassVar[int]
@@ -448,6 +778,8 @@ class GetStatusResponse(_message.Message):
     JOBS_FIELD_NUMBER: _ClassVar[int]
     RECOVERED_TURNS_FIELD_NUMBER: _ClassVar[int]
     RECOVERY_MS_FIELD_NUMBER: _ClassVar[int]
+    DASHBOARD_PORT_FIELD_NUMBER: _ClassVar[int]
+    NO_DASHBOARD_FIELD_NUMBER: _ClassVar[int]
     version: str
     started_at_ms: int
     now_ms: int
@@ -457,7 +789,9 @@ class GetStatusResponse(_message.Message):
     jobs: int
     recovered_turns: int
     recovery_ms: int
-    def __init__(self, version: _Optional[str] = ..., started_at_ms: _Optional[int] = ..., now_ms: _Optional[int] = ..., turns: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., workers: _Optional[int] = ..., jobs: _Optional[int] = ..., recovered_turns: _Optional[int] = ..., recovery_ms: _Optional[int] = ...) -> None: ...
+    dashboard_port: int
+    no_dashboard: str
+    def __init__(self, version: _Optional[str] = ..., started_at_ms: _Optional[int] = ..., now_ms: _Optional[int] = ..., turns: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[Group, _Mapping]]] = ..., workers: _Optional[int] = ..., jobs: _Optional[int] = ..., recovered_turns: _Optional[int] = ..., recovery_ms: _Optional[int] = ..., dashboard_port: _Optional[int] = ..., no_dashboard: _Optional[str] = ...) -> None: ...
 
 class HasBlobRequest(_message.Message):
     __slots__ = ("sha256",)

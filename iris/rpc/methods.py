@@ -77,6 +77,7 @@ _W: Final = "WorkerService"
 _L: Final = "LogService"
 _E: Final = "ExecService"
 _V: Final = "VmService"
+_X: Final = "ExplainService"
 _P: Final = "EndpointService"
 _POLL_S: Final = CALL_DEADLINE / 1_000
 _EXEC_S: Final = 86_400.0
@@ -116,6 +117,14 @@ PUT_BLOB: Final = Method(
 )
 GET_BLOB: Final = Method(
     _C, "GetBlob", pb.GetBlobRequest, pb.Chunk, _ALL, 300, stream=Stream.ANSWER
+)
+
+# What is decided, and what happened, names the jobs of everybody.
+EXPLAIN_GROUP: Final = Method(
+    _X, "ExplainGroup", pb.ExplainGroupRequest, pb.ExplainGroupResponse, _USERS
+)
+LIST_EVENTS: Final = Method(
+    _X, "ListEvents", pb.ListEventsRequest, pb.ListEventsResponse, _USERS, 30
 )
 
 LIST_VMS: Final = Method(_V, "ListVms", pb.ListVmsRequest, pb.ListVmsResponse, _PEOPLE)
@@ -170,6 +179,9 @@ WITHDRAW_ENDPOINTS: Final = Method(
 LIST_ENDPOINTS: Final = Method(
     _P, "ListEndpoints", pb.ListEndpointsRequest, pb.ListEndpointsResponse, _PEOPLE, _POLL_S
 )
+
+LONG_POLLS: Final = frozenset({GET_JOB.name, RECONCILE.name, LIST_ENDPOINTS.name})
+"""Calls that are answered when something happens, and late if nothing does."""
 
 METHODS: Final[tuple[Method[Message, Message], ...]] = tuple(
     value for value in list(globals().values()) if isinstance(value, Method)

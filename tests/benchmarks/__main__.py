@@ -15,11 +15,13 @@ from pathlib import Path
 
 from tests.benchmarks import (
     actors,
+    dashboard,
     filling,
     fleet,
     live,
     memory,
     placement,
+    pools,
     recovery,
     reporting,
     restart,
@@ -52,7 +54,9 @@ def benchmarks(
         "help": startup.measure,
         "live": partial(live.measure, ray=ray, dask=dask, with_slurm=with_slurm),
         "actors": partial(actors.measure, ray=ray, dask=dask),
+        "pool": partial(pools.measure, ray=ray, dask=dask),
         "reporting": reporting.measure,
+        "dashboard": dashboard.measure,
     }
 
 

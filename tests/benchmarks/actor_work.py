@@ -1,4 +1,4 @@
-"""What is asked of an actor, of whichever system: the same loops for Iris, Ray and Dask. Imports nothing of any."""
+"""What is asked of an actor or a pool, of whichever system: the same loops for all. Imports nothing of any."""
 
 import statistics
 import time
@@ -14,6 +14,11 @@ Call: TypeAlias = Callable[[Any], Any]
 """Calls `echo` of the actor, and waits for what it returns or gives a handle."""
 Gather: TypeAlias = Callable[[Sequence[Any]], Sequence[Any]]
 """Waits for all handles and returns their results, in order."""
+
+
+def echo(value: Any) -> Any:
+    """What it was given."""
+    return value
 
 
 class Echo:

@@ -82,15 +82,16 @@ def measure(
         Figure(
             what,
             target,
-            _shown(key, found[key]),
-            "; ".join(f"{name}: {_shown(key, theirs[key])}" for name, theirs in peers.items())
+            shown(key, found[key]),
+            "; ".join(f"{name}: {shown(key, theirs[key])}" for name, theirs in peers.items())
             or "no peer was named",
         )
         for what, target, key in _LINES
     ]
 
 
-def _shown(key: str, number: float) -> str:
+def shown(key: str, number: float) -> str:
+    """A figure in the unit that its key ends with."""
     if key.endswith("_per_s"):
         return f"{number:,.0f}/s"
     return milliseconds(number)

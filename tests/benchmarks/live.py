@@ -36,7 +36,8 @@ def cluster() -> Iterator[RunningCluster]:
             found.end()
 
 
-def _start(found: RunningCluster) -> None:
+def start(found: RunningCluster) -> None:
+    """Start it, and wait for its worker."""
     found.start()
     until(lambda: [w.state for w in found.workers()] == ["healthy"])
 
@@ -46,9 +47,9 @@ def ours(*, calls: int, commands: int, jobs: int, ups: int, settle_s: float) -> 
     spans = []
     for _ in range(ups):
         with cluster() as found:
-            spans.append(timed(lambda: _start(found))[0])
+            spans.append(timed(lambda: start(found))[0])
     with cluster() as found:
-        _start(found)
+        start(found)
         with found.client() as client:
             number = iter(range(10**6))
 

@@ -9,11 +9,13 @@ import pytest
 
 from tests.benchmarks import (
     actors,
+    dashboard,
     filling,
     fleet,
     live,
     memory,
     placement,
+    pools,
     recovery,
     reporting,
     restart,
@@ -43,7 +45,12 @@ TINY: Final[Mapping[str, Benchmark]] = {
     "help": partial(startup.measure, repeats=1),
     "live": partial(live.measure, calls=2, commands=1, jobs=4, ups=1, settle_s=0),
     "actors": partial(actors.measure, calls=20, many=50, large=100_000),
+    "pool": partial(pools.measure, calls=20, many=50, large=100_000),
     "reporting": partial(reporting.measure, workers=20, span_s=0.5, tasks=40),
+    "dashboard": partial(
+        dashboard.measure,
+        dashboard.Size(10, ended=60, running=40, waiting=40, seconds=0.3, settle_s=0),
+    ),
 }
 
 

@@ -14,7 +14,8 @@ import click
 import pytest
 
 from iris.cli.main import main
-from iris.cli.sim import EXAMPLES, Progress, sim, status_of
+from iris.cli.progress import Progress
+from iris.cli.sim import EXAMPLES, sim, status_of
 from iris.exit_status import ExitStatus
 from sim.export import FILES
 from sim.results import summarize
@@ -324,7 +325,7 @@ def test_what_is_said_beside_the_progress_stays_to_be_read(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *, on_terminal: bool
 ) -> None:
     for name in ("SHOWN_AFTER_S", "SHOWN_EVERY_S", "SAID_EVERY_S"):
-        monkeypatch.setattr(f"iris.cli.sim.{name}", 0.0)
+        monkeypatch.setattr(f"iris.cli.progress.{name}", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: on_terminal)
     monkeypatch.setenv("TERM", "xterm")
     with Progress("worlds", None, 3) as progress:

@@ -37,16 +37,27 @@ class RunningCluster:
     """A controller of `provider: local`, with its folder."""
 
     def __init__(
-        self, root: Path, *, tls: tuple[Path, Path] | None = None, **config: object
+        self,
+        root: Path,
+        *,
+        tls: tuple[Path, Path] | None = None,
+        dashboard: int = 0,
+        **config: object,
     ) -> None:
         self.root = root / "iris"
         self.port = free_port()
+        self.dashboard = dashboard
+        """Its dashboard's port; 0: it has none."""
         self.config = root / "cluster.yaml"
         group = {"accelerator_type": "cpu", "vm": {"cpu": 8, "memory": "8GB"}}
         whole = {
             "provider": {"type": "local"},
             "storage": {"root": str(self.root)},
-            "controller": {"vm": {"port": self.port}, **_tls(tls)},
+            "controller": {
+                "vm": {"port": self.port},
+                "dashboard_port": dashboard or None,
+                **_tls(tls),
+            },
             "timeouts": {"worker_timeout": "5s", "retry_backoff": "100ms"},
             "autoscaler": {"stockout_backoff": "500ms"},
             "scale_groups": {"cpu": {**group, "min_slices": 1, "max_slices": 2}},
@@ -176,10 +187,11 @@ def running(
     *,
     tls: tuple[Path, Path] | None = None,
     variables: Mapping[str, str] | None = None,
+    dashboard: int = 0,
     **config: object,
 ) -> Iterator[RunningCluster]:
     """A running cluster, and its end; with TLS if a certificate and its key are given."""
-    found = RunningCluster(root, tls=tls, **config)
+    found = RunningCluster(root, tls=tls, dashboard=dashboard, **config)
     found.variables.update(variables or {})
     try:
         found.start()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from iris.cli.told import reason
 from iris.client import IrisClient, JobEnded, NotFinished, NotPicklable, RemoteError
 from iris.cluster.controller.journal import SqliteJournal
 from iris.cluster.controller.recovery import JOURNAL_FILE
 from iris.cluster.types import Entrypoint, EnvironmentSpec, ResourceSpec
 from iris.core.replay import verify
 from iris.exit_status import ExitStatus
+from iris.rpc.kinds_cluster import reason
 from tests.cluster.running import RunningCluster, running, until
 
 

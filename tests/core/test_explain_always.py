@@ -8,13 +8,14 @@ from iris.core.fit import Shape, lacks, refusal
 from iris.core.ids import JobId
 from iris.core.lifecycle import JobState, TaskState
 from iris.core.placing import gang_fits, spare_is_wanted
-from iris.core.reasons import PoolReason, Reason, Verdict, sentences
+from iris.core.reasons import PoolReason, Reason, Verdict
 from iris.core.records import Job
 from iris.core.resources import fits
 from iris.core.retry import EndCause
 from iris.core.room import Pool
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
+from iris.core.telling import sentences
 from iris.core.views import gate_views, group_views, job_page, job_view, slice_views, worker_views
 from iris.core.waiting import GANG
 from tests.core.situations import crowds, situations

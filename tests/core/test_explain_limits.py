@@ -10,11 +10,12 @@ from iris.core import decisions as de
 from iris.core import events as ev
 from iris.core.autoscaler import plan_capacity
 from iris.core.blockers import limits_of
-from iris.core.explain import why_not_scaling
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, Zone
 from iris.core.instant import HOUR, MINUTE, Instant, Millis
-from iris.core.reasons import Verdict, sentences
+from iris.core.reasons import Verdict
+from iris.core.scaling import why_not_scaling
 from iris.core.spec import AutoscalerPolicy
+from iris.core.telling import sentences
 from tests.core.situations import situations
 from tests.core.test_explain import TPU, full, why
 from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
@@ -25,7 +26,7 @@ def test_a_gate_that_is_shut_is_told_with_the_time_at_which_it_opens() -> None:
     job = script.submit()
     script.refused(script.coming("cpu")[0], ev.CreateFailure.STOCKOUT, "no room")
     reason = why(script, job)
-    assert reason.verdict is Verdict.GATED
+    assert reason.verdict is Verdict.BACKOFF
     (limit,) = reason.pools[0].limits
     assert limit.check == "gate"
     assert "stockout: no room" in limit.detail
@@ -87,7 +88,7 @@ def test_when_nothing_more_can_be_bought_the_first_certain_end_is_awaited() -> N
     script.running(script.submit("open", cpu=4))
     script.running(script.submit("long", cpu=3, timeout=Millis(HOUR)))
     reason = why(script, script.submit("wide", cpu=4))
-    assert (reason.verdict, reason.next.at) == (Verdict.FULL, Instant(HOUR))
+    assert (reason.verdict, reason.next.at) == (Verdict.GROUP_AT_MAX, Instant(HOUR))
     script.finish(JobId("/alice/long"))
     assert script.job(JobId("/alice/wide")).state.value == "running"
 

@@ -90,6 +90,10 @@ HARMS: Final[dict[str, tuple[Harm, str]]] = {
     "a look-up that leads nowhere": (lambda s: s.slice_by_number.pop(1), "V-01 slice 1: "),
     "a task that cannot be found": (lambda s: s.tasks.pop(TaskId("/alice/past:0")), "V-01 task "),
     "a job without its shape": (lambda s: s.shapes.pop(JobId("/alice/solo")), "V-01 shape of "),
+    "a job under a state that it has left": (
+        lambda s: s.by_state[JobState.SUCCEEDED].pop(JobId("/alice/past")),
+        "V-01 state of job /alice/past",
+    ),
     "an ended job off the list": (lambda s: s.ended.clear(), "V-01 ended job /alice/past"),
     "a gap in the numbers": (
         lambda s: put(task(s, "/alice/past:0").attempt, number=1),

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iris.core.resources import NOTHING, Resources, copies, fits, minus, plus, times
+from iris.core.resources import NOTHING, Resources, amount, copies, fits, minus, plus, times
+from tests.groups import GIB
 
 numbers = st.integers(-(10**12), 10**12)
 amounts = st.builds(Resources, numbers, numbers, numbers, numbers, numbers)
@@ -46,3 +47,21 @@ def test_as_many_copies_fit_as_are_counted_and_not_one_more(
     count = copies(need, free)
     assert fits(times(need, count), free)
     assert not fits(times(need, count + 1), free)
+
+
+@pytest.mark.parametrize(
+    ("dimension", "number", "told"),
+    [
+        ("chips", 4, "4 chips"),
+        ("cpu", 1_500, "1500 millicores"),
+        ("memory", 3 * GIB, "3 GiB of memory"),
+        ("memory", 3 << 20, "3 MiB of memory"),
+        ("disk", 3, "3 bytes of disk"),
+        ("ports", 2, "2 ports"),
+        ("chips", 1, "1 chip"),
+    ],
+)
+def test_an_amount_is_told_in_the_largest_unit_in_which_it_is_whole(
+    dimension: str, number: int, told: str
+) -> None:
+    assert amount(dimension, number) == told

@@ -108,8 +108,12 @@ def naive(state: ClusterState, job: JobId, at: Instant) -> float:
         if attempt.ended_at is not None and attempt.started_at is not None
     ]
     running = sum(len(worker.attempts) for worker in state.workers.values())
-    ahead = why_waiting(state, job, at).position or 0
-    return (ahead + 1) * (fmean(ran) if ran else 0.0) / max(1, running)
+    queue = why_waiting(state, job, at).queue
+    return (
+        (queue.ahead + 1 if queue is not None else 1)
+        * (fmean(ran) if ran else 0.0)
+        / max(1, running)
+    )
 
 
 def study(

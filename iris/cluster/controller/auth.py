@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import jwt
 
@@ -30,7 +30,7 @@ from iris.core.ids import (
     split_task_id,
 )
 from iris.core.views import WorkerView
-from iris.rpc.methods import Kind
+from iris.rpc.methods import Kind, Method
 
 _ALGORITHM: Final = "HS256"
 
@@ -135,6 +135,30 @@ class Doorkeeper:
         if not token:
             raise NotSignedIn("this controller asks for a token, and none was shown")
         raise NotSignedIn("the token is not known to this controller")
+
+    def caller_named(self, user: UserName) -> Caller | None:
+        """Who calls under a configured name; nothing when there is no such user now."""
+        if user not in self._users:
+            return None
+        return Caller(Kind.ADMIN if user in self._admins else Kind.USER, user)
+
+    def proof_of(self, user: UserName) -> str:
+        """What proves a configured user's token, and changes when that does."""
+        return self._users[user]
+
+    def check_kind(self, method: Method[Any, Any], caller: Caller) -> None:
+        """Refuse a caller of a kind that a call is not for.
+
+        Raises:
+            NotPermitted: it is.
+        """
+        if caller.kind in method.kinds:
+            return
+        if self.is_open and caller.kind is Kind.ADMIN:
+            return  # On the own machine, without tokens, everybody is everything.
+        if caller.kind is Kind.ADMIN and Kind.USER in method.kinds:
+            return
+        raise NotPermitted(f"a token of a {caller.kind.value} is not good for {method.name}")
 
     def task_token(self, root: JobId, attempt: str = "") -> str:
         """A token for an attempt in one tree of jobs; it is good as long as the tree's root may run.

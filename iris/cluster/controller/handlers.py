@@ -7,23 +7,24 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 import grpc
-from google.protobuf.message import DecodeError
 
 from iris import __version__
 from iris.cluster.controller.auth import Caller, NotPermitted
+from iris.cluster.controller.launches import check_launch, command_of
 from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.names import Ambiguous, job_meant
 from iris.cluster.controller.store import Store, TooLarge, read_pieces
 from iris.cluster.controller.turns import TurnLoop
 from iris.core import effects as ef
 from iris.core import events as ev
-from iris.core.explain import why_not_scaling, why_waiting
+from iris.core.explain import briefly, why_waiting, without_others
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.lifecycle import ENDED_JOB, JobState, WorkerState
-from iris.core.reasons import sentences
+from iris.core.scaling import scalings, why_not_scaling
 from iris.core.snapshot import snapshot, without_secrets
 from iris.core.spec import JobSpec
 from iris.core.state import ClusterState
+from iris.core.telling import headline, sentences
 from iris.core.views import (
     JobView,
     group_views,
@@ -36,6 +37,7 @@ from iris.core.views import (
 )
 from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
+from iris.rpc.codec_explain import explanation_to_wire
 from iris.rpc.image import Image, packed
 from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS, Kind
 
@@ -83,9 +85,14 @@ class Handlers:
         self._loop = loop
         self._store = store
         self._mirror = mirror
-        self._recovery = recovery
+        self.recovery = recovery
         self._end = end
-        self._started_at = loop.clock.now()
+        self.started_at = loop.clock.now()
+        self._dashboard: tuple[int | None, str] = None, ""
+
+    def tell_dashboard(self, port: int | None, trouble: str) -> None:
+        """Let a status say where the dashboard is, or why there is none."""
+        self._dashboard = port, trouble
 
     @property
     def state(self) -> ClusterState:
@@ -107,7 +114,7 @@ class Handlers:
             spec = replace(spec, user=user)
         for blob in request.blobs:
             await self._mirror.put(blob.content)
-        self._check_launch(spec.payload)
+        check_launch(self._store, spec.payload)
         asked = RequestId(f"{spec.user}/{request.request_id}")
         answer = await self._loop.ask(asked, ev.JobSubmitted(asked, spec))
         job = granted(answer).job
@@ -134,24 +141,9 @@ class Handlers:
         if caller.kind is Kind.USER and caller.user != parent.spec.user:
             raise NotPermitted(f"{name} belongs to {parent.spec.user}")
 
-    def _check_launch(self, payload: str) -> None:
-        path = self._store.blob(payload)
-        if path is None:
-            raise codec.Malformed(f"payload: there is no blob {payload!r}; send it with the job")
-        try:
-            launch = pb.Launch.FromString(path.read_bytes())
-        except DecodeError as error:
-            raise codec.Malformed("payload: the blob is no launch description") from error
-        for digest in (launch.call, launch.bundle):
-            if digest and self._store.blob(digest) is None:
-                raise codec.Malformed(f"payload: there is no blob {digest!r}; send it first")
-        codec.check_words(launch.command, "command")
-        if not launch.command and not launch.call:
-            raise codec.Malformed("payload: neither a command nor a call is to be run")
-
     async def get_job(self, request: pb.GetJobRequest, caller: Caller) -> pb.GetJobResponse:
         """A job with everything on record, at once or when it has ended."""
-        job = self._meant(request.job, caller)
+        job = self.meant(request.job, caller)
         view = self._job(job, caller)
         end = asyncio.get_running_loop().time() + min(request.wait_ms, LONG_POLL_MS) / 1_000
         changed = self._loop.watch()
@@ -172,7 +164,8 @@ class Handlers:
             self._loop.unwatch(changed)
         return pb.GetJobResponse(job=codec.job_to_wire(self._job(job, caller)))
 
-    def _meant(self, text: str, caller: Caller) -> JobId:
+    def meant(self, text: str, caller: Caller) -> JobId:
+        """The job that a caller means, or the path itself where nobody knows it."""
         try:
             return job_meant(self.state, text, caller.user) or JobId(text)
         except Ambiguous as error:
@@ -203,9 +196,15 @@ class Handlers:
             ),
             limit=codec.limit_from_wire(request.limit, MAX_PAGE),
         )
+        lines = [codec.job_line_to_wire(line) for line in page.jobs]
+        pending = [line.id for line in page.jobs if line.state is JobState.PENDING]
+        told = briefly(self.state, pending, self._loop.clock.now())
+        for line in lines:
+            if JobId(line.id) in told:
+                line.why = headline(told[JobId(line.id)])
         above = lines_above(self.state, page) if request.above else ()
         return pb.ListJobsResponse(
-            jobs=[codec.job_line_to_wire(line) for line in page.jobs],
+            jobs=lines,
             total=page.total,
             above=[codec.job_line_to_wire(line) for line in above if caller.may_see(line.id)],
         )
@@ -225,16 +224,17 @@ class Handlers:
         self, request: pb.ExplainJobRequest, caller: Caller
     ) -> pb.ExplainJobResponse:
         """Why a job waits, in the words of what refused its placement; or how it ended."""
-        view = self._job(JobId(request.job), caller)
-        if view.line.state in ENDED_JOB:
-            tasks = () if view.line.state is JobState.SUCCEEDED else view.tasks
-            why = view.why or next((task.why for task in tasks if task.why), "")
-            said: tuple[str, ...] = (
-                f"{view.line.state.value}: {why}" if why else view.line.state.value,
-            )
-        else:
-            said = sentences(why_waiting(self.state, view.line.id, self._loop.clock.now()))
-        return pb.ExplainJobResponse(sentences=said, state=view.line.state.value)
+        view = self._job(self.meant(request.job, caller), caller)
+        reason = why_waiting(self.state, view.line.id, self._loop.clock.now())
+        if caller.tree is not None:
+            reason = without_others(reason)
+        told = explanation_to_wire(reason, self._loop.journal.turns)
+        return pb.ExplainJobResponse(sentences=told.sentences, state=told.state, explanation=told)
+
+    def command_of(self, job: JobId) -> str:
+        """What a job runs, in words; empty when it is not there any more."""
+        row = self.state.jobs.get(job)
+        return "" if row is None else command_of(self._store, row.spec.payload)
 
     async def get_image(self, _: pb.GetImageRequest, caller: Caller) -> AsyncIterator[pb.Chunk]:
         """The whole state without secrets, for whoever wants to simulate what comes of it.
@@ -334,13 +334,13 @@ class Handlers:
         """The controller and its groups, in numbers."""
         state = self.state
         groups = [
-            codec.group_to_wire(view, sentences(why_not_scaling(state, view.spec.name)))
-            for view in group_views(state)
+            codec.group_to_wire(view, sentences(scaling))
+            for view, scaling in zip(group_views(state), scalings(state), strict=True)
         ]
-        turns, span = self._recovery
+        turns, span = self.recovery
         return pb.GetStatusResponse(
             version=__version__,
-            started_at_ms=self._started_at,
+            started_at_ms=self.started_at,
             now_ms=self._loop.clock.now(),
             turns=self._loop.journal.turns,
             groups=groups,
@@ -351,6 +351,8 @@ class Handlers:
             jobs=len(state.jobs),
             recovered_turns=turns,
             recovery_ms=span,
+            dashboard_port=self._dashboard[0],
+            no_dashboard=self._dashboard[1],
         )
 
     # ---- blobs ---------------------------------------------------------------------------------

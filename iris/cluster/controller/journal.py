@@ -10,10 +10,11 @@ import json
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from iris.core.instant import Instant
 from iris.core.record import Turn, to_json, turn_from_json
 from iris.core.snapshot import Snapshot, snapshot_from_json, snapshot_to_json
 
@@ -212,6 +213,38 @@ class SqliteJournal:
         if first is None or first == 1:
             return None, self._turns_after(0)
         return self._since("SELECT number, body FROM snapshots ORDER BY number LIMIT 1")
+
+    def begin(self) -> tuple[int, Instant] | None:
+        """The number and the time of the first turn that is kept; nothing when none is."""
+        row = self._db.execute("SELECT number, now FROM turns ORDER BY number LIMIT 1").fetchone()
+        return None if row is None else (row[0], Instant(row[1]))
+
+    def turns_with(self, words: Sequence[str], before: int, most: int) -> list[tuple[int, Turn]]:
+        """The newest turns before one that hold any of these words, newest first, with their numbers.
+
+        Args:
+            words: as they stand in a turn's JSON; one at least.
+            before: the number of a turn, or 0 for all.
+            most: how many at most.
+
+        Raises:
+            JournalError: one cannot be read.
+        """
+        anything = " OR ".join("instr(body, ?)" for _ in words)
+        query = (
+            f"SELECT number, body FROM turns WHERE (? = 0 OR number < ?) AND ({anything})"
+            " ORDER BY number DESC LIMIT ?"
+        )
+        reached = before
+        found: list[tuple[int, Turn]] = []
+        try:
+            # All at once: whoever still reads keeps a snapshot's writer waiting.
+            for row in self._db.execute(query, (before, before, *words, most)).fetchall():
+                reached = row[0]
+                found.append((reached, turn_from_json(json.loads(row[1]))))
+        except (ValueError, sqlite3.DatabaseError) as error:
+            raise self._damaged(f"turn {reached}", error) from error
+        return found
 
     def _since(self, query: str) -> tuple[Snapshot | None, Iterator[Turn]]:
         row = self._db.execute(query).fetchone()

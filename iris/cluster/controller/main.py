@@ -26,6 +26,7 @@ from iris.cluster.controller.service import (
     Provider,
     Surroundings,
 )
+from iris.cluster.log_lines import log_to_stderr
 from iris.cluster.vm.host_process import SERVES
 from iris.config import ClusterConfig, Gcp, Local, Manual, Runtime, load_cluster
 from iris.exit_status import ExitStatus
@@ -208,7 +209,11 @@ def main(words: list[str] | None = None) -> int:
         "--advertise", metavar="URL", help="what workers call, if not where it listens"
     )
     arguments = parser.parse_args(words)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        log_to_stderr()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return ExitStatus.BAD_INPUT
     try:
         config = load_cluster(arguments.config)
     except BadInput as error:
@@ -216,7 +221,13 @@ def main(words: list[str] | None = None) -> int:
         return ExitStatus.BAD_INPUT
     root = arguments.root if arguments.root is not None else Path(config.storage.root)
     port = arguments.port if arguments.port is not None else config.controller.port
-    options = Options(root, port, end_workers=False, advertise=arguments.advertise)
+    options = Options(
+        root,
+        port,
+        end_workers=False,
+        advertise=arguments.advertise,
+        dashboard_port=config.controller.dashboard_port,
+    )
 
     def ready(service: ControllerService) -> None:
         serves = root / SERVES

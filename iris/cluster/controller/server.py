@@ -11,13 +11,14 @@ import grpc.aio
 from google.protobuf.message import DecodeError
 
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
+from iris.cluster.controller.counts import Counts
 from iris.cluster.controller.handlers import Refused
 from iris.cluster.controller.objects import StoreUnavailable
 from iris.cluster.controller.standard import Health, OnlyKnownCallers, token_of
 from iris.cluster.tls_files import read_pair
 from iris.config import Tls
 from iris.rpc.codec import Malformed
-from iris.rpc.methods import MAX_MESSAGE_BYTES, METHODS, Kind, Method, Stream
+from iris.rpc.methods import LONG_POLLS, MAX_MESSAGE_BYTES, METHODS, Method, Stream
 
 _log = logging.getLogger(__name__)
 
@@ -45,14 +46,16 @@ class AddressInUse(Exception):
 class Server:
     """A listening server."""
 
-    def __init__(self, handlers: Mapping[str, object], door: Doorkeeper) -> None:
+    def __init__(self, handlers: Mapping[str, object], door: Doorkeeper, counts: Counts) -> None:
         """A server that does not listen yet.
 
         Args:
             handlers: by service, an object with a method for each call, in snake_case.
             door: who knows the callers.
+            counts: where calls are counted.
         """
         self._door = door
+        self._counts = counts
         self._server = grpc.aio.server(options=OPTIONS, interceptors=(OnlyKnownCallers(door),))
         for service in dict.fromkeys(method.service for method in METHODS):
             table = {
@@ -104,14 +107,16 @@ class Server:
 
     def _unary(self, method: Method[Any, Any], handle: Handler) -> Any:
         several = method.stream is Stream.REQUEST
+        timed = not several and method.name not in LONG_POLLS
 
         async def call(raw: Any, context: _Context) -> Any:
-            try:
-                caller = self._caller(method, context)
-                request = _parsed_all(method, raw) if several else _parsed(method, raw)
-                return await handle(request, caller)
-            except Exception as error:  # noqa: BLE001
-                await _abort(method, error, context)
+            with self._counts.call(method.name, context, timed=timed):
+                try:
+                    caller = self._caller(method, context)
+                    request = _parsed_all(method, raw) if several else _parsed(method, raw)
+                    return await handle(request, caller)
+                except Exception as error:  # noqa: BLE001
+                    await _abort(method, error, context)
 
         return call
 
@@ -119,26 +124,22 @@ class Server:
         several = method.stream is Stream.BOTH
 
         async def call(raw: Any, context: _Context) -> AsyncIterator[Any]:
-            try:
-                caller = self._caller(method, context)
-                request = _parsed_all(method, raw) if several else _parsed(method, raw)
-                async with aclosing(handle(request, caller)) as answers:
-                    async for answer in answers:
-                        yield answer
-            except Exception as error:  # noqa: BLE001
-                await _abort(method, error, context)
+            with self._counts.call(method.name, context, timed=False):
+                try:
+                    caller = self._caller(method, context)
+                    request = _parsed_all(method, raw) if several else _parsed(method, raw)
+                    async with aclosing(handle(request, caller)) as answers:
+                        async for answer in answers:
+                            yield answer
+                except Exception as error:  # noqa: BLE001
+                    await _abort(method, error, context)
 
         return call
 
     def _caller(self, method: Method[Any, Any], context: _Context) -> Caller:
         caller = self._door.caller(token_of(context.invocation_metadata()))
-        if caller.kind in method.kinds:
-            return caller
-        if self._door.is_open and caller.kind is Kind.ADMIN:
-            return caller  # On the own machine, without tokens, everybody is everything.
-        if caller.kind is Kind.ADMIN and Kind.USER in method.kinds:
-            return caller
-        raise NotPermitted(f"a token of a {caller.kind.value} is not good for {method.name}")
+        self._door.check_kind(method, caller)
+        return caller
 
 
 def _parsed(method: Method[Any, Any], raw: bytes) -> Any:

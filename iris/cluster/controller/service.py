@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from iris.cluster.controller.auth import Doorkeeper, signing_key
+from iris.cluster.controller.dashboard import DashboardServer, LiveCluster, PeopleOnly
 from iris.cluster.controller.endpoint_handlers import EndpointHandlers
 from iris.cluster.controller.execs import ExecHandlers, Execs
+from iris.cluster.controller.explain_handlers import ExplainHandlers
 from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
@@ -25,7 +28,7 @@ from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
 from iris.cluster.controller.vm_handlers import VmHandlers
 from iris.cluster.controller.worker_handlers import LogHandlers, WorkerHandlers, attempt_is_over
-from iris.config import ClusterConfig, Storage
+from iris.config import ClusterConfig, Gcp, Storage
 from iris.core import events as ev
 from iris.core.events import Event
 from iris.core.ids import GroupName, RequestId, SliceId, WorkerId
@@ -89,6 +92,8 @@ class Options:
     """Whether machines are given back when the controller ends; a restarted one takes up those that are not."""
     advertise: str | None = None  # None: where it listens
     """The URL that workers call, if a proxy or a forwarded port lies between."""
+    dashboard_port: int | None = None  # None: there is no dashboard
+    """0: any that is free."""
 
 
 class ControllerService:
@@ -118,6 +123,7 @@ class ControllerService:
         self._clock = self._recovered.clock
         self._loop = TurnLoop(self._recovered.controller, self._recovered.journal, self._clock)
         self.port = options.port
+        self.dashboard_port: int | None = None  # None: there is none
         self._gives_back = options.end_workers
         self._closing = asyncio.Event()
 
@@ -126,6 +132,13 @@ class ControllerService:
         """Where the controller can be called from its own machine, once it serves."""
         scheme = "https" if self._config.controller.tls is not None else "http"
         return f"{scheme}://{LOOPBACK}:{self.port}"
+
+    @property
+    def dashboard_url(self) -> str | None:
+        """Where the dashboard is from its own machine, once it serves; nothing when there is none."""
+        if self.dashboard_port is None:
+            return None
+        return f"{self.url.rpartition(':')[0]}:{self.dashboard_port}"
 
     @property
     def recovered_turns(self) -> int:
@@ -157,33 +170,65 @@ class ControllerService:
         provider = await self._provider(server)
         hands.attach(provider)
         self._vms.attach(provider.log)
+        dashboard = self._dashboard(host)
         for effect in effects:
             hands.perform(effect)
         ready(self)
+        showing = asyncio.create_task(self._show(dashboard))
         turning = asyncio.create_task(loop.run(hands.perform))
-        others = [
-            asyncio.create_task(sweep_daily(self._store, state)),
-            asyncio.create_task(links.watch(lambda: state.workers)),
-            asyncio.create_task(provider.watch()),
-            asyncio.create_task(self._endpoints.watch()),
-            asyncio.create_task(self._endpoints.watch_leases()),
-            asyncio.create_task(self._mirror.run(state, partial(attempt_is_over, state))),
-            asyncio.create_task(self._until_closed()),
-        ]
+        others = [asyncio.create_task(work) for work in self._beside(links, provider)]
         try:
-            done, _ = await asyncio.wait([turning, *others], return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            await _first_end([turning, *others])
         finally:
             hands.leave()
+            dashboard.stop()
             if self._gives_back:
-                # While they can still report: then nobody need wait for anybody.
-                await self._give_up_slices()
-                await provider.end_all()
+                await self._give_back(provider)
             links.release_all()
             await server.stop(_STOP_GRACE_S)
             await hands.close()
-            await self._end(turning, others)
+            await self._end(turning, [showing, *others])
+
+    def _beside(self, links: Links, provider: Provider) -> "list[Coroutine[None, None, None]]":
+        """What goes on beside the turns, for ever or until it is closed."""
+        state = self._recovered.controller.state
+        return [
+            sweep_daily(self._store, state),
+            links.watch(lambda: state.workers),
+            provider.watch(),
+            self._explain.watch(),
+            self._endpoints.watch(),
+            self._endpoints.watch_leases(),
+            self._loop.counts.watch_lag(),
+            self._mirror.run(state, partial(attempt_is_over, state)),
+            self._until_closed(),
+        ]
+
+    def _dashboard(self, host: str) -> DashboardServer:
+        found = DashboardServer(host, self._options.dashboard_port, self._config.controller.tls)
+        self.dashboard_port = found.port
+        self._handlers.tell_dashboard(found.port, found.trouble)
+        return found
+
+    async def _show(self, dashboard: DashboardServer) -> None:
+        """Serve the dashboard. Whatever becomes of it, jobs go on."""
+        provider = self._config.provider
+        name = provider.cluster if isinstance(provider, Gcp) else socket.gethostname()
+        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, self._store)
+        try:
+            people = PeopleOnly(self.door, signing_key(self._root))
+            await dashboard.serve(cluster, people, self._trouble)
+        except Exception:  # noqa: BLE001
+            _log.exception("the dashboard has ended; the controller goes on")
+
+    def _trouble(self) -> str:
+        """What keeps it from being ready, but for its loop; empty when nothing does."""
+        return "it is about to end" if self._closing.is_set() else ""
+
+    async def _give_back(self, provider: Provider) -> None:
+        """All slices, while they can still report: then nobody need wait for anybody."""
+        await self._give_up_slices()
+        await provider.end_all()
 
     async def _provider(self, server: Server) -> Provider:
         """Who gives the slices of this cluster; without one the server ends, too."""
@@ -245,21 +290,31 @@ class ControllerService:
     def _server(self, links: Links, hands: Hands) -> Server:
         loop, store = self._loop, self._store
         recovery = (self._recovered.turns, self._recovered.millis)
-        handlers = Handlers(
+        self._handlers = handlers = Handlers(
             loop, store, self._mirror, recovery, lambda back: self.close(give_back=back)
         )
         self._vms = VmHandlers(self._recovered.controller.state, links, self._clock)
+        self._explain = ExplainHandlers(loop, handlers)
         self._endpoints = EndpointHandlers(loop, self.door)
         execs = Execs(links.wake)
+        self._logs = LogHandlers(handlers, store, self._mirror, Followers(loop))
         services = {
             "ControllerService": handlers,
+            "ExplainService": self._explain,
             "VmService": self._vms,
             "WorkerService": WorkerHandlers(loop, store, links, hands, self.door, execs),
             "EndpointService": self._endpoints,
             "ExecService": ExecHandlers(handlers, execs),
-            "LogService": LogHandlers(handlers, store, self._mirror, Followers(loop)),
+            "LogService": self._logs,
         }
-        return Server(services, self.door)
+        return Server(services, self.door, loop.counts)
+
+
+async def _first_end(tasks: "list[asyncio.Task[None]]") -> None:
+    """Until one of them ends, with what ended it."""
+    done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()
 
 
 def _storage(storage: Storage, root: Path) -> tuple[Store, Mirror]:

@@ -93,6 +93,7 @@ class Store:
         self, root: Path, *, bundles: Path | None = None, logs: Path | None = None
     ) -> None:
         """A store below `root`, with blobs and logs elsewhere if that is said."""
+        self.root = root
         self.blobs = bundles if bundles is not None else root / "blobs"
         self.logs = logs if logs is not None else root / "logs"
         self.results = root / "results"

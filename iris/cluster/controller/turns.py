@@ -6,16 +6,20 @@ awaits, so that nobody sees half a turn, or one that is not on the disk.
 """
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Final
 
+from iris.cluster.controller.counts import Counts
 from iris.cluster.controller.journal import SqliteJournal
 from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.controller import Controller
 from iris.core.ids import RequestId
 from iris.core.instant import Instant
+from iris.core.record import Turn
 from iris.core.snapshot import snapshot
+from iris.dashboard.recent import Recent
 from iris.drive import turn
 from iris.ports import Clock
 
@@ -43,6 +47,11 @@ class TurnLoop:
         self.controller = controller
         self.journal = journal
         self.clock = clock
+        self.recent = Recent()
+        """What was decided lately, for the dashboard."""
+        self.counts = Counts()
+        """What was counted since it began, for its metrics."""
+        self._looked = time.monotonic()
         self._inbox: list[ev.Event] = []
         self._wake = asyncio.Event()
         self._replies: dict[RequestId, list[asyncio.Future[Answer]]] = {}
@@ -67,6 +76,14 @@ class TurnLoop:
             waiting.remove(future)
             if not waiting:
                 self._replies.pop(request, None)
+
+    def look(self) -> None:
+        """It looks for work now."""
+        self._looked = time.monotonic()
+
+    def age_s(self) -> float:
+        """How long ago it last looked for work, in seconds; it does so every second, however idle."""
+        return time.monotonic() - self._looked
 
     def watch(self) -> asyncio.Event:
         """An event that is set after the next turn; hand it back with `unwatch`."""
@@ -97,6 +114,7 @@ class TurnLoop:
         awake = self.controller.state.now  # Nobody was heard since the turn that began this life.
         while not self._closing:
             await self._rest(deadline)
+            self.look()
             now = self.clock.now()
             if now - awake > STALL_MS:
                 self._inbox.insert(0, ev.ControllerStalled(awake))
@@ -116,11 +134,25 @@ class TurnLoop:
         # What arrives in the same round of the loop belongs to the same turn, and the same write.
         await asyncio.sleep(0)
 
+    def append(self, turn: Turn) -> None:
+        """Write a turn down, and remember it for those who look.
+
+        Raises:
+            OSError: it could not be made durable.
+        """
+        self.journal.append(turn)
+        self.recent.turned(turn, self.controller.state)
+        self.counts.turned(turn, self.controller.state)
+
     def _turn(self, now: Instant, perform: Callable[[ef.Effect], None]) -> Instant | None:
         self._wake.clear()
         events, self._inbox = self._inbox, []
         effects: list[ef.Effect] = []
-        deadline = turn(self.controller, now, events, journal=self.journal, perform=effects.append)
+        began = time.perf_counter()
+        deadline = turn(self.controller, now, events, journal=self, perform=effects.append)
+        took = time.perf_counter() - began
+        self.recent.took(now, took * 1_000)
+        self.counts.turns.add(took)
         for effect in effects:
             if isinstance(effect, ef.Reply):
                 for future in self._replies.get(effect.request, ()):

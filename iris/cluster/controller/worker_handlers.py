@@ -4,6 +4,7 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 import grpc
@@ -305,6 +306,18 @@ class LogHandlers:
             except TimeoutError:
                 yield pb.LogChunk(attempt=number, offset=offset)
         yield pb.LogChunk(attempt=number, offset=offset, end=True)
+
+    async def bring(self, name: TaskId, attempt: int, caller: Caller) -> Path | None:
+        """Where an attempt's log is, once it is here; nothing when it has none.
+
+        Raises:
+            Refused: there is no such attempt.
+            NotPermitted: the caller is limited to other jobs.
+        """
+        self._standing(name, attempt, caller)
+        await self._bring(name, attempt)
+        path = self._store.log(name, attempt)
+        return path if path.is_file() else None
 
     async def _bring(self, name: TaskId, attempt: int) -> None:
         """Have an attempt's log here. While the attempt goes on, it is nowhere else."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from iris.cluster.engine import EngineError
+from iris.cluster.log_lines import log_to_stderr
 from iris.cluster.worker.attempts import Attempts
 from iris.cluster.worker.driver import Driver, Forsaken, NotWelcome
 from iris.cluster.worker.environments import Builder, Environments, HostBuilder
@@ -154,9 +155,14 @@ def _runtime(arguments: argparse.Namespace) -> tuple[TaskRuntime, Builder]:
 
 def main(words: list[str] | None = None) -> int:
     """Run a worker; the exit status."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    arguments = _arguments(words)
     try:
-        return asyncio.run(work(_arguments(words)))
+        log_to_stderr()
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201
+        return ExitStatus.BAD_INPUT
+    try:
+        return asyncio.run(work(arguments))
     except (LaunchError, EngineError) as error:
         _log.error("%s", error)
         return ExitStatus.FAILED

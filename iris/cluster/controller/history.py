@@ -1,0 +1,87 @@
+"""Pages of a timeline out of the journal's file: newest page first, read beside the controller at work.
+
+A page is read over a connection of its own that cannot write, in a thread, and no more turns are read
+for it than a bound, so that neither the loop nor a snapshot waits for a long history.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from iris.cluster.controller.journal import SqliteJournal
+from iris.core.instant import Instant
+from iris.core.record import Turn
+from iris.core.recorded import recorded
+from iris.core.state import ClusterState
+from iris.core.timeline import Chapter, Subject, happenings
+
+TURNS_READ: Final = 500
+"""For one page; whoever wants more asks for the next one."""
+
+
+def page_of(book: SqliteJournal, subject: Subject, before: int, limit: int) -> Chapter:
+    """The newest page of what happened to a subject before a turn (0: of all), of about so many entries.
+
+    All of one turn is on one page, so there may be some more; there are fewer where many turns had
+    to be read.
+
+    Raises:
+        JournalError: a turn cannot be read.
+    """
+    begin = book.begin()
+    if begin is None:
+        return Chapter((), 0, 0, Instant(0))
+    found = book.turns_with(subject.words, before, TURNS_READ + 1)
+    used = found[: _enough(found, subject, limit)]
+    told = tuple(happenings(reversed(used), subject))
+    older = used[-1][0] if len(used) < len(found) else 0
+    return Chapter(told, older, begin[0], begin[1])
+
+
+def _enough(found: Sequence[tuple[int, Turn]], subject: Subject, limit: int) -> int:
+    """How many turns, newest first, make up a page."""
+    count = 0
+    for place, numbered in enumerate(found[:TURNS_READ], start=1):
+        count += sum(1 for _ in happenings([numbered], subject))
+        if count >= limit:
+            return place
+    return min(len(found), TURNS_READ)
+
+
+async def read_page(path: Path, subject: Subject, before: int, limit: int) -> Chapter:
+    """The same, of a controller's own journal, while it turns.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+
+    def read() -> Chapter:
+        with closing(SqliteJournal(path, readonly=True)) as book:
+            return page_of(book, subject, before, limit)
+
+    return await asyncio.to_thread(read)
+
+
+async def read_chapter(
+    path: Path, state: ClusterState, subject: Subject, asked: tuple[int, int]
+) -> Chapter:
+    """A page, and behind the last one what the tables still know from before the journal begins.
+
+    Args:
+        path: of the journal.
+        state: of its controller.
+        subject: whose timeline it is.
+        asked: what is older than which turn, and about how many entries; the newest before turn 0.
+
+    Raises:
+        JournalError: it cannot be read.
+    """
+    before, limit = asked
+    page = await read_page(path, subject, before, limit)
+    if page.before:
+        return page
+    known = recorded(state, subject, page.first_at)[-limit:]
+    return replace(page, happenings=(*known, *page.happenings))

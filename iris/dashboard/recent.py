@@ -1,0 +1,240 @@
+"""What was decided lately, and how the fleet was used: kept in memory beside the state, for the pages.
+
+Each turn is only put on a list here; what it says is worked out when a page asks. Nothing of this is
+state: a restarted controller begins with empty lists, and the journal has all of it.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from iris.core import decisions as de
+from iris.core.ids import GroupName, JobId, SliceId, TaskId, WorkerId, slice_of, split_task_id
+from iris.core.instant import MINUTE, Instant
+from iris.core.lifecycle import COMING, SliceState
+from iris.core.record import Turn
+from iris.core.state import ClusterState
+from iris.dashboard.usage import Usage
+
+MOST_DECISIONS: Final = 5_000
+MOST_SAMPLES: Final = 1_440
+"""A day, in minutes; of a longer simulation every other one is let go again and again."""
+MOST_DRAWN: Final = 360
+MOST_TURNS: Final = 1_000
+SLOW_MS: Final = 1_000
+"""A turn that takes longer is told of."""
+SLOW_FOR: Final = 10 * MINUTE
+_SILENT: Final = (de.Answer, de.Observation)
+"""Decisions that change nothing that a page shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A decision as a line; the same one again and again is one line."""
+
+    at: Instant
+    last_at: Instant
+    times: int
+    rule: str
+    """What kind of decision it is."""
+    why: str
+    job: JobId | None = None  # None: it is about no job
+    task: TaskId | None = None  # None: likewise
+    slice: SliceId | None = None  # None: it is about no slice
+    worker: WorkerId | None = None  # None: it is about no worker
+    group: GroupName | None = None  # None: nobody knows, or none
+    more: int = 0
+    """So many tasks beside the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """The fleet at an instant; in chips, of a group without accelerators in cores."""
+
+    at: Instant
+    busy: int
+    idle: int
+    coming: int
+    waiting: int
+    """Units that wait."""
+    cost_per_hour: int
+    """Millionths of a dollar, of all slices that may exist."""
+
+
+class Recent:
+    """The last decisions and samples of one controller."""
+
+    def __init__(self) -> None:
+        """Nothing yet."""
+        self._decisions: deque[tuple[Instant, de.Decision]] = deque(maxlen=MOST_DECISIONS)
+        """Those that no page has asked for yet."""
+        self._entries: deque[Entry] = deque(maxlen=MOST_DECISIONS)
+        """All others as lines, the oldest first, each run of equal ones folded into one."""
+        self.samples: list[Sample] = []
+        self._every = MINUTE
+        self._next_at = Instant(0)
+        self.cost: dict[GroupName, int] = {}
+        """Spent on each group since the first sample, in millionths of a dollar times hours in milliseconds."""
+        self._standing: tuple[Instant, dict[GroupName, int]] | None = None  # None: no sample yet
+        self.usage = Usage()
+        self.pace: deque[tuple[Instant, float]] = deque(maxlen=MOST_TURNS)
+        """When the last turns were, and the milliseconds that each took."""
+
+    def turned(self, turn: Turn, state: ClusterState) -> None:
+        """A turn was taken."""
+        for decision in turn.decisions:
+            if not isinstance(decision, _SILENT):
+                self._decisions.append((turn.now, decision))
+        self.look(state, turn.now)
+
+    def took(self, at: Instant, millis: float) -> None:
+        """A turn took so long, from its facts to its requests."""
+        self.pace.append((at, millis))
+
+    def lateness(self, now: Instant) -> str | None:
+        """What is to be said of turns that took too long lately; nothing if none did."""
+        slow = [
+            (millis, at) for at, millis in self.pace if millis >= SLOW_MS and at >= now - SLOW_FOR
+        ]
+        if not slow:
+            return None
+        millis, _ = max(slow)
+        count = "a turn" if len(slow) == 1 else f"{len(slow)} turns"
+        return f"{count} of the last {SLOW_FOR // MINUTE} minutes took long, up to {millis:,.0f} ms"
+
+    def cost_at(self, now: Instant) -> dict[GroupName, int]:
+        """What was spent on each group by an instant, as `cost`."""
+        since, prices = self._standing if self._standing is not None else (now, {})
+        return {
+            group: self.cost.get(group, 0) + prices.get(group, 0) * (now - since)
+            for group in (*self.cost, *(name for name in prices if name not in self.cost))
+        }
+
+    def look(self, state: ClusterState, now: Instant) -> None:
+        """Take a sample if one is due."""
+        if now < self._next_at:
+            return
+        self._spend(state, now)
+        self.samples.append(sample_of(state, now))
+        if len(self.samples) > MOST_SAMPLES:
+            if self._every * MOST_SAMPLES < now - self.samples[0].at:
+                del self.samples[0]
+            else:
+                self.samples = self.samples[::2]
+        self._next_at = Instant(now + self._every)
+
+    def _spend(self, state: ClusterState, now: Instant) -> None:
+        """What stood since the last sample has cost something."""
+        if self._standing is not None:
+            since, prices = self._standing
+            for group, price in prices.items():
+                self.cost[group] = self.cost.get(group, 0) + price * (now - since)
+        prices = {g.name: g.price_per_hour * state.existing(g.name) for g in state.spec.groups}
+        self._standing = now, prices
+
+    def entries(self, state: ClusterState) -> Iterator[Entry]:
+        """Decisions as lines, the newest first, each run of equal ones folded into one."""
+        lines = self._entries
+        while self._decisions:
+            entry = entry_of(state, *self._decisions.popleft())
+            if lines and _same(lines[-1], entry):
+                lines[-1] = _folded(entry, lines[-1])
+            else:
+                lines.append(entry)
+        return reversed(lines)
+
+
+def _same(one: Entry, other: Entry) -> bool:
+    return (one.rule, one.why, one.job, one.slice, one.worker, one.group) == (
+        other.rule, other.why, other.job, other.slice, other.worker, other.group
+    )  # fmt: skip
+
+
+def _folded(newer: Entry, older: Entry) -> Entry:
+    return Entry(
+        older.at, newer.last_at, newer.times + 1, newer.rule, newer.why, newer.job, newer.task,
+        newer.slice, newer.worker, newer.group, newer.more,
+    )  # fmt: skip
+
+
+def thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """As many of the samples as a drawing has room for, at even distances."""
+    return samples[:: -(-len(samples) // MOST_DRAWN) or 1]
+
+
+def sample_of(state: ClusterState, now: Instant) -> Sample:
+    """The fleet as it is."""
+    busy = ready = coming = cost = 0
+    for group in state.spec.groups:
+        tally = state.fleet.get(group.name, {})
+        coming += group.chips * sum(tally.get(it, 0) for it in COMING)
+        cost += group.price_per_hour * state.existing(group.name)
+    for slice_ in state.slices.values():
+        group_ = state.groups.get(slice_.group)
+        if group_ is None or slice_.state not in (SliceState.READY, SliceState.DRAINING):
+            continue
+        ready += group_.chips
+        if group_.accelerator is not None:
+            busy += slice_.chips_used
+        else:
+            hosts = (state.workers[name] for name in slice_.workers if name is not None)
+            busy += sum(worker.committed.cpu for worker in hosts) // 1_000
+    waiting = sum(len(queue) for queue in state.waiting.queues.values())
+    return Sample(now, busy, max(0, ready - busy), coming, waiting, cost)
+
+
+def entry_of(state: ClusterState, at: Instant, decision: de.Decision) -> Entry:
+    """One decision as a line."""
+    tasks = tuple(getattr(decision, "tasks", ()))
+    task = getattr(decision, "task", None) or (tasks[0] if tasks else None)
+    job = getattr(decision, "job", None) or (split_task_id(task)[0] if task else None)
+    workers = tuple(getattr(decision, "workers", ()))
+    worker = getattr(decision, "worker", None) or (workers[0] if workers else None)
+    slice_ = getattr(decision, "slice", None) or (slice_of(worker) if worker else None)
+    row = state.slices.get(slice_) if slice_ else None
+    group = getattr(decision, "group", None) or (row.group if row is not None else None)
+    more = max(0, len(tasks) - 1)
+    rule, why = rule_of(decision), _why(decision)
+    return Entry(at, at, 1, rule, why, job, task, slice_, worker, group, more)
+
+
+def rule_of(decision: de.Decision) -> str:
+    """The kind of a decision, in words."""
+    name = type(decision).__name__
+    return "".join(f" {c.lower()}" if c.isupper() else c for c in name).strip()
+
+
+RULES: Final = tuple(
+    sorted(
+        rule
+        for kind in de.Decision.__args__
+        if kind not in _SILENT
+        for rule in ["".join(f" {c.lower()}" if c.isupper() else c for c in kind.__name__).strip()]
+    )
+)
+"""All kinds that a page may show."""
+
+
+def _why(decision: de.Decision) -> str:
+    match decision:
+        case de.Admission():
+            return "submitted"
+        case de.Eviction(victims=victims, why=why):
+            return f"{why}; {', '.join(victims[:5])} must go"
+        case de.JobEnd(state=state, why=why) | de.TaskVerdict(state=state, why=why):
+            return f"{state.value}: {why}"
+        case de.SliceLoss(state=state, why=why):
+            return f"{state.value}: {why}"
+        case de.Throttle(zone=zone, accelerator_type=kind, window=window, why=why):
+            return f"{kind} in {zone}: {why}; at most {window} may be coming"
+        case de.AttemptStop(cause=cause, why=why) | de.AttemptLoss(cause=cause, why=why):
+            return f"{cause.value}: {why}"
+        case de.Oblivion(jobs=jobs, slices=slices):
+            return f"{len(jobs)} ended jobs and {len(slices)} slices are forgotten"
+        case de.SliceAgain():
+            return "its create was not answered, and is repeated"
+        case de.CreatePause():
+            return "the project's rate of creates was refused"
+        case _:
+            return str(getattr(decision, "why", ""))

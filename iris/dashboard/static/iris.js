@@ -1,0 +1,47 @@
+// What the pages do beside htmx: say whether they are current, switch the theme, obey keys.
+(() => {
+  const link = document.getElementById("link");
+  const say = (text, good) => {
+    link.textContent = text;
+    link.className = good ? "good" : "bad";
+  };
+  document.body.addEventListener("htmx:sse:after:connection", () => say("live", true));
+  document.body.addEventListener("htmx:sse:error", () => say("connection lost", false));
+  document.body.addEventListener("htmx:sse:close", () => say("connection lost", false));
+
+  const themes = ["", "light", "dark"];
+  const button = document.getElementById("theme");
+  const root = document.documentElement;
+  const name = () => { button.textContent = `${root.dataset.theme || "system"} theme`; };
+  name();
+  button.addEventListener("click", () => {
+    const next = themes[(themes.indexOf(root.dataset.theme || "") + 1) % themes.length];
+    if (next) {
+      root.dataset.theme = next;
+      localStorage.setItem("iris-theme", next);
+    } else {
+      delete root.dataset.theme;
+      localStorage.removeItem("iris-theme");
+    }
+    name();
+  });
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.target.closest("input, textarea, select")) {
+      if (event.key === "Escape") event.target.blur();
+      return;
+    }
+    if (event.key === "/") {
+      const field = document.querySelector("input[type=search]");
+      if (field) {
+        event.preventDefault();
+        field.focus();
+      }
+    } else if (event.key === "n" || event.key === "p") {
+      document.querySelector(`a[rel=${event.key === "n" ? "next" : "prev"}]`)?.click();
+    } else if (event.key >= "1" && event.key <= "9") {
+      document.querySelectorAll("header nav a")[Number(event.key) - 1]?.click();
+    }
+  });
+})();

@@ -1,0 +1,87 @@
+"""The process that makes the calls of a pool's worker, one after the other: `python -m iris.pool.hand IN OUT`.
+
+It is apart from the worker so that a call that crashes, hangs or holds the interpreter's lock takes nothing with it:
+the worker still answers, says which call it was, and has a new one of these at once. It ends when its input does.
+
+In comes, for each call, its function as a pickle, or nothing if it is the same as that of the call before, and
+its arguments as a payload. Out goes how it ended, how many microseconds it took, and the payload of its value
+or of what it raised.
+"""
+
+import os
+import pickle
+import sys
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, Final
+
+from iris.actor.payload import Payload, packed_error, packed_result, unpacked
+from iris.pickling import NotPicklable
+from iris.pool.pipes import read_message, write_message
+
+RETURNED: Final = "returned"
+RAISED: Final = "raised"
+"""How a call ended, as `iris.core.calls.Outcome` has it, which is not imported here: this process starts quickly."""
+_KEPT: Final = 64
+"""Functions, the last ones used, that are not unpickled again."""
+
+
+class Functions:
+    """Those that were called last, by their pickles."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._known: OrderedDict[bytes, Callable[..., Any]] = OrderedDict()
+
+    def get(self, content: bytes) -> Callable[..., Any]:
+        """A function by its pickle.
+
+        Raises:
+            Exception: whatever unpickling raises.
+        """
+        found = self._known.get(content)
+        if found is None:
+            found = pickle.loads(content)
+            self._known[content] = found
+            if len(self._known) > _KEPT:
+                self._known.popitem(last=False)
+        self._known.move_to_end(content)
+        return found
+
+
+def make(functions: Functions, content: bytes, arguments: Payload) -> tuple[str, Payload]:
+    """How a call ended, whatever it did."""
+    try:
+        function = functions.get(content)
+        args, named = unpacked(arguments)
+        value = function(*args, **named)
+    except BaseException as error:  # noqa: BLE001
+        return RAISED, packed_error(error)
+    name = getattr(function, "__qualname__", type(function).__name__)
+    try:
+        return RETURNED, packed_result(name, value)
+    except NotPicklable as error:
+        return RAISED, packed_error(error)
+
+
+def main() -> None:
+    """Make calls until there are no more."""
+    came, goes = int(sys.argv[1]), int(sys.argv[2])
+    for fd in (came, goes):
+        os.set_inheritable(fd, False)  # noqa: FBT003
+    functions = Functions()
+    content = b""
+    with os.fdopen(came, "rb") as calls:
+        while (message := read_message(calls)) is not None:
+            content = bytes(message[0]) or content
+            began = time.perf_counter_ns()
+            outcome, payload = make(functions, content, message[1:])
+            took_us = (time.perf_counter_ns() - began) // 1_000
+            head = pickle.dumps((outcome, took_us))
+            del message
+            write_message(goes, (head, *payload))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Who gets in, and for whom a form counts: tokens, sessions, seals, names of this machine."""
+
+import asyncio
+import time
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from iris.cluster.controller.auth import Doorkeeper
+from iris.cluster.controller.dashboard import PeopleOnly
+from iris.config import Auth, Secret, SecretSource
+from iris.core.ids import JobId, UserName, WorkerId
+from iris.core.state import ClusterState
+from iris.dashboard import sessions, stream
+from sim.on_stage import Stage
+from tests.dashboard.stages import FLEET, KEY, TRAIN, Still, browser_of, stage_of
+
+ALICE, ADMIN = "alices-long-token", "the-administrators-token"
+
+
+def keeper(alice: str = ALICE) -> Doorkeeper:
+    words = (("alice", alice), ("root", ADMIN))
+    tokens = tuple((UserName(user), Secret(SecretSource.VALUE, word)) for user, word in words)
+    return Doorkeeper(Auth(tokens, (UserName("root"),), None), KEY)
+
+
+def door(alice: str = ALICE) -> PeopleOnly:
+    return PeopleOnly(keeper(alice), KEY)
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return stage_of(tmp_path, FLEET, hours=4.5)
+
+
+def signed_in(stage: Stage, token: str = ALICE) -> TestClient:
+    client = browser_of(stage, door())
+    answer = client.post("/sign-in", data={"token": token})
+    assert answer.status_code == HTTPStatus.SEE_OTHER
+    return client
+
+
+ADDRESSES = ["/", "/jobs", f"/jobs{TRAIN}", "/controller", f"/stop/jobs{TRAIN}"]
+
+
+@pytest.mark.parametrize("url", ADDRESSES)
+def test_without_a_token_a_page_is_a_sign_in(stage: Stage, url: str) -> None:
+    client = browser_of(stage, door())
+    answer = client.get(url)
+    assert answer.status_code == HTTPStatus.SEE_OTHER
+    assert answer.headers["location"].startswith("/sign-in?to=")
+    assert "alice" not in client.get(answer.headers["location"]).text
+
+
+@pytest.mark.parametrize("url", ["/events", "/api/v1/jobs.json", f"/api/v1/jobs{TRAIN}.json"])
+def test_without_a_token_a_program_is_refused(stage: Stage, url: str) -> None:
+    answer = browser_of(stage, door()).get(url)
+    assert answer.status_code == HTTPStatus.UNAUTHORIZED
+    assert answer.json()["kind"] == "Error"
+
+
+TOKENS = {
+    "none": ("", "asks for a token", HTTPStatus.UNAUTHORIZED),
+    "wrong": ("alices-long-tokem", "not known", HTTPStatus.UNAUTHORIZED),
+    "task": (keeper().task_token(JobId("/alice/train-0")), "of a task", HTTPStatus.FORBIDDEN),
+    "worker": (keeper().worker_token(WorkerId("iris-cpu-1-w0")), "of a worker", HTTPStatus.FORBIDDEN),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("token", "said", "status"), TOKENS.values(), ids=TOKENS)
+def test_only_people_are_let_in(stage: Stage, token: str, said: str, status: HTTPStatus) -> None:
+    client = browser_of(stage, door())
+    answer = client.post("/sign-in", data={"token": token})
+    assert answer.status_code == HTTPStatus.UNAUTHORIZED
+    assert said in answer.text
+    assert token not in answer.text or not token
+    assert "set-cookie" not in answer.headers
+    bearer = client.get("/api/v1/jobs.json", headers={"Authorization": f"Bearer {token}"})
+    assert bearer.status_code == status
+
+
+def test_a_session_is_a_cookie_that_no_script_reads_and_no_address_holds(stage: Stage) -> None:
+    client = browser_of(stage, door())
+    answer = client.post("/sign-in?to=//evil.example/", data={"token": ALICE})
+    assert answer.headers["location"] == "/"
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=lax" in cookie
+    assert ALICE not in cookie
+    page = client.get("/jobs")
+    assert page.status_code == HTTPStatus.OK
+    assert "alice" in page.text
+    assert ALICE not in page.text
+
+
+def test_a_session_ends_with_its_token_its_time_or_its_user(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = signed_in(stage)
+    (name, value) = next(iter(client.cookies.items()))
+    stranger = browser_of(stage, door("another-token-of-alice"))
+    stranger.cookies.set(name, value)
+    assert stranger.get("/jobs").status_code == HTTPStatus.SEE_OTHER
+    body, _, mark = value.partition(".")
+    for forged in (f"{body}.{'0' * 64}", f"{body}A.{mark}", "x", f".{mark}", ""):
+        liar = browser_of(stage, door())
+        liar.cookies.set(name, forged)
+        assert liar.get("/jobs").status_code == HTTPStatus.SEE_OTHER
+    later = time.time() + sessions.LASTS_S + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    assert client.get("/jobs").status_code == HTTPStatus.SEE_OTHER
+
+
+def seal_of(client: TestClient, url: str) -> str:
+    return client.get(url).text.partition('name="seal" value="')[2].partition('"')[0]
+
+
+STOP = f"/stop/jobs{TRAIN}"
+
+
+def test_a_form_counts_only_with_its_seal_and_from_here(stage: Stage) -> None:
+    client, other = signed_in(stage), signed_in(stage, ADMIN)
+    seal, foreign = seal_of(client, STOP), seal_of(other, STOP)
+    assert len(seal) == len(foreign) == 64
+    assert seal != foreign
+    for form, headers in (
+        ({}, {}),
+        ({"seal": "0" * 64}, {}),
+        ({"seal": foreign}, {}),
+        ({"seal": seal}, {"Origin": "https://evil.example"}),
+        ({"seal": seal}, {"Origin": "null"}),
+    ):
+        answer = client.post(STOP, data=form, headers=headers)
+        assert answer.status_code == HTTPStatus.FORBIDDEN, (form, headers)
+    assert client.get(STOP).status_code == HTTPStatus.OK
+    assert stage.touched == 0  # To look at the question asks for nothing.
+    answer = client.post(STOP, data={"seal": seal}, headers={"Origin": "http://localhost"})
+    assert (answer.status_code, stage.touched) == (HTTPStatus.SEE_OTHER, 1)
+
+
+def test_an_open_dashboard_answers_to_this_machines_own_names_only(stage: Stage) -> None:
+    client = browser_of(stage)
+    for host in ("evil.example", "localhost.evil.example", "10.0.0.1:10080", ""):
+        answer = client.get("/", headers={"Host": host})
+        assert answer.status_code == HTTPStatus.MISDIRECTED_REQUEST, host
+        assert "train" not in answer.text
+    for host in ("localhost:4711", "127.0.0.1:10080", "[::1]:10080"):
+        assert client.get("/", headers={"Host": host}).status_code == HTTPStatus.OK, host
+    assert client.post(STOP, data={}).status_code == HTTPStatus.FORBIDDEN
+
+
+def test_a_form_that_is_too_large_is_not_read(stage: Stage) -> None:
+    answer = browser_of(stage, door()).post("/sign-in", data={"token": "x" * 20_000})
+    assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+
+
+def test_a_stream_tells_of_turns_and_ends_with_the_dashboard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "EVERY_S", 0.01)
+    monkeypatch.setattr(stream, "STILL_HERE_S", 0.01)
+    subject = Still(ClusterState())
+
+    async def listen() -> list[str]:
+        stopping = asyncio.Event()
+        messages = stream.Beat(subject, stopping).stream()
+        said = [await anext(messages), await anext(messages)]
+        subject.turns += 2
+        subject.watching[0].set()
+        while "id: 3" not in said[-1]:
+            said.append(await anext(messages))
+        stopping.set()
+        said += [message async for message in messages]
+        return said
+
+    said = asyncio.run(asyncio.wait_for(listen(), 20))
+    assert said[0] == "event: changed\nid: 1\ndata: 1\n\n"
+    assert ": still here\n\n" in said
+    assert "event: changed\nid: 3\ndata: 3\n\n" in said
+    assert subject.watching == []
