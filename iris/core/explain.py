@@ -28,8 +28,9 @@ from iris.core.reasons import (
     Subject,
     Verdict,
 )
+from iris.core.records import Job
 from iris.core.spec import Backfill
-from iris.core.state import ClusterState, Job
+from iris.core.state import ClusterState
 from iris.core.survey import Survey
 from iris.core.telling import TOLD_BY_LIMITS, TOLD_BY_POOLS, TOLD_BY_TIME
 from iris.core.usual import eta_after_pause, eta_of_coming, usual_coming
