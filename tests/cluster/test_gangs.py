@@ -27,6 +27,8 @@ from tests.tidy.tree import ROOT
 
 EXAMPLES: Final = ROOT / "docs" / "examples"
 STEPS: Final = 40
+MEMBERS: Final = 2
+"""Of the gang that trains: one that writes, and one that it must meet."""
 HOSTS: Final = ["10.0.0.4", "10.0.0.5", "10.0.0.6", "10.0.0.7"]
 
 needs_jax = pytest.mark.skipif(
@@ -210,10 +212,10 @@ sys.exit(status)
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
-    """That of the examples, with one slice which is there from the start."""
+    """That of the examples, but with one slice only, smaller and there from the start."""
     groups = yaml.safe_load((EXAMPLES / "gang.yaml").read_text())["scale_groups"]
     (group,) = groups.values()
-    group |= {"min_slices": 1, "max_slices": 1}
+    group |= {"vm": {**group["vm"], "count": MEMBERS}, "min_slices": 1, "max_slices": 1}
     yield from running(tmp_path, scale_groups=groups)
 
 
@@ -255,13 +257,13 @@ def variables(kept: Path) -> EnvironmentSpec:
 def submit(
     client: IrisClient, name: str, band: str, *command: str, variables: EnvironmentSpec
 ) -> Job:
-    """A gang of four."""
+    """A gang that fills the slice."""
     return client.submit(
         Entrypoint.from_command(*command),
         name,
         band=band,
         environment=variables,
-        replicas=4,
+        replicas=MEMBERS,
         coscheduled=True,
         resources=ResourceSpec(cpu=1, memory="1GB"),
         max_retries_failure=0,
@@ -279,8 +281,10 @@ def test_a_training_that_is_preempted_and_evicted_loses_nothing_but_time(
     (workspace / "held.py").write_text(HELD)
     with IrisClient.remote(cluster.url, workspace=workspace, user="alice") as client:
         job = submit(client, "train", "batch", "python", "held.py", variables=variables(kept))
-        # A machine is gone without a word: ten steps are saved, five are not.
+        # A machine is gone without a word, though not before it has told its lines: ten steps are
+        # saved, five are not.
         until((kept / "at-14").exists, 120)
+        until(lambda: "step 14 " in job.tasks()[0].logs(attempt=0))
         lose_host(cluster, 0)
         # Somebody more urgent comes: now all are asked to end, and save what they have.
         until((kept / "at-23").exists, 120)
