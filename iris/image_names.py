@@ -22,6 +22,8 @@ _NAME: Final = re.compile(
     rf"(?:(?P<host>{_HOST})/)?(?P<path>{_PART}(?:/{_PART})*)(?::(?P<tag>[\w][\w.-]{{0,127}}))?",
     re.ASCII,
 )
+_LONGEST: Final = 255
+"""Characters of a repository: no engine takes more."""
 _DIGEST: Final = re.compile(r"(?P<name>[^@]+)@sha256:[0-9a-f]{64}")
 _REGION: Final = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _ZONE: Final = re.compile(r"([a-z]+-[a-z]+[0-9]+)-[a-z]")
@@ -69,7 +71,11 @@ def image_name(text: str) -> ImageName:
         if not re.fullmatch(_PART, host):
             raise BadQuantity(f"{shown(text)} is no name of an image", _RIGHT)
         host, path = None, f"{host}/{path}"  # As Docker reads it: `a/b` is on no registry of ours.
-    return ImageName(host, path, found["tag"] or "latest")
+    name = ImageName(host, path, found["tag"] or "latest")
+    if len(name.repository) > _LONGEST:
+        remedy = f"write {_LONGEST} at most before the tag"
+        raise BadQuantity(f"{shown(text)} has {len(name.repository)} characters", remedy)
+    return name
 
 
 def checked_reference(text: str) -> str:

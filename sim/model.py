@@ -358,7 +358,7 @@ class Scenario:
     check_every_turn: bool = False
     """All invariants after every turn, and the turn done again on a twin."""
     config_hash: str = ""
-    resolved: str = field(default="", repr=False)  # Empty: it comes from no file.
+    resolved: str = field(default="", repr=False, compare=False)  # Empty: it comes from no file.
     """The scenario as YAML with everything in its place, for the record."""
     """Of the whole scenario text with its overrides, for the header of reports."""
 

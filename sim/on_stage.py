@@ -6,7 +6,7 @@ turn begins with. Looking changes nothing; whoever acts on a page meddles, which
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from iris.core.state import ClusterState
 from iris.core.timeline import Chapter
 from iris.core.timeline import Subject as Timed
 from iris.dashboard.recent import Recent
-from iris.dashboard.subject import Kind, Refusal, Viewer
+from iris.dashboard.subject import CallRow, Kind, Refusal, Viewer
 from iris.units import format_duration
 from sim.measure import Measures
 from sim.world import World
@@ -125,6 +125,10 @@ class Stage:
         del job
         return ""
 
+    def calls(self) -> Sequence[CallRow]:
+        """Nobody calls a simulation."""
+        return ()
+
     async def facts(self) -> Mapping[str, str]:
         """Which scenario, and how it was drawn."""
         scenario = self._world.scenario
@@ -228,9 +232,10 @@ class Stage:
 
     def _take_step(self) -> None:
         """One step of the world, in which it takes one turn or none."""
-        before = self.turns
+        before, began = self.turns, time.perf_counter()
         self._world.clock.step()
         if self.turns > before:
+            self.recent.took(self.now(), (time.perf_counter() - began) * 1_000)
             self.recent.turned(self._world.journal.last, self.state)
             self._tell()
 

@@ -10,7 +10,7 @@ import click
 from iris.cli import lifecycle
 from iris.cli.lazy import Lazy, LazyGroup
 from iris.cli.place import Place, url_option
-from iris.cli.tables import age, print_object, print_table, wide_option
+from iris.cli.tables import age, count, print_object, print_table, wide_option
 from iris.cli.watch import watchable
 from iris.rpc import kinds_cluster
 from iris.units import timestamp
@@ -164,7 +164,8 @@ def _print_status(place: Place, *, as_json: bool, wide: bool) -> None:
         return
     up = age(found.started_at_ms, found.now_ms)
     click.echo(f"controller at {link.address.url}, version {found.version}, up {up}")
-    click.echo(f"{found.jobs} jobs, {found.workers} workers, {found.turns} turns")
+    counts = ((found.jobs, "job"), (found.workers, "worker"), (found.turns, "turn"))
+    click.echo(", ".join(count(number, noun) for number, noun in counts))
     gone = SliceState.GONE.value
     rows = [
         (

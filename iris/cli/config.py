@@ -4,7 +4,7 @@ Needs no network and changes nothing. A scenario is accepted, too: it holds a cl
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from iris.cli.lazy import load
+from iris.cli.tables import count
 
 if TYPE_CHECKING:
+    from iris.config import ClusterConfig
     from iris.core.spec import ClusterSpec, GroupSpec
     from iris.problems import Finding, Problem
     from iris.yaml_source import Document
@@ -82,7 +84,29 @@ def _read(path: Path) -> Report:
         warnings = _warnings(document, spec_suspicions(spec), below=("cluster",))
         return Report(str(path), "scenario", spec, warnings)
     cluster = read_cluster(document)
-    return Report(str(path), "cluster", cluster.spec, _warnings(document, suspicions(cluster)))
+    found = (*suspicions(cluster), *_tls_suspicions(document, cluster))
+    return Report(str(path), "cluster", cluster.spec, _warnings(document, found))
+
+
+def _tls_suspicions(document: "Document", cluster: "ClusterConfig") -> "Iterator[Finding]":
+    """Files of TLS that are not here, though they may be where the controller is to run.
+
+    Raises:
+        BadInput: they are here, and the key is not the certificate's.
+    """
+    from iris.cluster.tls_files import NoPair, read_pair
+    from iris.problems import BadInput
+
+    controller = cluster.controller
+    if controller.tls is None or controller.host is not None:
+        return
+    try:
+        read_pair(controller.tls)
+    except NoPair as error:
+        if not error.is_absence:
+            at, message, help, _ = error.finding
+            raise BadInput([document.problem(at, message, help)]) from error
+        yield error.finding
 
 
 def _scenario_cluster(path: Path) -> "ClusterSpec":
@@ -108,14 +132,14 @@ def _warnings(
 def _print(report: Report) -> None:
     """The report for people: a line for each group, then the sums."""
     groups = report.spec.groups
-    click.echo(f"{report.file}: a valid {report.kind} of {_count(len(groups), 'group')}")
+    click.echo(f"{report.file}: a valid {report.kind} of {count(len(groups), 'group')}")
     header = ("GROUP", "TYPE", "HOSTS", "EACH", "SLICES", "AT MOST", "ZONES")
     rows = [header, *(_row(group) for group in groups)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
     for row in rows:
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         click.echo(f"  {'  '.join(cells)}".rstrip())
-    click.echo(f"  at most {_count(_slices(groups), 'slice')}: {_amounts(groups)}")
+    click.echo(f"  at most {count(_slices(groups), 'slice')}: {_amounts(groups)}")
     for warning in report.warnings:
         click.echo(warning.render("warning"), err=True)
 
@@ -126,19 +150,15 @@ def _row(group: "GroupSpec") -> tuple[str, ...]:
         group.name,
         group.accelerator_type,
         str(group.hosts),
-        _count(group.chips, unit),
+        count(group.chips, unit),
         f"{group.min_slices} to {group.max_slices}",
-        _count(group.chips * group.max_slices, unit),
+        count(group.chips * group.max_slices, unit),
         ", ".join(group.zones),
     )
 
 
 def _unit(group: "GroupSpec") -> str:
     return "core" if group.accelerator is None else "chip"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _slices(groups: "Sequence[GroupSpec]") -> int:
@@ -156,7 +176,7 @@ def _dollars_per_hour(groups: "Sequence[GroupSpec]") -> float:
 
 def _amounts(groups: "Sequence[GroupSpec]") -> str:
     sums = [(_total(groups, unit), unit) for unit in ("chip", "core")]
-    parts = [_count(total, unit) for total, unit in sums if total] or ["nothing"]
+    parts = [count(total, unit) for total, unit in sums if total] or ["nothing"]
     price = _dollars_per_hour(groups)
     return " and ".join(parts) + (f", {price:,.2f} dollars an hour" if price else "")
 

@@ -42,6 +42,7 @@ def start(place: "Place", advertise: str | None, as_json: bool) -> None:
     found, begun = _shown(host.begin)
     if not begun:
         click.echo("it runs already", err=True)
+    _try_certificate(config, found, advertise)
     _tell(found, as_json=as_json)
 
 
@@ -53,7 +54,9 @@ def restart(place: "Place", advertise: str | None, as_json: bool) -> None:
     """Have it run with the configuration and image of now; jobs go on meanwhile."""
     config, host = _meant(place, advertise)
     _warn(config)
-    _tell(_shown(host.begin_anew), as_json=as_json)
+    found = _shown(host.begin_anew)
+    _try_certificate(config, found, advertise)
+    _tell(found, as_json=as_json)
 
 
 @click.command(epilog="\b\nExamples:\n  iris cluster --config=cluster.yaml controller stop -y\n")
@@ -119,6 +122,26 @@ def _warn(config: "ClusterConfig") -> None:
     for found in access_suspicions(config):
         click.echo(f"warning: {'.'.join(map(str, found.at))}: {found.message}", err=True)
         click.echo(f"help:    {found.help}", err=True)
+
+
+def _try_certificate(config: "ClusterConfig", found: "Found", advertise: str | None) -> None:
+    """See that those who believe in the configured certificate can call the controller.
+
+    Raises:
+        Failure: its certificate is refused; the controller runs on.
+    """
+    from iris.cli.hosts import reachable
+    from iris.problems import Failure
+    from iris.rpc.addresses import parse_address
+    from iris.rpc.certificates import trouble
+
+    if config.controller.tls is None or found.url is None:
+        return
+    address = parse_address(advertise or reachable(config, found))
+    refusal = trouble(address, config.controller.tls.cert) if address.tls else None
+    if refusal is not None:
+        message = f"a controller runs that nobody can call: {address.url}: {refusal.said}"
+        raise Failure(message, ExitStatus.FAILED, refusal.help)
 
 
 def _shown(work: "Callable[[Say], Awaitable[_T]]") -> _T:

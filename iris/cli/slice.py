@@ -13,7 +13,7 @@ import click
 from iris.cli.confirming import confirm
 from iris.cli.events import Wanted, events_options, show
 from iris.cli.place import Place, url_option
-from iris.cli.tables import age, print_list, print_object, print_table, wide_option
+from iris.cli.tables import age, count, print_list, print_object, print_table, wide_option
 from iris.cli.watch import watchable
 from iris.exit_status import ExitStatus
 from iris.rpc import kinds_cluster
@@ -172,7 +172,7 @@ def terminate_slices(
     _say_what_dies(link, found)
     if found and not yes:
         tasks = sum(row.live for row in found)
-        what = f"give up {_count(len(found), 'slice')} and stop {_count(tasks, 'task')}"
+        what = f"give up {count(len(found), 'slice')} and stop {count(tasks, 'task')}"
         confirm(what)
     _terminate(link, [row.id for row in found])
     if as_json:
@@ -209,10 +209,6 @@ def _standing(attempt: "pb.Attempt", now_ms: int) -> str:
     if not attempt.HasField("started_at_ms"):
         return attempt.state
     return f"{attempt.state} for {age(attempt.started_at_ms, now_ms)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _terminate(link: "Channel", ids: Sequence[str]) -> None:

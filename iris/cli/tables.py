@@ -79,6 +79,11 @@ def print_list(kind: str, items: Sequence[Mapping[str, object]], total: int | No
     _dump({"schema": "iris/v1", "kind": f"{kind}List", "items": list(items), "total": count})
 
 
+def count(number: int, noun: str) -> str:
+    """So many of something, whose plural has an `s`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def print_object(kind: str, item: Mapping[str, object]) -> None:
     """One thing as one JSON object."""
     _dump({"schema": "iris/v1", "kind": kind, **item})

@@ -12,6 +12,7 @@ from iris.exit_status import ExitStatus
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.channel import Channel
 from iris.rpc.errors import RemoteError
+from iris.rpc.kinds_cluster import reason
 from iris.rpc.methods import EXPLAIN_JOB, GET_JOB, GET_RESULT, LONG_POLL_MS, READ_LOG, STOP_JOB
 from iris.units import parse_duration
 
@@ -118,7 +119,7 @@ class Job:
         return [Task(self._channel, task.id) for task in self.status().details]
 
     def wait(self, timeout: float | None = None, *, stream_logs: bool = False) -> pb.Job:
-        """The job, once it has ended, however it has.
+        """The job, once it has ended, however it has; `why` says what of it or of a task ended it.
 
         A controller that has answered before and is away is waited for, too.
 
@@ -154,6 +155,7 @@ class Job:
                     ) from error
                 raise
             if job.state in END_STATUS:
+                job.why = reason(job)
                 return job
             if time.monotonic() >= end:
                 raise NotFinished(f"job {self.id} is {job.state} after {timeout:.3g} s; it goes on")
@@ -169,7 +171,7 @@ class Job:
         kind, value, trace = self._returned(0, job)
         if job.state == "succeeded" and kind == "returned":
             return value
-        why = job.why or next((task.why for task in job.details if task.why), "")
+        why = job.why
         if kind == "left" and job.state == "succeeded":
             why = "its function ended the process and returned nothing"
         ended = JobEnded(self.id, job.state, why)

@@ -6,7 +6,9 @@ Nothing is changed. Each check ends in a line, whatever it meets.
 import os
 import shutil
 import socket
+import ssl
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
 LEAST_FREE_BYTES: Final = 1 << 30
 """A folder with less room than that soon has none."""
+LEAST_LEFT_S: Final = 7 * 24 * 3600
+"""A certificate that expires sooner is to be renewed now."""
 MOST_SKEW_S: Final = 5.0
 """Clocks that differ by more put logs, leases and tokens in doubt."""
 _LOOPBACK: Final = "127.0.0.1"
@@ -72,6 +76,7 @@ def examine_here(config: ClusterConfig, token: str) -> Iterator[Check]:
     yield ok("python", f"{sys.version.split()[0]} with Iris {__version__}")
     yield _libraries(config)
     yield _secrets(config)
+    yield from _tls(config)
     yield from _controller(config, token)
     runs_containers = (
         isinstance(config.provider, Local) and config.provider.runtime is Runtime.DOCKER
@@ -130,6 +135,33 @@ def _secrets(config: ClusterConfig) -> Check:
     except ValueError as error:
         return failed("tokens", str(error), "give it, of 16 characters or more")
     return ok("tokens", f"those of {', '.join(user for user, _ in auth.tokens)} can be read")
+
+
+def _tls(config: ClusterConfig) -> Iterator[Check]:
+    """The controller's certificate, as those see it who call the controller on this machine."""
+    from iris.cluster.tls_files import NoPair, read_pair
+    from iris.rpc.certificates import Refusal, examine
+
+    tls, host = config.controller.tls, config.controller.host
+    if tls is None:
+        return
+    if host is not None:
+        yield skipped("tls", f"files of {host} count")
+        return
+    try:
+        read_pair(tls)
+    except NoPair as error:
+        yield failed("tls", str(error), error.finding.help)
+        return
+    found = examine(tls.cert, tls.key, _LOOPBACK)
+    if isinstance(found, Refusal):
+        yield failed("tls", f"{tls.cert}: {found.said}", found.help)
+        return
+    said = f"{tls.cert} is good until {found['notAfter']}"
+    if ssl.cert_time_to_seconds(found["notAfter"]) - time.time() < LEAST_LEFT_S:
+        yield failed("tls", said, "renew it, and `iris cluster restart`")
+    else:
+        yield ok("tls", said)
 
 
 # ---- the controller's place --------------------------------------------------------------------

@@ -65,6 +65,21 @@ def verdict(pushes: Sequence[Pushed]) -> ExitStatus:
 def _push(
     client: "docker.DockerClient", image_id: str, place: Place, say: Callable[[str], None]
 ) -> Pushed:
+    """Push it under one more name, which stays with the engine only if the registry has it."""
+    name = str(place.name)
+    try:
+        is_new = name not in client.images.get(image_id).tags
+        pushed = _sent(client, image_id, place, say)
+        if is_new and pushed.failure is not None:
+            client.api.remove_image(name)
+    except engine_errors() as error:
+        return _refused(place, words(error))
+    return pushed
+
+
+def _sent(
+    client: "docker.DockerClient", image_id: str, place: Place, say: Callable[[str], None]
+) -> Pushed:
     say(f"pushing {place.name}")
     name = place.name
     digest = ""

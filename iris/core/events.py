@@ -206,6 +206,8 @@ class SliceDeleteFailed:
 
     slice: SliceId
     detail: str = ""
+    denied: bool = False
+    """Whether it refuses whoever asks: no waiting helps."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,7 @@ from iris.core.reasons import (
     Subject,
     Verdict,
 )
+from iris.core.records import Job
 from iris.core.spec import Backfill
 from iris.core.state import ClusterState
 from iris.core.survey import Survey
@@ -72,7 +73,7 @@ def _brief(asked: Question, now: Instant) -> Reason:
         subject=_subject(asked),
         task=job.tasks[unit.member].id if unit is not None and alone else None,
         state=job.state,
-        why=job.why or next((task.why for task in job.tasks if task.why), ""),
+        why=_said(job),
         at=now,
         verdict=verdict,
         waiting=len(asked.waiting),
@@ -90,6 +91,12 @@ def _brief(asked: Question, now: Instant) -> Reason:
         advice=(),
         gives_up_at=due_at(asked.state, Due.SCHEDULING, job.id),
     )
+
+
+def _said(job: Job) -> str:
+    """What is on record of why it is as it is; nothing of losses that were made good."""
+    tasks = () if job.state is JobState.SUCCEEDED else job.tasks
+    return job.why or next((task.why for task in tasks if task.why), "")
 
 
 def _told_by(asked: Question, verdict: Verdict) -> tuple[PoolReason, ...]:

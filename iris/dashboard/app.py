@@ -86,10 +86,11 @@ class Dashboard:
         self._subject = subject
         self._sessions = Sessions(door)
         self._assets = load_assets()
-        self._renderer = Renderer(subject, self._assets, [p for p in PAGES if p.in_menu])
+        self._renderer = Renderer(subject, [p for p in PAGES if p.in_menu])
         self._kept: dict[str, _Kept] = {}
         self.stopping = asyncio.Event()
         self._beat = Beat(subject, self.stopping)
+        self._making = asyncio.Lock()
         routes = [
             Route("/static/{name}", self._static),
             Route("/sign-in", self._guarded(self._ask_token), methods=["GET"]),
@@ -130,8 +131,16 @@ class Dashboard:
 
     async def _main(self, page: Page, request: Request, viewer: Viewer) -> tuple[str, str]:
         """A page's changing part, shared by all who look at the same while nothing changes."""
-        subject = self._subject
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        async with self._making:
+            # One after the other, and in between whatever else is due: turns come first.
+            await asyncio.sleep(0)
+            return await self._made(page, request, viewer, url)
+
+    async def _made(
+        self, page: Page, request: Request, viewer: Viewer, url: str
+    ) -> tuple[str, str]:
+        subject = self._subject
         age, turns = subject.now() // _STALE_MS, subject.turns
         kept = self._kept.get(url)
         if kept is not None and self._stands(

@@ -1,12 +1,12 @@
 """Templates: everything that a user may have made up is escaped, whatever the template says."""
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from iris.dashboard import words
-from iris.dashboard.assets import Asset
+from iris.dashboard.assets import load_assets
 from iris.dashboard.logs import TRACE
 from iris.dashboard.page import Page
 from iris.dashboard.pages.simulations import speed_text
@@ -18,30 +18,11 @@ from iris.dashboard.subject import Subject, Viewer
 class Renderer:
     """Writes pages of one subject."""
 
-    def __init__(self, subject: Subject, assets: Mapping[str, Asset], menu: list[Page]) -> None:
-        """With the files that pages ask for, and the pages that every page leads to."""
+    def __init__(self, subject: Subject, menu: list[Page]) -> None:
+        """With the pages that every page leads to."""
         self._subject = subject
         self._menu = menu
-        self._environment = Environment(
-            loader=PackageLoader("iris.dashboard"),
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-            auto_reload=False,
-        )
-        filters = (
-            words.span, words.short_span, words.amount, words.cores, words.size, words.dollars,
-            words.job_url, words.task_url, words.slice_url, words.worker_url, words.plural,
-            words.figure, words.marked,
-        )  # fmt: skip
-        self._environment.filters |= {write.__name__: write for write in filters}
-        self._environment.globals |= {
-            "asset": lambda name: f"/static/{name}?v={assets[name].digest[:12]}",
-            "never": NEVER,
-            "speed_text": speed_text,
-            "trace": TRACE,
-        }
+        self._environment = environment()
 
     def main(self, page: Page, model: Any, query: Query, url: str) -> str:
         """The part of a page that is written anew when something changed."""
@@ -69,3 +50,32 @@ class Renderer:
     def alone(self, template: str, **told: Any) -> str:
         """A page that is about nothing of the subject's: a sign-in, a question, a refusal."""
         return self._environment.get_template(template).render(subject=self._subject, **told)
+
+
+@cache
+def environment() -> Environment:
+    """All templates, read and compiled: that takes a while, and once is enough."""
+    assets = load_assets()
+    made = Environment(
+        loader=PackageLoader("iris.dashboard"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    filters = (
+        words.span, words.short_span, words.amount, words.cores, words.size, words.dollars,
+        words.job_url, words.task_url, words.slice_url, words.worker_url, words.plural,
+        words.figure, words.marked,
+    )  # fmt: skip
+    made.filters |= {write.__name__: write for write in filters}
+    made.globals |= {
+        "asset": lambda name: f"/static/{name}?v={assets[name].digest[:12]}",
+        "never": NEVER,
+        "speed_text": speed_text,
+        "trace": TRACE,
+    }
+    for name in made.list_templates():
+        made.get_template(name)
+    return made

@@ -5,7 +5,7 @@ through the subject, so that it is checked, decided and recorded as if it had co
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -71,6 +71,19 @@ class Door(Protocol):
     def key(self) -> bytes:
         """What sessions are signed with; secret, and the same after a restart."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class CallRow:
+    """One kind of call, since the controller began."""
+
+    method: str
+    count: int
+    failed: int
+    half_s: float | None  # None: it is answered late on purpose, or was not made
+    """Half of them took at most so long."""
+    most_s: float | None  # None: likewise
+    """So did 99 of 100."""
 
 
 class Simulation(Protocol):
@@ -162,6 +175,10 @@ class Subject(Protocol):
 
     async def command(self, job: JobId) -> str:
         """What a job runs, as a person would write it; empty when nobody knows."""
+        ...
+
+    def calls(self) -> Sequence[CallRow]:
+        """What was asked of it by calls, most often first; nothing of a simulation."""
         ...
 
     async def facts(self) -> Mapping[str, str]:

@@ -8,7 +8,7 @@ from markupsafe import Markup, escape
 
 from iris.core.ids import JobId, SliceId, TaskId, WorkerId
 from iris.core.instant import Instant
-from iris.core.resources import Resources
+from iris.core.resources import Resources, amounts
 from iris.dashboard.subject import Kind
 
 _SPANS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s"))
@@ -53,13 +53,8 @@ def ago(kind: Kind, now: Instant) -> Callable[[Instant | None], Markup]:
 
 
 def amount(resources: Resources) -> str:
-    """What is asked for or held, in the units that a person would use."""
-    parts = [f"{resources.chips} chips"] if resources.chips else []
-    parts.append(f"{cores(resources.cpu)} cpu")
-    parts.append(size(resources.memory))
-    if resources.disk:
-        parts.append(f"{size(resources.disk)} disk")
-    return ", ".join(parts)
+    """What is asked for or held, as explanations spell it."""
+    return amounts(resources)
 
 
 def cores(millicores: int) -> str:
@@ -104,6 +99,8 @@ def figure(value: float | None) -> str:
     """A figure with as many digits as a person reads."""
     if value is None:
         return ""
+    if value == float("inf"):
+        return "more"
     return f"{value:,.0f}" if value == int(value) or abs(value) >= 1_000 else f"{value:,.4g}"
 
 

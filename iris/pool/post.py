@@ -225,6 +225,9 @@ class Post:
         while True:
             made = self._hand.made()
             with self._lock:
+                if made is None and self._over.is_set():
+                    self._hand.how_it_ended()
+                    return
                 if made is None:
                     self._replace()
                 elif self._made is not None:

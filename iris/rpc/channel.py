@@ -149,15 +149,17 @@ class Channel:
 
     def _never_reached(self, failure: RemoteError) -> RemoteError:
         """The same failure, with what TLS has to do with it, if it has."""
-        from iris.rpc.certificates import speaks_tls, trouble
+        from iris.rpc.certificates import Refusal, speaks_tls, trouble
 
         if self.address.tls:
             found = trouble(self.address, self._authority)
         elif speaks_tls(self.address):
-            found = "it speaks TLS; write https:// instead of http://"
+            found = Refusal("it speaks TLS", "write https:// instead of http://")
         else:
             return failure
-        return RemoteError(failure.code, f"{self.address.url}: {found}") if found else failure
+        if found is None:
+            return failure
+        return RemoteError(failure.code, f"{self.address.url}: {found.said}", found.help)
 
     def _answered(self) -> None:
         self.reached = True

@@ -73,12 +73,12 @@ class RemoteError(Failure):
         help: what to do.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+    def __init__(self, code: grpc.StatusCode, message: str, help: str = "") -> None:
         meaning = _MEANING.get(code, _OTHER)
-        help = meaning.help
+        usual = meaning.help
         if code is grpc.StatusCode.NOT_FOUND:
-            help = _LISTS.get(message.partition(" ")[0], help)
-        super().__init__(message, meaning.status, help)
+            usual = _LISTS.get(message.partition(" ")[0], usual)
+        super().__init__(message, meaning.status, help or usual)
         self.code = code
 
     @property

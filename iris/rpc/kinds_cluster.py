@@ -12,8 +12,9 @@ Fields = dict[str, object]
 
 
 def reason(job: "pb.Job") -> str:
-    """The first sentence of why a job ended, from itself or one of its tasks."""
-    return job.why or next((task.why for task in job.details if task.why), "")
+    """Why a job is as it is, from itself or one of its tasks; nothing of losses that were made good."""
+    tasks = () if job.state == "succeeded" else job.details
+    return job.why or next((task.why for task in tasks if task.why), "")
 
 
 def parent_of(id: str) -> str | None:

@@ -37,6 +37,7 @@ def test_an_image_has_a_name_in_each_region(
     ("words", "said", "remedy"),
     [
         (["-t", "Iris:v1"], "--tag: 'Iris:v1' is no name of an image", "in small letters"),
+        (["-t", 256 * "a"], "has 256 characters", "255 at most"),
         (["-t", "a@sha256:1"], "--tag: 'a@sha256:1' is no name", "a digest is no name"),
         (["-t", GOOGLE, "--region=us-central1"], "there is no --push", "see `iris build"),
         (["-t", "iris", "--push"], "--tag: 'iris' names no registry", "us-central1-docker.pkg.dev"),

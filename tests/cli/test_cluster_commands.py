@@ -58,6 +58,7 @@ def slices(iris: Run, *words: str) -> list[str]:
 
 def test_a_machine_shows_what_runs_there_and_says_what_it_did(iris: Run) -> None:
     iris("job", "run", "--no-wait", "--name", "long", "--", "sleep", "60")
+    assert re.search(r"\n\d+ jobs?, 1 worker, \d+ turns\n", iris("cluster", "status")[1])
     until(lambda: [a["state"] for a in vms(iris)[0]["attempts"]] == ["running"])
     (found,) = vms(iris)
     (attempt,) = found["attempts"]

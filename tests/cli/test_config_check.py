@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from iris.cli.main import main
+from iris.exit_status import ExitStatus
+from tests.cluster.certificates import Authority
 
 CLUSTER = """\
 scale_groups:
@@ -145,3 +147,26 @@ def test_the_examples_of_the_help_are_commands_that_parse(
     for words in examples:
         assert main(words) == 2
         assert "cannot read" in capsys.readouterr().err
+
+
+def test_files_of_tls_that_are_no_pair_are_refused_and_those_that_are_not_here_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Authority(tmp_path, "own")
+    cert, key = own.sign("one")
+    _, other = own.sign("two")
+
+    def checked(cert: Path, key: Path) -> tuple[int, str]:
+        tls = f"controller:\n  tls: {{cert: {cert}, key: {key}}}\n"
+        status = main(["config", "check", written(tmp_path, CLUSTER + tls)])
+        return status, capsys.readouterr().err
+
+    assert checked(cert, key) == (ExitStatus.DONE, "")
+    for pair in ((cert, other), (key, cert)):
+        status, err = checked(*pair)
+        assert status == ExitStatus.BAD_INPUT
+        assert f"`controller.tls`: {pair[1]} is no key of the certificate {pair[0]}" in err
+    status, err = checked(cert, tmp_path / "none")
+    assert status == ExitStatus.DONE
+    assert err.startswith("warning: ")
+    assert f"`controller.tls.key`: {tmp_path}/none: No such file" in err

@@ -13,6 +13,7 @@ from iris.cli.main import main
 from iris.cluster.checkup import clock_check
 from iris.exit_status import ExitStatus
 from tests.cluster import sshds
+from tests.cluster.certificates import ELSEWHERE, Authority
 from tests.cluster.docking import lacking
 from tests.cluster.running import free_port, running
 from tests.cluster.sshds import PORT, Hosts
@@ -109,6 +110,36 @@ def test_a_controller_that_serves_is_no_obstacle_unless_it_knows_us_not(
         status, found = examined(cluster.config, capsys)
         assert (status, found[name]["outcome"]) == (ExitStatus.FAILED, "failed")
         assert "IRIS_TOKEN" in found[name]["help"]
+
+
+def test_a_certificate_that_nobody_accepts_is_found_before_it_is_shown(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = Authority(file.parent, "own")
+    cert, key = own.chain("good")
+    _, other = own.sign("other")
+
+    def tls(cert: Path, key: Path) -> Item:
+        place = {"vm": {"port": free_port()}, "tls": {"cert": str(cert), "key": str(key)}}
+        _, found = examined(written(file, {"type": "local"}, controller=place), capsys)
+        return found["tls"]
+
+    good = tls(cert, key)
+    assert (good["outcome"], "is good until" in good["said"]) == ("ok", True)
+    wrong = [
+        ((cert, file.parent / "none"), "tls.key: ", "may read"),
+        ((cert, other), "other.key is no key of the certificate", "that it was made with"),
+        ((key, cert), "is no key of the certificate", "that it was made with"),
+        (own.chain("lent", ELSEWHERE), "address mismatch", "that it has (elsewhere.example)"),
+        (own.chain("old", expired=True), "certificate has expired", "renew it"),
+        (own.chain("ageing", days=3), "is good until", "renew it"),
+        (own.sign("lone"), "signed by somebody whom", "have the whole chain"),
+    ]
+    for pair, why, remedy in wrong:
+        bad = tls(*pair)
+        assert bad["outcome"] == "failed", bad
+        assert why in bad["said"]
+        assert remedy in bad["help"]
 
 
 @pytest.mark.skipif(bool(lacking()), reason=lacking())

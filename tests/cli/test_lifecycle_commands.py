@@ -6,10 +6,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from iris.cli.main import main
+from tests.cluster.certificates import ELSEWHERE, Authority
 from tests.cluster.running import RunningCluster, until
 
 
@@ -100,4 +102,34 @@ def test_a_controller_that_listens_and_then_lacks_something_has_not_started(
     tokens = {"tokens": {"alice": {"value": "alices-own-long-token"}}}
     cluster.config.write_text(json.dumps({**whole, "provider": manual, "auth": tokens}))
     assert main(["cluster", f"--config={cluster.config}", "start"]) == 1
-    assert "/nowhere: No such file or directory" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "/nowhere: No such file or directory" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("verb", "how", "told"),
+    [
+        ("start", {"expired": True}, ("certificate has expired", "renew it")),
+        ("restart", {"names": ELSEWHERE}, ("ip address mismatch", "it has (elsewhere.example)")),
+    ],
+)
+def test_a_controller_whose_certificate_nobody_accepts_has_not_started(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    verb: str,
+    how: Any,
+    told: tuple[str, str],
+) -> None:
+    cluster = RunningCluster(tmp_path, tls=Authority(tmp_path, "own").chain("shown", **how))
+    why, remedy = told
+    file, url = f"--config={cluster.config}", cluster.url.replace("http:", "https:")
+    try:
+        assert main(["cluster", file, verb]) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert f"{url}: its certificate is refused: {why}" in err
+        assert remedy in err
+    finally:
+        main(["cluster", file, "stop", "-y"])
+        cluster.end()

@@ -19,7 +19,9 @@ class Authority:
         subject = ["-subj", f"/CN={name}", "-days", "30"]
         openssl(*request, *subject, "-keyout", str(self._key), "-out", str(self.cert))
 
-    def sign(self, name: str, names: str = HERE, *, expired: bool = False) -> tuple[Path, Path]:
+    def sign(
+        self, name: str, names: str = HERE, *, expired: bool = False, days: int = 30
+    ) -> tuple[Path, Path]:
         """A certificate and its key; an expired one was good for a day of the year 2020."""
         cert, key, wish = (self._folder / f"{name}.{end}" for end in ("pem", "key", "csr"))
         request = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
@@ -35,12 +37,20 @@ class Authority:
             "rand_serial=yes\ndefault_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n"
         )
         end = ["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"]
-        span = end if expired else ["-days", "30"]
+        span = end if expired else ["-days", str(days)]
         openssl(
             *["ca", "-batch", "-notext", "-config", str(config), "-extfile", str(extensions)],
             *["-cert", str(self.cert), "-keyfile", str(self._key), "-in", str(wish)],
             *["-out", str(cert), *span],
         )
+        return cert, key
+
+    def chain(
+        self, name: str, names: str = HERE, *, expired: bool = False, days: int = 30
+    ) -> tuple[Path, Path]:
+        """As `sign`, with the authority's own certificate in the same file: what workers can believe in."""
+        cert, key = self.sign(name, names, expired=expired, days=days)
+        cert.write_text(cert.read_text() + self.cert.read_text())
         return cert, key
 
 

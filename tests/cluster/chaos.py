@@ -208,7 +208,7 @@ def main() -> int:
     chosen = parser.parse_args()
     seconds = chosen.minutes * 60 / SPEED
     with tempfile.TemporaryDirectory(prefix="iris-chaos-") as folder:
-        root = chosen.root or Path(folder)
+        root = (chosen.root or Path(folder)).resolve()
         root.mkdir(exist_ok=True)
         began = time.monotonic()
         found = run(root, seconds=seconds, kills=chosen.kills, seed=chosen.seed)

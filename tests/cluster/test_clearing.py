@@ -12,6 +12,7 @@ from iris.core import effects as ef
 from iris.core import events as ev
 from iris.core.ids import GroupName, SliceId, Zone
 from iris.core.instant import Instant
+from iris.exit_status import ExitStatus
 
 SLICE = SliceId("iris-cpu-1")
 
@@ -51,6 +52,20 @@ class Stubborn(Reluctant):
 
     async def delete_slice(self, request: ef.DeleteSlice) -> Sequence[ev.Event]:
         return (ev.SliceDeleteFailed(request.slice, "host 10.0.0.2: it does not answer"),)
+
+
+class Forbidden(Reluctant):
+    """One that does not let us."""
+
+    async def delete_slice(self, request: ef.DeleteSlice) -> Sequence[ev.Event]:
+        return (ev.SliceDeleteFailed(request.slice, "PERMISSION_DENIED: no", denied=True),)
+
+
+def test_a_delete_that_is_denied_is_not_waited_for() -> None:
+    with pytest.raises(HostTrouble, match=r"are left: iris-cpu-1 \(PERMISSION_DENIED") as told:
+        asyncio.run(clear(Forbidden(), lambda _: None))
+    assert told.value.status is ExitStatus.NOT_PERMITTED
+    assert "roles/tpu.admin" in told.value.help
 
 
 def test_a_host_that_never_answers_is_named_with_the_way_out() -> None:

@@ -88,6 +88,8 @@ def test_an_image_reaches_the_regions_that_answer(regions: Regions, tiny: str) -
     first, second, third = found = push(client, tiny, goals, said.append)
     assert (verdict(found), third.digest) == (ExitStatus.FAILED, "")
     assert "connection refused" in third.why
+    kept = client.images.get(tiny).tags
+    assert kept == [str(place.name) for place in goals[:2]], "a name that leads nowhere is not kept"
     assert first.digest == second.digest
     for region in (1, 2):
         assert digest_of(regions.address(region), "iris/tiny", "v1") == first.digest

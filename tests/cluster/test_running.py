@@ -14,6 +14,7 @@ from iris.cluster.controller.recovery import JOURNAL_FILE
 from iris.cluster.types import Entrypoint, EnvironmentSpec, ResourceSpec
 from iris.core.replay import verify
 from iris.exit_status import ExitStatus
+from iris.rpc.kinds_cluster import reason
 from tests.cluster.running import RunningCluster, running, until
 
 
@@ -179,6 +180,11 @@ def test_a_failing_task_is_tried_again_as_often_as_it_may(client: IrisClient) ->
     ended = job.wait()
     assert ended.state == "failed"
     assert [a.detail for a in ended.details[0].attempts] == ["exit status 3"] * 3
+    assert ended.why == "attempt 2 ended: exit_nonzero, exit status 3; max_retries_failure is 2"
+    job = client.submit(shell("[ $IRIS_ATTEMPT_ID = 1 ]"), "second", max_retries_failure=1)
+    ended = job.wait()
+    assert (ended.state, len(ended.details[0].attempts)) == ("succeeded", 2)
+    assert (ended.why, job.why(), reason(job.status())) == ("", ["succeeded"], "")
 
 
 def test_a_stopped_job_leaves_no_process_behind(client: IrisClient, shared: RunningCluster) -> None:

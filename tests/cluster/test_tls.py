@@ -61,10 +61,7 @@ def test_jobs_run_over_tls_with_workers_that_verify_and_tasks_that_submit(tmp_pa
             return inner.submit(Entrypoint.from_command("true"), "child").wait().state
 
     own = Authority(tmp_path, "both")
-    cert, key = own.sign("here")
-    whole = cert.read_text() + own.cert.read_text()
-    cert.write_text(whole)  # The chain: what the workers are given to believe in.
-    for cluster in running(tmp_path, tls=(cert, key)):
+    for cluster in running(tmp_path, tls=own.chain("here")):
         url = f"https://127.0.0.1:{cluster.port}"
         with IrisClient.remote(url, authority=own.cert, user="alice") as client:
             job = client.submit(Entrypoint.from_callable(sum, [1, 2]), "over-tls")
@@ -78,9 +75,9 @@ def test_a_certificate_of_an_unknown_authority_is_refused(
     good: RunningCluster, authorities: tuple[Authority, Authority]
 ) -> None:
     stranger = authorities[1].cert
-    said = str(ask(good, stranger))
-    assert f"signed by somebody whom {stranger} does not name" in said
-    assert "IRIS_AUTHORITY" in said
+    refused = ask(good, stranger)
+    assert f"signed by somebody whom {stranger} does not name" in str(refused)
+    assert "IRIS_AUTHORITY" in refused.help
     assert "signed by somebody whom nobody here knows" in str(ask(good, None))
 
 
@@ -88,17 +85,20 @@ def test_a_certificate_of_another_host_is_refused(
     tmp_path: Path, authorities: tuple[Authority, Authority]
 ) -> None:
     for cluster in showing(tmp_path, authorities[0].sign("elsewhere", ELSEWHERE)):
-        said = str(ask(cluster, authorities[0].cert))
+        refused = ask(cluster, authorities[0].cert)
+        said = str(refused)
         assert re.search("its certificate is refused: ip address mismatch", said), said
         assert "127.0.0.1" in said
+        assert "a name that it has (elsewhere.example)" in refused.help
 
 
 def test_an_expired_certificate_is_refused(
     tmp_path: Path, authorities: tuple[Authority, Authority]
 ) -> None:
     for cluster in showing(tmp_path, authorities[0].sign("expired", expired=True)):
-        said = str(ask(cluster, authorities[0].cert))
-        assert "its certificate is refused: certificate has expired" in said
+        refused = ask(cluster, authorities[0].cert)
+        assert "its certificate is refused: certificate has expired" in str(refused)
+        assert refused.help == "renew it, and `iris cluster restart`"
 
 
 def test_a_command_says_it_once_and_grpc_does_not_add_to_it(
@@ -121,16 +121,18 @@ def test_a_command_says_it_once_and_grpc_does_not_add_to_it(
 
 
 def test_tls_and_plain_are_told_apart(good: RunningCluster, tmp_path: Path) -> None:
-    assert "it speaks TLS; write https:// instead" in str(ask(good, None, scheme="http"))
+    assert "write https:// instead" in ask(good, None, scheme="http").help
     for plain in running(tmp_path):
-        assert "it does not speak TLS; if that is meant, write http://" in str(ask(plain, None))
+        refused = ask(plain, None)
+        assert "it does not speak TLS" in str(refused)
+        assert "if that is meant, write http://" in refused.help
 
 
 def test_nothing_is_found_where_nothing_is_wrong(
     good: RunningCluster, authorities: tuple[Authority, Authority]
 ) -> None:
     address = parse_address(f"https://127.0.0.1:{good.port}")
-    assert trouble(address, authorities[0].cert) == ""
+    assert trouble(address, authorities[0].cert) is None
 
 
 def test_an_authority_that_is_none_is_named(good: RunningCluster, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from iris.core.timeline import Chapter, happenings
 from iris.core.timeline import Subject as Timed
 from iris.dashboard.app import Dashboard
 from iris.dashboard.recent import Recent
-from iris.dashboard.subject import Door, Kind, Simulation, Viewer
+from iris.dashboard.subject import CallRow, Door, Kind, Simulation, Viewer
 from sim.on_stage import OwnMachine, Stage
 from sim.run import world_of
 from sim.scenario import load_scenario
@@ -141,6 +141,9 @@ class Still:
 
     async def command(self, job: JobId) -> str:
         return f"run {job}"
+
+    def calls(self) -> Sequence[CallRow]:
+        return ()
 
     async def facts(self) -> Mapping[str, str]:
         return {}

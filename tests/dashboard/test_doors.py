@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
+from starlette.types import ASGIApp, Message, Scope
 
 from iris.cluster.controller.auth import Doorkeeper
 from iris.cluster.controller.dashboard import PeopleOnly
@@ -14,7 +16,8 @@ from iris.config import Auth, Secret, SecretSource
 from iris.core.ids import JobId, UserName, WorkerId
 from iris.core.state import ClusterState
 from iris.dashboard import sessions, stream
-from sim.on_stage import Stage
+from iris.dashboard.app import Dashboard
+from sim.on_stage import OwnMachine, Stage
 from tests.dashboard.stages import FLEET, KEY, TRAIN, Still, browser_of, stage_of
 
 ALICE, ADMIN = "alices-long-token", "the-administrators-token"
@@ -180,3 +183,58 @@ def test_a_stream_tells_of_turns_and_ends_with_the_dashboard(
     assert ": still here\n\n" in said
     assert "event: changed\nid: 3\ndata: 3\n\n" in said
     assert subject.watching == []
+
+
+def test_a_page_is_made_once_for_all_who_will_be_told_and_anew_for_whoever_asks_for_it() -> None:
+    subject = Still(ClusterState())
+    app = Dashboard(subject, OwnMachine(KEY)).app
+
+    async def shown(*, fragment: bool = True) -> str:
+        told: list[bytes] = []
+        await served(app, "/jobs", told.append, fragment=fragment)
+        return b"".join(told).decode().partition("turn")[0].rpartition(">")[2].strip()
+
+    async def story() -> None:
+        heard = asyncio.Event()
+        listening = asyncio.create_task(served(app, "/events", lambda _: heard.set()))
+        await heard.wait()
+        assert await shown() == "1"
+        subject.turns = 2
+        assert await shown() == "1"  # Of this turn, all who look will be told.
+        assert await shown(fragment=False) == "2"
+        assert await shown() == "2"
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+        subject.turns = 3
+        assert await shown() == "3"  # Nobody will be told any more.
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+
+
+async def served(
+    app: ASGIApp, path: str, told: Callable[[bytes], None], *, fragment: bool = True
+) -> None:
+    """One request without a network; what is answered is told piece by piece."""
+    headers = [(b"host", b"localhost"), *([(b"hx-request", b"true")] if fragment else [])]
+    scope: Scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": headers,
+    }
+    gone = asyncio.Event()
+
+    async def receive() -> Message:
+        await gone.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        if message.get("body"):
+            told(message["body"])
+
+    await app(scope, receive, send)

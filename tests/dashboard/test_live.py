@@ -3,6 +3,7 @@
 import json
 import re
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from html import unescape
@@ -13,9 +14,11 @@ from typing import Final
 import httpx2
 import pytest
 
+from iris.client import RemoteError
 from iris.cluster.controller import dashboard
 from iris.cluster.types import Entrypoint, EnvironmentSpec
 from tests.cli.commands import commands_of
+from tests.cluster.certificates import Authority
 from tests.cluster.running import RunningCluster, free_port, running, until
 
 ALICE, BOB, ADMIN = "alices-long-token", "bobs-very-long-token", "the-administrators-token"
@@ -136,6 +139,19 @@ def test_an_action_asks_first_and_needs_the_right_token(
         until(lambda: "an operator terminated it" in alice.get(f"/slices/{worker['slice']}").text)
 
 
+def test_calls_are_counted_on_the_controllers_page(
+    cluster: RunningCluster, talker: str, look: Look
+) -> None:
+    with cluster.client(ALICE, "alice") as alice, pytest.raises(RemoteError):
+        alice.job(f"{talker}-of-nobody").status()
+    client = look(BOB)
+    rows = {row["method"]: row for row in client.get("/api/v1/controller.json").json()["calls"]}
+    assert rows["GetJob"]["failed"] >= 1
+    assert rows["SubmitJob"]["count"] >= 1
+    assert rows["SubmitJob"]["p50_s"] > 0
+    assert "SubmitJob" in client.get("/controller").text
+
+
 def test_a_command_says_where_the_dashboard_is(
     cluster: RunningCluster, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -163,6 +179,22 @@ def test_a_controller_whose_dashboard_port_is_taken_runs_on_and_says_so(
                     client.submit(Entrypoint.from_command("true"), "x").wait(60).state
                     == "succeeded"
                 )
+
+
+def test_with_tls_pages_have_the_certificate_of_calls(tmp_path: Path) -> None:
+    authority = Authority(tmp_path, "authority")
+    pair = authority.sign("here")
+    port = free_port()
+    for _ in running(tmp_path, tls=pair, auth=AUTH, dashboard=port):
+        trust = ssl.create_default_context(cafile=str(authority.cert))
+        with httpx2.Client(
+            base_url=f"https://localhost:{port}", verify=trust, timeout=20
+        ) as client:
+            answer = client.post("/sign-in", data={"token": ALICE})
+            assert "secure" in answer.headers["set-cookie"].lower()
+            assert client.get("/jobs").status_code == HTTPStatus.OK
+        with httpx2.Client(timeout=20) as plain, pytest.raises(httpx2.HTTPError):
+            plain.get(f"http://localhost:{port}/")
 
 
 def test_a_controller_without_the_extra_says_what_to_install(

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from starlette.testclient import TestClient
 
+from iris.cluster.wheels import checked_out_files
 from iris.core.explain import why_waiting
 from iris.core.ids import JobId
 from iris.core.lifecycle import JobState
@@ -23,6 +24,7 @@ from tests.core.situations import situations
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, browser_of, stage_of
 from tests.harness import Script, cpu_group
 from tests.harness import fleet as fleet_of
+from tests.tidy.tree import ROOT
 
 LINK = re.compile(r'(?:href|src)="([^"]*)"')
 
@@ -262,6 +264,14 @@ def test_a_fragment_is_the_changing_part_and_is_not_sent_twice(fleet: TestClient
     whole = fleet.get("/jobs", headers={"If-None-Match": first.headers["etag"]})
     assert whole.status_code == HTTPStatus.OK
     assert first.text in whole.text
+
+
+def test_what_pages_are_made_of_is_in_the_wheel() -> None:
+    packed = checked_out_files(ROOT)
+    for name in (*load_assets(), *load_manifest()):
+        assert f"iris/dashboard/static/{name}" in packed
+    for page in PAGES:
+        assert f"iris/dashboard/templates/{page.template}" in packed
 
 
 def test_files_of_others_are_the_very_files_of_their_packages() -> None:

@@ -52,7 +52,7 @@ class Machine:
         return self._script()
 
     def create_tpu(self, *, queued: bool = False) -> "subprocess.Popen[bytes]":
-        """Have the cloud make it, as the one host of a node that comes at once, or by the queue."""
+        """Have the cloud make it, as a host of a node that comes at once, or by the queue."""
         node = tpu_v2.Node(
             accelerator_type="v5litepod-4",
             runtime_version="v2-alpha-tpuv5-lite",
@@ -147,4 +147,8 @@ def machine(  # noqa: PLR0913
     if commands is not None:
         hook.commands = f"{commands}{os.pathsep}{hook.commands}"
     with serve(hook=hook) as google:
-        yield Machine(google, hook, attributes)
+        found = Machine(google, hook, attributes)
+        yield found
+        assert "not set" not in found.serial, (
+            found.serial
+        )  # So a shell names a variable that lacks.

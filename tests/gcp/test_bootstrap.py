@@ -80,6 +80,17 @@ def test_a_machine_that_can_start_no_worker_says_why_and_ends_itself_as_the_clou
         assert not list(client.list_nodes(parent=parent))
 
 
+def test_a_host_of_several_waits_until_the_cloud_has_its_slice_whole(tmp_path: Path) -> None:
+    with machine(tmp_path, NOBODY, {"iris-hosts": "2"}, host=None) as found:
+        found.google.knobs.ready_lag_s = 1_000.0
+        found.create_tpu()
+        until(lambda: "the slice is CREATING" in found.serial)
+        assert "started" not in found.serial
+        found.google.knobs.ready_lag_s = 0.0
+        until(lambda: "started: worker of" in found.serial)
+        assert "the slice is READY" in found.serial
+
+
 def test_a_machine_whose_controller_is_gone_for_good_ends_itself(
     own: RunningCluster, tmp_path: Path
 ) -> None:

@@ -155,6 +155,12 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     assert "slices (1): iris-tpu-1" in err
     assert "no controller answers, so the jobs that run are not known" in err
     assert (len(nodes(google)), len(instances(google))) == (1, 1)
+    google.knobs.denied = frozenset({"DeleteNode"})
+    assert main(["cluster", config, "stop", "-y"]) == ExitStatus.NOT_PERMITTED
+    err = capsys.readouterr().err
+    assert "may not delete are left: iris-tpu-1 (PERMISSION_DENIED: " in err
+    assert "roles/tpu.admin" in err
+    google.knobs.denied = frozenset()
     _, err = said(capsys, "cluster", config, "stop", "-y")
     assert "deleting slice iris-tpu-1" in err
     assert (nodes(google), instances(google)) == ([], [])

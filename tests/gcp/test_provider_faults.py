@@ -235,6 +235,21 @@ def test_a_delete_that_fails_in_its_operation_is_no_deletion(fake_google: FakeGo
     tell(fake_google, story)
 
 
+def test_a_delete_that_google_denies_us_is_told_as_that(fake_google: FakeGoogle) -> None:
+    async def story(m: Managed) -> None:
+        await m.create(A)
+        fake_google.knobs.delete_failures = 1
+        (refused,) = await m.delete(A)
+        assert isinstance(refused, SliceDeleteFailed)
+        assert not refused.denied
+        fake_google.knobs.denied = frozenset({"DeleteNode"})
+        (refused,) = await m.delete(A)
+        assert isinstance(refused, SliceDeleteFailed)
+        assert refused.denied
+
+    tell(fake_google, story)
+
+
 def test_a_node_that_is_still_being_created_is_deleted_as_soon_as_google_lets_us(
     fake_google: FakeGoogle,
 ) -> None:

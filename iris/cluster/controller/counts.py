@@ -41,6 +41,20 @@ class Spread:
         self.counts[bisect_left(self.edges, value)] += 1
         self.sum += value
 
+    def at_most(self, part: float) -> float | None:
+        """An edge below which a part of all values lies, as near as the edges allow; nothing without values.
+
+        Of what lies above all edges it is infinite.
+        """
+        rest = part * sum(self.counts)
+        if not rest:
+            return None
+        for edge, count in zip((*self.edges, float("inf")), self.counts, strict=True):
+            rest -= count
+            if rest <= 0:
+                return edge
+        return float("inf")
+
 
 class _Called(Protocol):
     """What a call knows of how it ends."""

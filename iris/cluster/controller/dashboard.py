@@ -8,7 +8,8 @@ import asyncio
 import errno
 import logging
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from importlib import import_module
 from importlib.util import find_spec
@@ -20,6 +21,7 @@ import grpc
 from google.protobuf.message import Message
 
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
+from iris.cluster.controller.counts import OK, Spread
 from iris.cluster.controller.handlers import Handlers, Refused
 from iris.cluster.controller.history import read_chapter
 from iris.cluster.controller.store import Store
@@ -34,8 +36,8 @@ from iris.core.timeline import Subject as Timed
 from iris.dashboard import NEEDS
 from iris.dashboard.listener import bind
 from iris.dashboard.recent import Recent
+from iris.dashboard.subject import CallRow, Refusal, Simulation, Viewer
 from iris.dashboard.subject import Kind as Shown
-from iris.dashboard.subject import Refusal, Simulation, Viewer
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec import Malformed
 from iris.rpc.methods import DRAIN_WORKER, STOP_JOB, TERMINATE_SLICE, Kind, Method
@@ -155,6 +157,16 @@ class LiveCluster:
         """What a job runs."""
         return self._handlers.command_of(job)
 
+    def calls(self) -> Sequence[CallRow]:
+        """What was asked of it by calls, most often first."""
+        counts = self.loop.counts
+        made: Counter[str] = Counter()
+        failed: Counter[str] = Counter()
+        for (method, status), count in counts.calls.items():
+            made[method] += count
+            failed[method] += count * (status != OK)
+        return [_call_row(m, n, failed[m], counts.call_spans.get(m)) for m, n in made.most_common()]
+
     async def facts(self) -> Mapping[str, str]:
         """Where the controller is, and what it was recovered from."""
         journal = self.loop.journal.path
@@ -200,6 +212,11 @@ class LiveCluster:
         except NotPermitted as error:
             raise Refusal(HTTPStatus.FORBIDDEN, str(error)) from error
         await _answered(handle(request, caller))
+
+
+def _call_row(method: str, count: int, failed: int, spread: Spread | None) -> CallRow:
+    half, most = (None, None) if spread is None else (spread.at_most(0.5), spread.at_most(0.99))
+    return CallRow(method, count, failed, half, most)
 
 
 def _caller(viewer: Viewer) -> Caller:
@@ -258,7 +275,7 @@ class DashboardServer:
         # Reading all of it takes a moment, in which the loop would not turn.
         pages, http, probes = await asyncio.to_thread(_modules)
         probed = probes.Probes(cluster.loop, door, trouble)
-        dashboard = pages.Dashboard(cluster, door, probed.routes)
+        dashboard = await asyncio.to_thread(pages.Dashboard, cluster, door, probed.routes)
         self._server = http.HttpServer(dashboard.app, self._listener, dashboard.stopping, self._tls)
         await self._server.serve()
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Final, TypeAlias
@@ -16,6 +15,7 @@ from iris.cluster.controller.counts import Counts
 from iris.cluster.controller.handlers import Refused
 from iris.cluster.controller.objects import StoreUnavailable
 from iris.cluster.controller.standard import Health, OnlyKnownCallers, token_of
+from iris.cluster.tls_files import read_pair
 from iris.config import Tls
 from iris.rpc.codec import Malformed
 from iris.rpc.methods import LONG_POLLS, MAX_MESSAGE_BYTES, METHODS, Method, Stream
@@ -41,23 +41,6 @@ OPTIONS: Final = (
 
 class AddressInUse(Exception):
     """The port is taken, or may not be used."""
-
-
-def _pair(tls: Tls) -> tuple[bytes, bytes]:
-    """Key and certificate; gRPC itself would not say what is wrong with them."""
-    found = []
-    for name, path in (("key", tls.key), ("cert", tls.cert)):
-        try:
-            found.append(path.read_bytes())
-        except OSError as error:
-            raise ValueError(f"controller.tls.{name}: {path}: {error.strerror}") from error
-    try:
-        # A key under a password is refused by the empty one, and nobody is asked.
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(tls.cert, tls.key, password="")
-    except ssl.SSLError as error:
-        message = f"controller.tls: {tls.key} is no key of the certificate {tls.cert}"
-        raise ValueError(f"{message} ({error.reason or error})") from error
-    return found[0], found[1]
 
 
 class Server:
@@ -89,10 +72,10 @@ class Server:
 
         Raises:
             AddressInUse: somebody else listens there.
-            ValueError: a certificate or its key cannot be read, or they are no pair.
+            NoPair: a certificate or its key cannot be read, or they are no pair.
         """
         address = f"{host}:{port}"
-        credentials = None if tls is None else grpc.ssl_server_credentials([_pair(tls)])
+        credentials = None if tls is None else grpc.ssl_server_credentials([read_pair(tls)])
         try:
             if credentials is None:
                 bound = self._server.add_insecure_port(address)

@@ -167,7 +167,7 @@ class ControllerService:
         server = self._server(links, hands)
         host = LOOPBACK if self.door.is_open else "0.0.0.0"
         self.port = await server.listen(host, self._options.port, self._config.controller.tls)
-        provider = self._provide(self._surroundings())
+        provider = await self._provider(server)
         hands.attach(provider)
         self._vms.attach(provider.log)
         dashboard = self._dashboard(host)
@@ -229,6 +229,14 @@ class ControllerService:
         """All slices, while they can still report: then nobody need wait for anybody."""
         await self._give_up_slices()
         await provider.end_all()
+
+    async def _provider(self, server: Server) -> Provider:
+        """Who gives the slices of this cluster; without one the server ends, too."""
+        try:
+            return self._provide(self._surroundings())
+        except BaseException:
+            await server.stop(0.0)
+            raise
 
     async def _give_up_slices(self) -> None:
         """Let the core know that all slices end because we end, and not by a fault of their zone."""

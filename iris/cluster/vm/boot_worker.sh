@@ -89,7 +89,7 @@ wait_for_the_others() {
     [ "$kind" = tpu ] && [ "$hosts" -gt 1 ] || return 0
     tries=0
     while [ "$tries" -lt 60 ]; do
-        state=$(curl -s -m 10 -H "Authorization: Bearer $(account_token)" "$(place)" |
+        state=$(curl -s -m 10 -H "Authorization: Bearer $(account_token)" "$(place nodes)" |
             sed -n 's/.*"state" *: *"\([A-Z_]*\)".*/\1/p' | head -n 1)
         case "$state" in
         CREATING | STARTING | RESTARTING | REPAIRING) say "the slice is $state" ;;

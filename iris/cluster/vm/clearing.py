@@ -9,10 +9,15 @@ from iris.cluster.vm.host import HostTrouble, Say
 from iris.core.effects import DeleteSlice, ObserveSlices
 from iris.core.events import SliceDeleteFailed, SliceSighting, SlicesObserved
 from iris.core.ids import GroupName, Zone
+from iris.exit_status import ExitStatus
 from iris.ports import VmManager
 
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 30.0
+_PERMISSION: Final = (
+    "they cost money: give the account roles/tpu.admin and roles/compute.instanceAdmin.v1,"
+    " and stop again"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +56,7 @@ async def clear(vms: VmManager, say: Say, patience: Patience = CLOUD) -> int:
     """Delete all slices, and wait until a complete listing has none; how many there were.
 
     Raises:
-        HostTrouble: some are left, or may be; names them.
+        HostTrouble: some are left, or may be; names them. At once when nobody may delete them who asks.
     """
     deleted: dict[str, None] = {}
     told: dict[str, None] = {}
@@ -69,7 +74,9 @@ async def clear(vms: VmManager, say: Say, patience: Patience = CLOUD) -> int:
                     deleted[name] = None
                 if seen.lacks:
                     say(f"the listing is not complete: {seen.lacks}")
-                refused = await _delete(vms, seen.slices)
+                failures = await _delete(vms, seen.slices)
+                refused = [f"{it.slice} ({it.detail})" for it in failures]
+                _check_permission(failures)
                 for reason in (it for it in refused if it not in told):
                     say(f"not deleted yet: {reason}")
                     told[reason] = None
@@ -81,13 +88,18 @@ async def clear(vms: VmManager, say: Say, patience: Patience = CLOUD) -> int:
         raise HostTrouble(message, patience.remedy) from error
 
 
-async def _delete(vms: VmManager, slices: Sequence[SliceSighting]) -> Sequence[str]:
+def _check_permission(failures: Sequence[SliceDeleteFailed]) -> None:
+    denied = [f"{it.slice} ({it.detail})" for it in failures if it.denied]
+    if denied:
+        message = f"slices that this account may not delete are left: {', '.join(denied)}"
+        raise HostTrouble(message, _PERMISSION, status=ExitStatus.NOT_PERMITTED)
+
+
+async def _delete(vms: VmManager, slices: Sequence[SliceSighting]) -> Sequence[SliceDeleteFailed]:
     """Those that could not be deleted, and why."""
     deletes = (
         vms.delete_slice(DeleteSlice(it.slice, it.group or GroupName(""), it.zone or Zone("")))
         for it in slices
     )
     facts = [fact for some in await asyncio.gather(*deletes) for fact in some]
-    return [
-        f"{fact.slice} ({fact.detail})" for fact in facts if isinstance(fact, SliceDeleteFailed)
-    ]
+    return [fact for fact in facts if isinstance(fact, SliceDeleteFailed)]

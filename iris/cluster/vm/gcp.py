@@ -16,7 +16,7 @@ from iris.cluster.vm.bootstrap import Bootstrap, metadata_of
 from iris.cluster.vm.gcp_calls import Calls, Limits
 from iris.cluster.vm.gcp_compute import Instances
 from iris.cluster.vm.gcp_endpoints import Endpoints, google
-from iris.cluster.vm.gcp_errors import CloudError, Code, meaning_of
+from iris.cluster.vm.gcp_errors import CloudError, Code, is_refusal, meaning_of
 from iris.cluster.vm.gcp_kinds import Found, Kind, Listing, Order, Unanswered, worst
 from iris.cluster.vm.gcp_names import Marks, group_of
 from iris.cluster.vm.gcp_operations import Look, Operations, StillGoing
@@ -270,7 +270,8 @@ class GcpVmManager:
                 for kind in kinds:
                     await self._end(await kind.delete(name, request.zone, hosts))
             except (CloudError, StillGoing) as error:
-                return (SliceDeleteFailed(name, str(error)),)
+                denied = isinstance(error, CloudError) and is_refusal(error)
+                return (SliceDeleteFailed(name, str(error), denied=denied),)
         self._turns.pop(name, None)
         self._seen_as.pop(name, None)
         return (SliceDeleted(name),)

@@ -65,6 +65,8 @@ SILENCE: Final = frozenset({Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED, Code.CANCE
 PASSING: Final = frozenset({*SILENCE, Code.INTERNAL, Code.ABORTED, Code.UNKNOWN})
 """A call that reads may be tried again."""
 
+QUOTAS: Final = (CreateFailure.QUOTA_REGION, CreateFailure.QUOTA_ZONE)
+
 _OURS: Final = re.compile(r"^(CLIENT:|Stream removed \(CLIENT)")
 _TEXTS: Final = (
     # The order matters: what was preempted is "not supported" in that state, too.
@@ -95,6 +97,12 @@ _BY_CODE: Final = {
 def is_disabled(error: CloudError) -> bool:
     """Whether the interface is not enabled in the project."""
     return any(word in error.details for word in _DISABLED)
+
+
+def is_refusal(error: CloudError) -> bool:
+    """Whether it is us whom Google refuses, not what we ask for."""
+    denied = error.code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED)
+    return denied and meaning_of(error) not in QUOTAS
 
 
 def meaning_of(error: CloudError) -> CreateFailure:

@@ -18,9 +18,11 @@ from iris.cluster.vm.gcp_endpoints import SCOPES
 from iris.cluster.vm.gcp_errors import (
     COMPUTE,
     COMPUTE_ROLE,
+    QUOTAS,
     CloudError,
     Code,
     is_disabled,
+    is_refusal,
     meaning_of,
 )
 from iris.cluster.vm.gcp_names import CLUSTER, MANAGED, ROLE, TAG
@@ -28,7 +30,6 @@ from iris.cluster.vm.gcp_rest import Rest, error_of
 from iris.cluster.vm.host import Found, HostTrouble, Say, Standing
 from iris.config import ControllerVm, Gcp
 from iris.config_gcp import CPU_IMAGE
-from iris.core.events import CreateFailure
 from iris.core.ids import Zone
 from iris.exit_status import ExitStatus
 
@@ -41,7 +42,6 @@ _SERVES_S: Final = 1_200.0
 _LAST_LINES: Final = 20
 _GENERATION: Final = "iris-generation"
 _RUNS: Final = frozenset({"PROVISIONING", "STAGING", "RUNNING", "REPAIRING"})
-_QUOTAS: Final = (CreateFailure.QUOTA_REGION, CreateFailure.QUOTA_ZONE)
 _ENDS: Final = frozenset({"STOPPING", "PENDING_STOP", "SUSPENDING"})
 
 _T = TypeVar("_T")
@@ -108,7 +108,7 @@ class GcpHost:
             return await work
         except CloudError as error:
             what, remedy = _advice(error, self._settings.gcp)
-            status = ExitStatus.NOT_PERMITTED if _is_refusal(error) else ExitStatus.FAILED
+            status = ExitStatus.NOT_PERMITTED if is_refusal(error) else ExitStatus.FAILED
             raise HostTrouble(what, remedy, status=status) from error
 
     # ---- looking -------------------------------------------------------------------------------
@@ -370,16 +370,10 @@ def _items(metadata: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"key": key, "value": value} for key, value in metadata.items()]
 
 
-def _is_refusal(error: CloudError) -> bool:
-    """Whether it is us whom Google refuses, not what we ask for."""
-    denied = error.code in (Code.PERMISSION_DENIED, Code.UNAUTHENTICATED)
-    return denied and meaning_of(error) not in _QUOTAS
-
-
 def _advice(error: CloudError, gcp: Gcp) -> tuple[str, str]:
     """What went wrong, and what would be right."""
     what = f"project {gcp.project_id}: {error}"
-    if meaning_of(error) in _QUOTAS:
+    if meaning_of(error) in QUOTAS:
         return what, "ask for more (IAM & Admin, Quotas), or take less: controller.vm.machine_type"
     if is_disabled(error):
         return what, f"gcloud services enable {COMPUTE} --project={gcp.project_id}"

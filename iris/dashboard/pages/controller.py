@@ -4,11 +4,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from math import isfinite
 
 from iris import __version__
 from iris.core.record import to_json
 from iris.dashboard.page import Asked, Json, Page, object_of
-from iris.dashboard.subject import Subject
+from iris.dashboard.subject import CallRow, Subject
 from iris.dashboard.timeline import Areas, areas
 
 
@@ -23,6 +24,7 @@ class ControllerPage:
     measured: int
     """So many turns."""
     chart: Areas
+    calls: Sequence[CallRow]
     config: str
     config_hash: str
     counts: Mapping[str, int]
@@ -52,6 +54,7 @@ async def load(subject: Subject, _: Asked) -> ControllerPage:
         quantiles=[(name, _quantile(spans, part)) for name, part in _PARTS.items() if spans],
         measured=len(spans),
         chart=chart,
+        calls=subject.calls(),
         config=config,
         config_hash=sha256(config.encode()).hexdigest()[:12],
         counts=counts,
@@ -71,10 +74,25 @@ def told(model: ControllerPage) -> Json:
         "version": model.version,
         "facts": dict(model.facts),
         "turn_ms": dict(model.quantiles),
+        "calls": [
+            {
+                "method": row.method,
+                "count": row.count,
+                "failed": row.failed,
+                "p50_s": _finite(row.half_s),
+                "p99_s": _finite(row.most_s),
+            }
+            for row in model.calls
+        ],
         "config_sha256": model.config_hash,
         "counts": dict(model.counts),
     }
     return object_of("Controller", item)
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON knows no infinity."""
+    return value if value is not None and isfinite(value) else None
 
 
 PAGE = Page("/controller", "controller.html", "Controller", load, told)

@@ -1,0 +1,102 @@
+"""`iris sim --serve`: the dashboard's pages of a simulation as it runs, at a speed of one's choice."""
+
+import json
+import signal
+import subprocess
+from http import HTTPStatus
+from pathlib import Path
+
+import httpx2
+import pytest
+import yaml
+
+from iris.exit_status import ExitStatus
+from sim.on_stage import Stage
+from sim.run import simulate, world_of
+from sim.scenario import load_scenario
+from tests.cli.commands import PROGRAM
+from tests.cluster.running import free_port, until
+from tests.dashboard.stages import FLEET, browser_of, stage_of
+
+SMALL = {**FLEET, "name": "small", "duration": "2h"}
+
+
+def written(folder: Path) -> Path:
+    path = folder / "small.yaml"
+    path.write_text(yaml.safe_dump(SMALL))
+    return path
+
+
+def seal_of(client: httpx2.Client, url: str) -> str:
+    return client.get(url).text.partition('name="seal" value="')[2].partition('"')[0]
+
+
+def test_a_simulation_is_looked_at_hurried_and_told_when_it_is_over(tmp_path: Path) -> None:
+    port = free_port()
+    command = [*PROGRAM, "sim", str(written(tmp_path)), "--serve", "--port", str(port), "--json"]
+    process = subprocess.Popen(
+        [*command, "--speed", "0", "--out", str(tmp_path / "runs" / "here")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    try:
+        assert f"small at http://127.0.0.1:{port}" in process.stderr.readline()
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            assert "t=0s of 2h" in client.get("/simulations").text
+            seal = seal_of(client, "/simulations/speed")
+            choice = {"seal": seal, "choice": "as fast as it goes"}
+            assert (
+                client.post("/simulations/speed", data=choice).status_code == HTTPStatus.SEE_OTHER
+            )
+            until(lambda: ">over<" in client.get("/").text.replace("\n", ""))
+            until((tmp_path / "runs" / "here" / "report.html").exists)
+            assert "/simulations/runs/here" in client.get("/simulations").text
+            assert client.get("/simulations/files/here/report.html").status_code == HTTPStatus.OK
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == ExitStatus.DONE, err
+    assert json.loads(out)["digest"] == summary_of(tmp_path)["digest"]
+
+
+def summary_of(folder: Path) -> dict[str, object]:
+    found: dict[str, object] = json.loads((folder / "runs" / "here" / "summary.json").read_text())
+    return found
+
+
+def test_looking_changes_nothing_of_a_run_and_acting_does(tmp_path: Path) -> None:
+    scenario = load_scenario(written(tmp_path))
+    alone = simulate(scenario).digest
+    stage = Stage(world_of(scenario), 0, None)
+    client = browser_of(stage)
+    for _ in range(5):
+        stage.advance(1_500_000)
+        for url in ("/", "/jobs", "/capacity", "/users", "/jobs/bob/stuck-0", "/decisions"):
+            client.get(url)
+    assert stage.is_over
+    assert stage.finish().digest == alone
+    meddled = stage_of(tmp_path, SMALL, hours=1.1)
+    client = browser_of(meddled)
+    seal = client.get("/stop/jobs/bob/stuck-0").text.partition('name="seal" value="')[2][:64]
+    client.post("/stop/jobs/bob/stuck-0", data={"seal": seal})
+    meddled.advance(7_200_000)
+    assert "1 action by hand" in client.get("/simulations").text
+    assert meddled.finish().digest != alone
+    late = client.post("/stop/jobs/bob/stuck-0", data={"seal": seal})
+    assert late.status_code == HTTPStatus.CONFLICT
+
+
+@pytest.mark.parametrize("speed", ["fast", "-1", "1e9"])
+def test_a_speed_that_cannot_be_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], speed: str
+) -> None:
+    from iris.cli.main import main
+
+    assert (
+        main(["sim", str(written(tmp_path)), "--serve", "--speed", speed]) == ExitStatus.BAD_INPUT
+    )
+    assert "is neither `max` nor a number from 0 to 1,000,000" in capsys.readouterr().err
