@@ -279,8 +279,10 @@ def test_a_training_that_is_preempted_and_evicted_loses_nothing_but_time(
     (workspace / "held.py").write_text(HELD)
     with IrisClient.remote(cluster.url, workspace=workspace, user="alice") as client:
         job = submit(client, "train", "batch", "python", "held.py", variables=variables(kept))
-        # A machine is gone without a word: ten steps are saved, five are not.
+        # A machine is gone without a word, though not before it has told its lines: ten steps are
+        # saved, five are not.
         until((kept / "at-14").exists, 120)
+        until(lambda: "step 14 " in job.tasks()[0].logs(attempt=0))
         lose_host(cluster, 0)
         # Somebody more urgent comes: now all are asked to end, and save what they have.
         until((kept / "at-23").exists, 120)
