@@ -5,14 +5,15 @@ forgotten. An attempt that did not succeed counts as lost: what it had saved by 
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from iris.core.ids import JobId, UserName
+from iris.core.ids import JobId, SliceId, UserName, slice_id
 from iris.core.instant import Instant
 from iris.core.lifecycle import AttemptState, JobState
-from iris.core.records import Attempt, Job
+from iris.core.records import Job
 from iris.core.state import ClusterState
 
 _BREATH: Final = 500
@@ -51,9 +52,18 @@ class Usage:
 
     _ended: dict[UserName, Had] = field(default_factory=dict)
     _seen: dict[JobId, None] = field(default_factory=dict)
+    _prices: dict[str, int] = field(default_factory=dict)
+    """Of a chip for an hour, in millionths of a dollar, by how the names of a group's slices begin.
+
+    Slices are forgotten, and groups leave the configuration: what attempts on them have cost stays.
+    """
 
     async def look(self, state: ClusterState, now: Instant) -> dict[UserName, Had]:
         """What each user has had until now."""
+        for group in state.spec.groups:
+            self._prices[_stem(slice_id(group.name, 0))] = group.price_per_hour // max(
+                1, group.chips
+            )
         fresh: list[JobId] = []
         for name in reversed(state.ended):  # Those that ended last are at the end.
             if name in self._seen:
@@ -64,7 +74,7 @@ class Usage:
             job = state.jobs.get(name)
             if job is not None:
                 self._seen[name] = None
-                self._ended.setdefault(job.spec.user, Had()).add(_had(state, job, now))
+                self._ended.setdefault(job.spec.user, Had()).add(_had(self._prices, job, now))
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         whole = {user: Had(**_fields(had)) for user, had in self._ended.items()}
@@ -72,7 +82,7 @@ class Usage:
         for number, name in enumerate(open_jobs):
             job = state.jobs.get(name)
             if job is not None and job.ended_at is None:
-                whole.setdefault(job.spec.user, Had()).add(_had(state, job, now))
+                whole.setdefault(job.spec.user, Had()).add(_had(self._prices, job, now))
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         return whole
@@ -88,7 +98,7 @@ def _fields(had: Had) -> dict[str, int]:
     }
 
 
-def _had(state: ClusterState, job: Job, now: Instant) -> Had:
+def _had(prices: Mapping[str, int], job: Job, now: Instant) -> Had:
     had = Had(jobs=1)
     weight = job.spec.resources.chips * 1_000 or job.spec.resources.cpu
     for task in job.tasks:
@@ -101,12 +111,10 @@ def _had(state: ClusterState, job: Job, now: Instant) -> Had:
                 had.running += amount
             else:
                 had.lost += amount
-            had.cost += amount * _price(state, attempt)
+            had.cost += amount * prices.get(_stem(attempt.slice), 0)
     return had
 
 
-def _price(state: ClusterState, attempt: Attempt) -> int:
-    """Of a chip of the attempt's slice for an hour, in millionths of a dollar."""
-    slice_ = state.slices.get(attempt.slice)
-    group = state.groups.get(slice_.group) if slice_ is not None else None
-    return 0 if group is None else group.price_per_hour // max(1, group.chips)
+def _stem(slice_: SliceId) -> str:
+    """What the names of all slices of its group have in common, and those of no other group."""
+    return slice_.rpartition("-")[0]
