@@ -1,7 +1,8 @@
 """What each user has had: chip time by what became of it, and its share of what slices cost.
 
 Ended jobs are read once, when a page first asks after their end, and stay counted when they are
-forgotten. An attempt that did not succeed counts as lost: what it had saved by then, only it knows.
+forgotten. What a job says of its checkpoints is believed: of an attempt that did not succeed, whole
+spans of `checkpoint_every` since its start are kept. Without any all of it is lost.
 """
 
 import asyncio
@@ -11,9 +12,10 @@ from itertools import chain
 from typing import Final
 
 from iris.core.ids import JobId, SliceId, UserName, slice_id
-from iris.core.instant import Instant
+from iris.core.instant import Instant, Millis
 from iris.core.lifecycle import AttemptState, JobState
-from iris.core.records import Job
+from iris.core.records import Attempt, Job
+from iris.core.spec import GroupSpec
 from iris.core.state import ClusterState
 
 _BREATH: Final = 500
@@ -28,9 +30,9 @@ class Had:
     """What one user has had; in chip-milliseconds, of work without an accelerator in core-milliseconds."""
 
     kept: int = 0
-    """By attempts that succeeded."""
+    """By attempts that succeeded, and what others had saved."""
     lost: int = 0
-    """By attempts that ended otherwise."""
+    """By attempts that ended otherwise, but for what they had saved."""
     running: int = 0
     """By attempts that go on."""
     jobs: int = 0
@@ -52,8 +54,8 @@ class Usage:
 
     _ended: dict[UserName, Had] = field(default_factory=dict)
     _seen: dict[JobId, None] = field(default_factory=dict)
-    _prices: dict[str, int] = field(default_factory=dict)
-    """Of a chip for an hour, in millionths of a dollar, by how the names of a group's slices begin.
+    _groups: dict[str, GroupSpec] = field(default_factory=dict)
+    """By how the names of their slices begin.
 
     Slices are forgotten, and groups leave the configuration: what attempts on them have cost stays.
     """
@@ -61,9 +63,7 @@ class Usage:
     async def look(self, state: ClusterState, now: Instant) -> dict[UserName, Had]:
         """What each user has had until now."""
         for group in state.spec.groups:
-            self._prices[_stem(slice_id(group.name, 0))] = group.price_per_hour // max(
-                1, group.chips
-            )
+            self._groups[_stem(slice_id(group.name, 0))] = group
         fresh: list[JobId] = []
         for name in reversed(state.ended):  # Those that ended last are at the end.
             if name in self._seen:
@@ -74,7 +74,7 @@ class Usage:
             job = state.jobs.get(name)
             if job is not None:
                 self._seen[name] = None
-                self._ended.setdefault(job.spec.user, Had()).add(_had(self._prices, job, now))
+                self._ended.setdefault(job.spec.user, Had()).add(_had(self._groups, job, now))
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         whole = {user: Had(**_fields(had)) for user, had in self._ended.items()}
@@ -82,7 +82,7 @@ class Usage:
         for number, name in enumerate(open_jobs):
             job = state.jobs.get(name)
             if job is not None and job.ended_at is None:
-                whole.setdefault(job.spec.user, Had()).add(_had(self._prices, job, now))
+                whole.setdefault(job.spec.user, Had()).add(_had(self._groups, job, now))
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         return whole
@@ -98,7 +98,7 @@ def _fields(had: Had) -> dict[str, int]:
     }
 
 
-def _had(prices: Mapping[str, int], job: Job, now: Instant) -> Had:
+def _had(groups: Mapping[str, GroupSpec], job: Job, now: Instant) -> Had:
     had = Had(jobs=1)
     weight = job.spec.resources.chips * 1_000 or job.spec.resources.cpu
     for task in job.tasks:
@@ -110,9 +110,21 @@ def _had(prices: Mapping[str, int], job: Job, now: Instant) -> Had:
             elif attempt.state in _GOES_ON:
                 had.running += amount
             else:
-                had.lost += amount
-            had.cost += amount * prices.get(_stem(attempt.slice), 0)
+                saved = _saved(attempt, job.spec.checkpoint_every, end) * weight // 1_000
+                had.kept += saved
+                had.lost += amount - saved
+            group = groups.get(_stem(attempt.slice))
+            # CPU work on a slice that is bought for its chips takes nothing of those.
+            if group is not None and (group.accelerator is None or job.spec.resources.chips):
+                had.cost += amount * (group.price_per_hour // max(1, group.chips))
     return had
+
+
+def _saved(attempt: Attempt, every: Millis | None, end: Instant) -> int:
+    """Milliseconds of an attempt's work that were not in vain though it was cut short."""
+    if every is None or attempt.started_at is None:
+        return 0
+    return (end - attempt.started_at) // every * every
 
 
 def _stem(slice_: SliceId) -> str:
