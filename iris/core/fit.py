@@ -99,6 +99,10 @@ def satisfies(constraint: Constraint, attributes: Mapping[str, str]) -> bool:
             return value is None
 
 
+def _hosts(count: int) -> str:
+    return "1 host" if count == 1 else f"{count} hosts"
+
+
 def refusal(shape: Shape, group: GroupSpec, zone: Zone) -> Refusal | None:
     """Why this pool can never serve the shape; nothing when an empty slice of it would."""
     if shape.accelerator is not None and shape.accelerator != group.accelerator:
@@ -107,14 +111,14 @@ def refusal(shape: Shape, group: GroupSpec, zone: Zone) -> Refusal | None:
         if shape.accelerator is None and group.accelerator is not None:
             return Refusal("accelerator", "none", group.accelerator)
         if shape.hosts != group.hosts:
-            return Refusal("gang", f"{shape.hosts} hosts", f"{group.hosts} hosts")
+            return Refusal("gang", _hosts(shape.hosts), _hosts(group.hosts))
     elif (
         group.hosts > 1
         and shape.accelerator is not None
         and group.accelerator == group.accelerator_type
     ):
         # A program on one host of a TPU pod waits for the others for ever.
-        return Refusal("gang", "1 host", f"{group.hosts} hosts")
+        return Refusal("gang", _hosts(1), _hosts(group.hosts))
     attributes = attributes_of(group, zone)
     for constraint in shape.constraints:
         if not constraint.soft and not satisfies(constraint, attributes):

@@ -176,9 +176,8 @@ class Timeline:
                 continue
             self._told.add(key)
             cause = report.cause.value if report.cause is not None else ""
-            detail = f": {report.detail}" if report.detail else ""
             text = f"attempt {report.attempt}: {report.state.value} on {event.worker}"
-            yield Of.TASK, report.task, text, f"{cause}{detail}"
+            yield Of.TASK, report.task, text, ": ".join(filter(None, (cause, report.detail)))
 
     def _listed(self, event: ev.SlicesObserved) -> Iterator["_Said"]:
         for sighting in event.listing:

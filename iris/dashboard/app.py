@@ -238,6 +238,7 @@ class Dashboard:
         return HTMLResponse(self._renderer.alone("sign_in.html", trouble=trouble), status)
 
     async def _sign_in(self, request: Request) -> Response:
+        self._sessions.check_origin(request)
         form = await _form(request)
         answer = RedirectResponse(_local(request.query_params.get("to", "/")), HTTPStatus.SEE_OTHER)
         try:

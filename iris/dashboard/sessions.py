@@ -25,6 +25,8 @@ LASTS_S: Final = 12 * 3600
 """Then somebody who signed in has to sign in again."""
 _OWN_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _OPEN: Final = "open"
+_FROM_HERE: Final = frozenset({"same-origin", "none"})
+"""What a browser calls a request of our own pages, or of its user's own (`Sec-Fetch-Site`)."""
 
 
 class NotSignedIn(Refusal):
@@ -118,11 +120,20 @@ class Sessions:
         """
         if _bearer(request) is not None:
             return  # No browser adds that by itself.
+        self.check_origin(request)
+        if not hmac.compare_digest(seal.encode(), self.seal(request).encode()):
+            raise _not_ours()
+
+    def check_origin(self, request: Request) -> None:
+        """Refuse a form that a page of elsewhere sent; programs say nothing of where they come from.
+
+        Raises:
+            Refusal: it came from elsewhere.
+        """
         origin = request.headers.get("origin")
         here = origin is None or urlsplit(origin).netloc == request.headers.get("host")
-        if not here or not hmac.compare_digest(seal.encode(), self.seal(request).encode()):
-            message = "the form is not of this dashboard, or of an earlier sign-in: open it again"
-            raise Refusal(HTTPStatus.FORBIDDEN, message)
+        if not here or request.headers.get("sec-fetch-site", "same-origin") not in _FROM_HERE:
+            raise _not_ours()
 
     def _remembered(self, cookie: str) -> Viewer | None:
         body, _, mark = cookie.partition(".")
@@ -144,6 +155,11 @@ class Sessions:
 
     def _mark(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(errors="replace"), "sha256").hex()
+
+
+def _not_ours() -> Refusal:
+    message = "the form is not of this dashboard, or of an earlier sign-in: open it again"
+    return Refusal(HTTPStatus.FORBIDDEN, message)
 
 
 def _bearer(request: Request) -> str | None:

@@ -1,18 +1,21 @@
 """What each user has had: chip time by what became of it, and its share of what slices cost.
 
 Ended jobs are read once, when a page first asks after their end, and stay counted when they are
-forgotten. An attempt that did not succeed counts as lost: what it had saved by then, only it knows.
+forgotten. What a job says of its checkpoints is believed: of an attempt that did not succeed, whole
+spans of `checkpoint_every` since its start are kept. Without any all of it is lost.
 """
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
-from iris.core.ids import JobId, UserName
-from iris.core.instant import Instant
+from iris.core.ids import JobId, SliceId, UserName, slice_id
+from iris.core.instant import Instant, Millis
 from iris.core.lifecycle import AttemptState, JobState
 from iris.core.records import Attempt, Job
+from iris.core.spec import GroupSpec
 from iris.core.state import ClusterState
 
 _BREATH: Final = 500
@@ -27,9 +30,9 @@ class Had:
     """What one user has had; in chip-milliseconds, of work without an accelerator in core-milliseconds."""
 
     kept: int = 0
-    """By attempts that succeeded."""
+    """By attempts that succeeded, and what others had saved."""
     lost: int = 0
-    """By attempts that ended otherwise."""
+    """By attempts that ended otherwise, but for what they had saved."""
     running: int = 0
     """By attempts that go on."""
     jobs: int = 0
@@ -51,9 +54,16 @@ class Usage:
 
     _ended: dict[UserName, Had] = field(default_factory=dict)
     _seen: dict[JobId, None] = field(default_factory=dict)
+    _groups: dict[str, GroupSpec] = field(default_factory=dict)
+    """By how the names of their slices begin.
+
+    Slices are forgotten, and groups leave the configuration: what attempts on them have cost stays.
+    """
 
     async def look(self, state: ClusterState, now: Instant) -> dict[UserName, Had]:
         """What each user has had until now."""
+        for group in state.spec.groups:
+            self._groups[_stem(slice_id(group.name, 0))] = group
         fresh: list[JobId] = []
         for name in reversed(state.ended):  # Those that ended last are at the end.
             if name in self._seen:
@@ -64,7 +74,7 @@ class Usage:
             job = state.jobs.get(name)
             if job is not None:
                 self._seen[name] = None
-                self._ended.setdefault(job.spec.user, Had()).add(_had(state, job, now))
+                self._ended.setdefault(job.spec.user, Had()).add(_had(self._groups, job, now))
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         whole = {user: Had(**_fields(had)) for user, had in self._ended.items()}
@@ -72,7 +82,7 @@ class Usage:
         for number, name in enumerate(open_jobs):
             job = state.jobs.get(name)
             if job is not None and job.ended_at is None:
-                whole.setdefault(job.spec.user, Had()).add(_had(state, job, now))
+                whole.setdefault(job.spec.user, Had()).add(_had(self._groups, job, now))
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
         return whole
@@ -88,7 +98,7 @@ def _fields(had: Had) -> dict[str, int]:
     }
 
 
-def _had(state: ClusterState, job: Job, now: Instant) -> Had:
+def _had(groups: Mapping[str, GroupSpec], job: Job, now: Instant) -> Had:
     had = Had(jobs=1)
     weight = job.spec.resources.chips * 1_000 or job.spec.resources.cpu
     for task in job.tasks:
@@ -100,13 +110,23 @@ def _had(state: ClusterState, job: Job, now: Instant) -> Had:
             elif attempt.state in _GOES_ON:
                 had.running += amount
             else:
-                had.lost += amount
-            had.cost += amount * _price(state, attempt)
+                saved = _saved(attempt, job.spec.checkpoint_every, end) * weight // 1_000
+                had.kept += saved
+                had.lost += amount - saved
+            group = groups.get(_stem(attempt.slice))
+            # CPU work on a slice that is bought for its chips takes nothing of those.
+            if group is not None and (group.accelerator is None or job.spec.resources.chips):
+                had.cost += amount * (group.price_per_hour // max(1, group.chips))
     return had
 
 
-def _price(state: ClusterState, attempt: Attempt) -> int:
-    """Of a chip of the attempt's slice for an hour, in millionths of a dollar."""
-    slice_ = state.slices.get(attempt.slice)
-    group = state.groups.get(slice_.group) if slice_ is not None else None
-    return 0 if group is None else group.price_per_hour // max(1, group.chips)
+def _saved(attempt: Attempt, every: Millis | None, end: Instant) -> int:
+    """Milliseconds of an attempt's work that were not in vain though it was cut short."""
+    if every is None or attempt.started_at is None:
+        return 0
+    return (end - attempt.started_at) // every * every
+
+
+def _stem(slice_: SliceId) -> str:
+    """What the names of all slices of its group have in common, and those of no other group."""
+    return slice_.rpartition("-")[0]

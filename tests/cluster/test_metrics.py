@@ -74,8 +74,11 @@ def probe(found: Situated, auth: Auth = OPEN, trouble: str = "") -> Probes:
     return Probes(found.loop, PeopleOnly(Doorkeeper(auth, KEY), KEY), lambda: trouble)
 
 
-def ask(handler: Callable[[Request], Awaitable[Response]], token: str = "") -> Response:
-    headers = [(b"authorization", f"Bearer {token}".encode())] if token else []
+def ask(
+    handler: Callable[[Request], Awaitable[Response]], token: str = "", host: str = "localhost"
+) -> Response:
+    headers = [(b"host", host.encode())]
+    headers += [(b"authorization", f"Bearer {token}".encode())] if token else []
     return asyncio.run(answered(handler(Request({"type": "http", "headers": headers}))))
 
 
@@ -221,6 +224,17 @@ def test_off_its_own_machine_numbers_are_told_for_a_token_only(asked: Situated) 
     asked.loop.look()
     for open_to_all in (guarded.health, guarded.ready):
         assert ask(open_to_all).status_code == HTTPStatus.OK
+
+
+def test_without_tokens_numbers_are_told_under_this_machines_own_names_only(
+    asked: Situated,
+) -> None:
+    answer = ask(probe(asked).metrics, host="evil.example")
+    assert answer.status_code == HTTPStatus.MISDIRECTED_REQUEST
+    assert b"iris_" not in answer.body
+    assert ask(probe(asked).metrics, host="127.0.0.1:10080").status_code == HTTPStatus.OK
+    guarded = ask(probe(asked, GUARDED).metrics, TOKEN, host="controller.example")
+    assert guarded.status_code == HTTPStatus.OK
 
 
 def test_a_loop_that_turns_is_ready_and_one_that_stands_still_is_not(

@@ -63,6 +63,7 @@ def test_an_accelerator_must_be_the_very_one() -> None:
 
 def test_i_25_a_gang_needs_a_slice_of_exactly_its_size() -> None:
     assert refusal(GANG, tpu_group(hosts=4), ZONE) == Refusal("gang", "2 hosts", "4 hosts")
+    assert refusal(GANG, tpu_group(hosts=1), ZONE) == Refusal("gang", "2 hosts", "1 host")
     assert refusal(GANG._replace(hosts=4), tpu_group(hosts=4), ZONE) is None
 
 

@@ -56,6 +56,17 @@ def test_a_jobs_life_is_told_from_its_submission_to_its_end_with_causes() -> Non
     assert told(script, of(Of.JOB, "/alice/trai")) == []
 
 
+def test_what_a_worker_says_of_an_end_is_told_with_its_cause_or_without_one() -> None:
+    script = fleet(cpu_group(min_slices=1))
+    failed, stopped = script.submit("failed"), script.submit("stopped")
+    script.running(failed).running(stopped).stop(stopped)
+    for job, cause in ((failed, EndCause.EXIT_NONZERO), (stopped, None)):
+        script.step(script.end(script.task(job).id, cause, "status 143"))
+    found = told(script, of(Of.JOB, failed)), told(script, of(Of.JOB, stopped))
+    assert "attempt 0: failed on iris-cpu-1-w0 (exit_nonzero: status 143)" in found[0]
+    assert "attempt 0: killed on iris-cpu-1-w0 (status 143)" in found[1]
+
+
 def test_of_a_gang_the_whole_and_each_task_are_told() -> None:
     script = fleet(tpu_group(hosts=2))
     gang = script.submit("gang", gang=True, replicas=2, tpu=TPU)

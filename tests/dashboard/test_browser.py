@@ -7,12 +7,16 @@ from typing import Final, Literal
 import pytest
 from playwright.sync_api import Browser, expect
 
-from iris.core.ids import JobId
+from iris.core.ids import JobId, TaskId
 from iris.core.lifecycle import JobState
+from iris.core.state import ClusterState
+from iris.dashboard.subject import Viewer
 from tests.benchmarks.crowds import Crowd, jobs
 from tests.dashboard.browsing import NARROW, WIDE, Served, chromium, served, visit
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, stage_of
 from tests.dashboard.test_doors import ADMIN, ALICE, door
+from tests.harness import cpu_group
+from tests.harness import fleet as fleet_of
 
 LOOKS: Final[tuple[tuple[tuple[int, int], Literal["light", "dark"], str], ...]] = (
     (NARROW, "dark", "rgb(21, 21, 28)"),
@@ -107,6 +111,55 @@ def test_a_page_follows_what_happens_and_keeps_what_its_reader_did(
         young.advance(1)
         expect(page.locator(".strip")).not_to_have_text(turns)
         expect(opened).to_have_attribute("open", "")
+
+
+class Talking(Still):
+    """Every task has this log."""
+
+    def __init__(self, state: ClusterState, path: Path) -> None:
+        """As it is on disk."""
+        super().__init__(state)
+        self._path = path
+
+    async def log(self, task: TaskId, attempt: int, viewer: Viewer) -> Path | None:
+        del task, attempt, viewer
+        return self._path
+
+
+BELOW: Final = "it => it.scrollHeight - it.scrollTop - it.clientHeight"
+"""So many pixels of a log are below what is seen of it."""
+
+
+def test_a_log_is_followed_at_its_end_until_its_reader_scrolls_up(
+    browser: Browser, tmp_path: Path
+) -> None:
+    path = tmp_path / "0.log"
+
+    def write(first: int, last: int) -> None:
+        with path.open("a") as file:
+            file.writelines(f"line {number}\n" for number in range(first, last))
+
+    script = fleet_of(cpu_group(min_slices=1))
+    job = script.submit("talker")
+    script.running(job)
+    write(0, 100)
+    talking = Talking(script.controller.state, path)
+    with served(talking) as found, visit(browser, found.url) as window:
+        box = window.to(f"/tasks{job}:0#log").locator("#lines")
+        assert box.evaluate("it => it.scrollHeight > 2 * it.clientHeight")
+        assert box.evaluate(BELOW) < 8
+        write(100, 200)
+        expect(box.get_by_text("line 199")).to_be_in_viewport()
+        assert box.evaluate(BELOW) < 8
+        box.evaluate("it => it.scrollTop = 300")
+        write(200, 300)
+        expect(box).to_contain_text("line 299")
+        assert box.evaluate("it => it.scrollTop") == 300
+        script.finish(job)
+        window.to(f"/tasks{job}:0?attempt=0&end=1")
+        assert box.evaluate(BELOW) < 8
+        window.to(f"/tasks{job}:0?attempt=0&at=0")
+        assert box.evaluate("it => it.scrollTop") == 0
 
 
 def test_the_cause_of_trouble_is_two_clicks_away(browser: Browser, fleet: Served) -> None:

@@ -142,6 +142,25 @@ def test_a_form_counts_only_with_its_seal_and_from_here(stage: Stage) -> None:
     assert (answer.status_code, stage.touched) == (HTTPStatus.SEE_OTHER, 1)
 
 
+ELSEWHERE = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("headers", ELSEWHERE, ids=lambda it: "-".join(*it.items()))
+def test_another_site_can_sign_nobody_in(stage: Stage, headers: dict[str, str]) -> None:
+    client = browser_of(stage, door())
+    answer = client.post("/sign-in", data={"token": ALICE}, headers=headers)
+    assert answer.status_code == HTTPStatus.FORBIDDEN
+    assert "set-cookie" not in answer.headers
+    ours = {"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}
+    answer = client.post("/sign-in", data={"token": ALICE}, headers=ours)
+    assert answer.status_code == HTTPStatus.SEE_OTHER
+
+
 def test_an_open_dashboard_answers_to_this_machines_own_names_only(stage: Stage) -> None:
     client = browser_of(stage)
     for host in ("evil.example", "localhost.evil.example", "10.0.0.1:10080", ""):

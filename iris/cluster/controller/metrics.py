@@ -122,7 +122,7 @@ class Metrics:
         work = self._work
         yield _counters(
             "iris_work_chip_seconds",
-            "Chip time (of CPU work core time) by what became of it; goodput is kept of kept and lost.",
+            "Chip time (of CPU work core time) of attempts that are over, by what became of it.",
             ("outcome",),
             {("kept",): work.kept / 1_000, ("lost",): work.lost / 1_000},
         )

@@ -14,6 +14,7 @@ from starlette.routing import Route
 
 from iris.cluster.controller.metrics import CONTENT_TYPE, Metrics
 from iris.cluster.controller.turns import TurnLoop
+from iris.dashboard.sessions import Sessions
 from iris.dashboard.subject import Door, Refusal
 
 READY_WITHIN_S: Final = 5.0
@@ -36,6 +37,7 @@ class Probes:
         self._loop = loop
         self._metrics = Metrics(loop)
         self._door = door
+        self._sessions = Sessions(door)
         self._trouble = trouble
 
     @property
@@ -61,6 +63,10 @@ class Probes:
 
     async def metrics(self, request: Request) -> Response:
         """All numbers, to whoever may see them."""
+        try:
+            self._sessions.check_host(request)
+        except Refusal as error:
+            return _plain(f"{error}\n", error.status)
         if not self._door.is_open:
             scheme, _, token = request.headers.get("authorization", "").partition(" ")
             try:

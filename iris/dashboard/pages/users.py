@@ -23,7 +23,7 @@ class UserRow:
     """Millionths of a dollar."""
 
     @property
-    def goodput(self) -> float | None:
+    def kept_fraction(self) -> float | None:
         """The share of what has ended that was kept; nothing when nothing has."""
         ended = self.kept_h + self.lost_h
         return self.kept_h / ended if ended else None
@@ -84,7 +84,7 @@ def told(model: Users) -> Json:
             "kept_chip_h": row.kept_h,
             "lost_chip_h": row.lost_h,
             "running_chip_h": row.running_h,
-            "goodput_fraction": row.goodput,
+            "kept_fraction": row.kept_fraction,
             "cost_usd": row.cost / 1_000_000,
         }
         for row in model.users

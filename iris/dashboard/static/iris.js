@@ -1,4 +1,4 @@
-// What the pages do beside htmx: say whether they are current, switch the theme, obey keys.
+// What the pages do beside htmx: say whether they are current, follow a log, switch the theme, obey keys.
 (() => {
   const link = document.getElementById("link");
   const say = (text, good) => {
@@ -8,6 +8,20 @@
   document.body.addEventListener("htmx:sse:after:connection", () => say("live", true));
   document.body.addEventListener("htmx:sse:error", () => say("connection lost", false));
   document.body.addEventListener("htmx:sse:close", () => say("connection lost", false));
+
+  // A log is shown at its end and kept there while it grows, unless its reader has scrolled up.
+  const log = () => document.querySelector("[data-follow]");
+  let atEnd = true;
+  const toEnd = () => {
+    const box = log();
+    if (box && atEnd) box.scrollTop = box.scrollHeight;
+  };
+  document.addEventListener("htmx:before:swap", () => {
+    const box = log();
+    atEnd = !box || box.scrollHeight - box.scrollTop - box.clientHeight < 8;
+  });
+  document.addEventListener("htmx:after:swap", toEnd);
+  toEnd();
 
   const themes = ["", "light", "dark"];
   const button = document.getElementById("theme");
