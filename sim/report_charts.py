@@ -71,7 +71,7 @@ def charts(measures: Measures, results: Mapping[str, object]) -> Charts | None:
         return None
     specs: dict[str, Mapping[str, object]] = {}
     if measures.now > 0:
-        specs["time"] = _over_time(measures).to_dict()
+        specs["time"] = _over_time(measures)
     if waits := wait_curve(measures):
         specs["waits"] = _waits(waits, wait_targets(results["expect"])).to_dict()
     if factors := slowdowns(measures):
@@ -134,49 +134,60 @@ def _script(version: str) -> str:
     return vl_convert.javascript_bundle(drawing, vl_version=version)
 
 
-def _over_time(measures: Measures) -> "altair.VConcatChart":
-    """Chips, queue and slices under one time axis; dragging over the chips zooms all three."""
+def _over_time(measures: Measures) -> Mapping[str, object]:
+    """Chips, queue and slices under one time axis; dragging over the chips zooms all three.
+
+    The charts only name their rows, which are put beside them at the end: altair copies and checks all
+    that it holds, many times over.
+    """
     import altair as alt
 
     zoom = alt.selection_interval(name="zoom", encodings=["x"])
     shared = alt.Scale(domain=zoom, nice=False)
     unit = time_unit(measures)
     title = f"simulated {unit.name}"
-    parts: list[Chart] = [_chips(measures, title, zoom), _queue(measures, title, shared)]
+    chips = chips_over_time(measures)
+    rows = {
+        "uses": [row for row in chips if row["use"] != "wanted"],
+        "wanted": [row for row in chips if row["use"] == "wanted"],
+        "queue": queue_over_time(measures),
+    }
+    parts: list[Chart] = [_chips(title, zoom), _queue(title, shared)]
     if segments := gantt_segments(measures):
-        parts.append(_gantt(segments, measures.now / unit.millis, title, shared))
+        rows["slices"] = segments
+        count = len({row["slice"] for row in segments})
+        parts.append(_gantt(count, measures.now / unit.millis, title, shared))
     apart = alt.Resolve(scale=alt.ScaleResolveMap(color="independent"))
-    return alt.vconcat(*parts, spacing=28, resolve=apart)
+    whole = alt.vconcat(*parts, spacing=28, resolve=apart).to_dict()
+    return {**whole, "datasets": {**whole.get("datasets", {}), **rows}}
 
 
-def _chips(measures: Measures, title: str, zoom: "altair.Parameter") -> "Chart":
+def _chips(title: str, zoom: "altair.Parameter") -> "Chart":
     import altair as alt
 
-    rows = chips_over_time(measures)
     base = alt.Chart().encode(
         x=alt.X("at:Q", title=title, scale=alt.Scale(nice=False)),
         color=alt.Color("use:N", scale=_scale(USE_COLOURS), legend=_legend()),
         tooltip=["use:N", alt.Tooltip("chips:Q", format=",.1f"), alt.Tooltip("at:Q", format=".3f")],
     )
-    drawn = alt.InlineData(values=[row for row in rows if row["use"] != "wanted"])
-    wanted = alt.InlineData(values=[row for row in rows if row["use"] == "wanted"])
     # Useful at the bottom: what is paid for nothing lies on top of what is used.
     areas = (
-        base.properties(data=drawn, name="chips")
+        base.properties(data=alt.NamedData("uses"), name="chips")
         .mark_area(interpolate="step-after", opacity=0.9)
         .transform_calculate(rank=f"indexof({list(USES)}, datum.use)")
         .encode(y=alt.Y("chips:Q", title="chips", stack="zero"), order="rank:Q")
         .add_params(zoom)
     )
-    line = base.properties(data=wanted).mark_line(interpolate="step-after", strokeWidth=1.5)
+    wanted = base.properties(data=alt.NamedData("wanted"))
+    line = wanted.mark_line(interpolate="step-after", strokeWidth=1.5)
     layered = alt.layer(areas, line.encode(y="chips:Q"))
     return layered.properties(width=WIDTH, height=220, title="Chips by use, and chips wanted")
 
 
-def _queue(measures: Measures, title: str, scale: "altair.Scale") -> "Chart":
+def _queue(title: str, scale: "altair.Scale") -> "Chart":
     import altair as alt
 
-    base = alt.Chart(alt.InlineData(values=queue_over_time(measures))).encode(
+    base = alt.Chart(alt.NamedData("queue")).encode(
         x=alt.X("at:Q", title=title, scale=scale),
         tooltip=[alt.Tooltip("at:Q", format=".3f"), alt.Tooltip("mean:Q", format=",.1f"), "peak:Q"],
     )
@@ -188,14 +199,14 @@ def _queue(measures: Measures, title: str, scale: "altair.Scale") -> "Chart":
     return layered.properties(width=WIDTH, height=130, title="Queue: mean, and peak behind it")
 
 
-def _gantt(rows: Sequence[Record], end: float, title: str, scale: "altair.Scale") -> "Chart":
+def _gantt(count: int, end: float, title: str, scale: "altair.Scale") -> "Chart":
+    """The bars of so many slices."""
     import altair as alt
 
-    count = len({row["slice"] for row in rows})
     named = count <= MOST_LABELS
     labels = alt.Axis(labelLimit=180) if named else alt.Axis(labels=False, ticks=False)
     bars = (
-        alt.Chart(alt.InlineData(values=rows))
+        alt.Chart(alt.NamedData("slices"))
         .mark_bar(clip=True)
         .encode(
             x=alt.X("start:Q", title=title, scale=scale),

@@ -51,8 +51,7 @@ class Question:
             self.hold = self.state.holds.get((self.job.id, self.unit.member))
         if self.waiting:
             self.key = self.state.queue_key(self.job, self.waiting[0].member)
-            if self.key in self.state.waiting.held:
-                self.over = over_quota(self.state, self.key)
+            self.over = over_quota(self.state, self.key)
 
     def _find_unit(self) -> None:
         state, job = self.state, self.job

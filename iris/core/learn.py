@@ -115,6 +115,8 @@ def _requested(
             state.news.terminations.append(event)
         case ev.SliceCreateRequested():
             state.news.creations.append(event)
+        case _:
+            assert_never(event)
 
 
 def _end_pause(state: ClusterState, task: Task) -> None:

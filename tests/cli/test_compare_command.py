@@ -30,7 +30,8 @@ def test_two_settings_of_one_file_are_compared_and_named(
     short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     change = "cluster.scale_groups.cpu.max_slices=1"
-    status, out, err = run(capsys, short, short, "--set-b", change, "--replications", 3)
+    words = (short, short, "--set-b", change, "--replications", 3, "--jobs", 1)
+    status, out, err = run(capsys, *words)
     assert (status, err) == (ExitStatus.DONE, "")
     assert out.splitlines()[0].split() == ["A", "B", "B", "-", "A", "95%", "from", "to"]
     end = ["A: short", f"B: short --set {change}", "3 pairs of runs, seeds 3 to 5"]

@@ -194,7 +194,7 @@ def told(step, loss):
     print("step", step, loss.hex(), flush=True)
     if step == hold_at:
         (here / f"at-{step}").touch()
-        while not (here / f"go-{step}").exists():
+        while not train_jax.ASKED.is_set():
             time.sleep(0.01)
 
 def told_again(step, loss):
@@ -205,7 +205,8 @@ if status == 0:
     train_jax.train(here / "undisturbed.npz", told_again)
 sys.exit(status)
 """
-"""The example, held in the middle of its first two attempts; at the end it trains once more, undisturbed."""
+"""The example, held in the middle of its first two attempts until it is asked to end; at the end it trains
+once more, undisturbed."""
 
 
 @pytest.fixture
@@ -279,14 +280,14 @@ def test_a_training_that_is_preempted_and_evicted_loses_nothing_but_time(
     (workspace / "held.py").write_text(HELD)
     with IrisClient.remote(cluster.url, workspace=workspace, user="alice") as client:
         job = submit(client, "train", "batch", "python", "held.py", variables=variables(kept))
-        # A machine is gone without a word: ten steps are saved, five are not.
+        # A machine is gone without a word, though not before it has told its lines: ten steps are
+        # saved, five are not.
         until((kept / "at-14").exists, 120)
+        until(lambda: "step 14 " in job.tasks()[0].logs(attempt=0))
         lose_host(cluster, 0)
         # Somebody more urgent comes: now all are asked to end, and save what they have.
         until((kept / "at-23").exists, 120)
         urgent = submit(client, "urgent", "production", "true", variables=EnvironmentSpec())
-        until(lambda: job.status().details[0].attempts[1].state == "stopping")
-        (kept / "go-23").touch()
         assert job.wait(120).state == "succeeded"
         assert urgent.wait(120).state == "succeeded"
         told = curves(job)
@@ -296,7 +297,8 @@ def test_a_training_that_is_preempted_and_evicted_loses_nothing_but_time(
     assert causes == {("host_lost", "eviction", "exit_zero")}
     met = {(kept / f"met-{attempt}").read_text() for attempt in range(3)}
     assert len(met) == 3, "an attempt might have met the one before it"
-    # The first attempt was undone to the tenth step, the second to none.
+    # The first attempt was undone to the tenth step, the second to none: it saved when it was asked to end.
+    assert [step for step, _ in told["step"]][-STEPS + 10 :] == list(range(10, STEPS))
     assert told["step"][-STEPS + 10 :] == told["undisturbed"][10:]
     assert set(told["step"]) == set(told["undisturbed"])
     assert [step for step, _ in told["undisturbed"]] == list(range(STEPS))

@@ -4,7 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable
 from http import HTTPStatus
-from pathlib import Path
 
 import pytest
 from starlette.testclient import TestClient
@@ -33,9 +32,9 @@ def door(alice: str = ALICE) -> PeopleOnly:
     return PeopleOnly(keeper(alice), KEY)
 
 
-@pytest.fixture
-def stage(tmp_path: Path) -> Stage:
-    return stage_of(tmp_path, FLEET, hours=4.5)
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    return stage_of(tmp_path_factory.mktemp("stage"), FLEET, hours=4.5)
 
 
 def signed_in(stage: Stage, token: str = ALICE) -> TestClient:

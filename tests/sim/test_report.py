@@ -208,8 +208,13 @@ def test_the_library_draws_every_chart() -> None:
         "goodput": ("Goodput and badput",),
         "preemptions": ("Preemptions",),
     }
-    assert set(specs_of(example())) == set(titles)
-    for name, spec in specs_of(example(), *EXPECTED).items():
+    specs = specs_of(example(), *EXPECTED)
+    assert set(specs) == set(titles)
+    for name, spec in specs.items():
+        tables = spec["datasets"]
+        assert isinstance(tables, dict)
+        named = set(re.findall(r'"data": {"name": "([^"]*)"}', json.dumps(spec)))
+        assert named == {table for table, rows in tables.items() if rows}
         picture = vl_convert.vegalite_to_svg(json.dumps(spec), vl_version=version)
         assert all(title in picture for title in titles[name])
 
