@@ -1,5 +1,6 @@
 """The caller's side of an actor: its methods, as if it were here."""
 
+import math
 import time
 import weakref
 from collections.abc import Callable
@@ -87,6 +88,15 @@ class Calls:
     __slots__ = ("hold", "retries", "router", "timeout")
 
     def __init__(self, router: Router, hold: Hold, timeout: float | None, retries: int) -> None:
+        """As `options` has it.
+
+        Raises:
+            ValueError: the timeout is no finite number, or retries no whole one, 0 or more.
+        """
+        if timeout is not None and not _is_finite(timeout):
+            raise ValueError(f"timeout {timeout!r}: it must be a number of seconds, or None")
+        if not _is_whole(retries):
+            raise ValueError(f"retries {retries!r}: it must be a whole number, 0 or more")
         self.router = router
         self.hold = hold
         self.timeout = timeout
@@ -181,6 +191,9 @@ class Face:
         Args:
             timeout: seconds that a call may take, its waiting included; none: for ever.
             retries: how often a call is made again that was lost with its server. Only for what may run twice.
+
+        Raises:
+            ValueError: one of them cannot be.
         """
         other = object.__new__(type(self))
         vars(other).update(vars(self))
@@ -225,6 +238,7 @@ class ActorClient(Face):
             patience: seconds that a call waits for somebody who serves.
 
         Raises:
+            ValueError: timeout or retries cannot be.
             RuntimeError: there is no resolver, and this process runs no task.
         """
         if resolver is None:
@@ -232,6 +246,14 @@ class ActorClient(Face):
         router = Router(name, resolver, lambda lines: lines[0], patience_s=patience, of_all=False)
         calls = Calls(router, Hold(router), timeout, retries)
         super().__init__(calls, resolver, {"patience": patience})
+
+
+def _is_finite(number: object) -> bool:
+    return isinstance(number, int | float) and math.isfinite(number)
+
+
+def _is_whole(number: object) -> bool:
+    return isinstance(number, int) and not isinstance(number, bool) and number >= 0
 
 
 def resolver_here() -> Resolver:

@@ -58,7 +58,7 @@ class ActorPool(Face):
             patience: seconds that a call waits for somebody who serves.
 
         Raises:
-            ValueError: there is no such policy.
+            ValueError: there is no such policy; timeout or retries cannot be.
             RuntimeError: there is no resolver, and this process runs no task.
         """
         if policy not in _POLICIES:

@@ -8,7 +8,9 @@ controller, which stands behind the cluster's resolver, is not asked for each ca
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeAlias
+from typing import Final, Protocol, TypeAlias
+
+_LAST_PORT: Final = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +101,13 @@ class FixedResolver:
         Args:
             addresses: as `127.0.0.1:9000`.
             token: what the servers were given as theirs; empty for none, on loopback only.
+
+        Raises:
+            ValueError: one is no address.
         """
+        for address in addresses:
+            if not _is_address(address):
+                raise ValueError(f"{address!r} is no address: it must be as `127.0.0.1:9000`")
         self._addresses = addresses
         self._token = token
 
@@ -116,3 +124,10 @@ class FixedResolver:
         if tuple(known) == found:
             time.sleep(wait_s)
         return found
+
+
+def _is_address(text: object) -> bool:
+    if not isinstance(text, str):
+        return False
+    host, _, port = text.rpartition(":")
+    return bool(host) and "/" not in host and port.isdecimal() and 0 < int(port) <= _LAST_PORT

@@ -14,6 +14,7 @@ from iris.actor.doors import Doors
 from iris.actor.loop import running_loop, wire_loop
 from iris.actor.resolver import Registry
 from iris.actor.serving import Actor
+from iris.core.ids import is_name
 from iris.exit_status import ExitStatus
 from iris.problems import Failure
 
@@ -102,15 +103,21 @@ class ActorServer:
             longest_queue: how many may wait; further ones are refused.
 
         Raises:
-            CannotServe: the name is taken, or a number is none.
+            CannotServe: the name is taken, or is none that an endpoint may have, or a number is none.
             RemoteError: the registry refused, or did not answer.
         """
-        if concurrency < 1 or longest_queue < 1:
+        if not _is_name(name):
             raise CannotServe(
-                f"actor {name!r}: concurrency {concurrency} and longest_queue {longest_queue}"
-                " must be 1 or more",
+                f"actor {name!r}: its name must be 1 to 63 of letters, digits and `_ . -`, and"
+                " begin with a letter, a digit or `_`",
                 ExitStatus.BAD_INPUT,
             )
+        for what, number in (("concurrency", concurrency), ("longest_queue", longest_queue)):
+            if not _is_count(number):
+                raise CannotServe(
+                    f"actor {name!r}: {what} {number!r} must be a whole number, 1 or more",
+                    ExitStatus.BAD_INPUT,
+                )
         actor = Actor(
             name,
             target,
@@ -248,6 +255,14 @@ class ActorServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and is_name(name)
+
+
+def _is_count(number: object) -> bool:
+    return isinstance(number, int) and number >= 1
 
 
 def _registry_of_task() -> Registry | None:

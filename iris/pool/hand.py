@@ -14,8 +14,10 @@ import sys
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
+from iris.actor.errors import NotReadable
 from iris.actor.payload import Payload, packed_error, packed_result, unpacked
 from iris.pickling import NotPicklable
 from iris.pool.pipes import read_message, write_message
@@ -50,11 +52,31 @@ class Functions:
         return found
 
 
+def readable(
+    functions: Functions, content: bytes, arguments: Payload
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """A call's function and its arguments.
+
+    Raises:
+        NotReadable: they cannot be unpickled here.
+    """
+    try:
+        return functions.get(content), *unpacked(arguments)
+    except Exception as error:
+        told = f"{type(error).__name__}: {error}"
+        words = f"the call did not run: it cannot be unpickled at the worker ({told})"
+        if isinstance(error, ModuleNotFoundError):
+            words += (
+                "; modules beside the program come with IrisClient.remote(url, workspace=FOLDER),"
+            )
+            words += " packages with the pool's environment"
+        raise NotReadable(words) from error
+
+
 def make(functions: Functions, content: bytes, arguments: Payload) -> tuple[str, Payload]:
     """How a call ended, whatever it did."""
     try:
-        function = functions.get(content)
-        args, named = unpacked(arguments)
+        function, args, named = readable(functions, content, arguments)
         value = function(*args, **named)
     except BaseException as error:  # noqa: BLE001
         return RAISED, packed_error(error)
@@ -70,6 +92,10 @@ def main() -> None:
     came, goes = int(sys.argv[1]), int(sys.argv[2])
     for fd in (came, goes):
         os.set_inheritable(fd, False)  # noqa: FBT003
+    # A child that a call forks takes no calls and answers none, also if it comes back here: it finds an end.
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (came, goes):
+        os.register_at_fork(after_in_child=partial(os.dup2, nothing, fd, inheritable=False))
     functions = Functions()
     content = b""
     with os.fdopen(came, "rb") as calls:

@@ -241,6 +241,44 @@ def test_calls_of_a_caller_that_is_gone_take_no_place_from_others() -> None:
     assert len(cabinet.calls) == 3
 
 
+# ---- what cannot be ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["", "a b", "../x", "x" * 64, 3, None])
+def test_a_name_that_no_endpoint_may_have_is_refused(name: Any) -> None:
+    with pytest.raises(CannotServe, match=r"its name must be 1 to 63 of letters"):
+        ActorServer().register(name, Cabinet())
+
+
+@pytest.mark.parametrize("wrong", [0, 1.5, "4", None])
+def test_what_is_no_number_of_calls_is_refused(wrong: Any) -> None:
+    with pytest.raises(CannotServe, match=r"concurrency .* must be a whole number, 1 or more"):
+        ActorServer().register("it", Cabinet(), concurrency=wrong)
+    with pytest.raises(CannotServe, match=r"longest_queue .* must be a whole number, 1 or more"):
+        ActorServer().register("it", Cabinet(), longest_queue=wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "localhost", ":9000", "http://host:9000", "host:0", "host:65536", "host:x", None]
+)
+def test_what_is_no_address_is_refused_when_the_resolver_is_made(wrong: Any) -> None:
+    with pytest.raises(ValueError, match="is no address: it must be as"):
+        FixedResolver("127.0.0.1:9000", wrong)
+
+
+def test_limits_of_calls_that_cannot_be_are_refused_when_they_are_given() -> None:
+    at = FixedResolver("127.0.0.1:9000")
+    with ActorClient("it", at) as client:
+        for retries in ("x", -1, 1.5, True):
+            with pytest.raises(ValueError, match=r"retries .*: it must be a whole number"):
+                client.options(retries=retries)  # type: ignore[arg-type]
+        for timeout in ("x", float("nan"), float("inf")):
+            with pytest.raises(ValueError, match=r"timeout .*: it must be a number of seconds"):
+                client.options(timeout=timeout)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="retries -1"):
+        ActorClient("it", at, retries=-1)
+
+
 # ---- how it stops ------------------------------------------------------------------------------
 
 

@@ -2,11 +2,13 @@
 
 import asyncio
 import builtins
+import ctypes
+import importlib
 import io
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, as_completed, wait
 from dataclasses import replace
 from functools import partial
@@ -14,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from iris.actor import Endpoint
+from iris.actor import Endpoint, NotReadable
 from iris.client import (
     BadRequest,
     CallCrashed,
@@ -28,6 +30,7 @@ from iris.client import (
 )
 from iris.client.pool_line import ActorLine
 from iris.client.pool_progress import Shown
+from iris.cluster.processes import is_running
 from iris.cluster.types import Entrypoint, ResourceSpec
 from iris.core.calls import Progress
 from tests.cluster.running import until
@@ -147,6 +150,52 @@ def test_a_call_that_crashes_or_hangs_ends_alone(pool: WorkerPool) -> None:
     assert [future.result() for future in others] == list(range(50))
 
 
+def fork_and(then: Callable[[], object], book: str) -> object:
+    """Leave a child that has copies of all that is open here; it is forked as by a library, Python is not told."""
+    pid = ctypes.PyDLL(None).fork()
+    if not pid:
+        time.sleep(600)
+        os._exit(0)
+    Path(book).write_text(str(pid), encoding="utf-8")
+    return then()
+
+
+def leave_group() -> None:
+    os.setpgid(0, os.getpgid(os.getppid()))
+    time.sleep(3_600)
+
+
+def worker_pid() -> int:
+    return os.getppid()
+
+
+def test_a_child_that_a_call_forked_holds_nothing_up_and_ends_with_the_process(
+    client: IrisClient, tmp_path: Path
+) -> None:
+    crashed, hung = tmp_path / "crashed", tmp_path / "hung"
+    with WorkerPool(client, 1, resources=SMALL) as pool:
+        worker = pool.submit(worker_pid).result(60)
+        with pytest.raises(CallCrashed, match=r"ended with status 3$"):
+            pool.submit(fork_and, partial(os._exit, 3), str(crashed)).result(60)
+        assert pool.submit(worker_pid).result(60) == worker  # It has this module now.
+        quick = pool.options(timeout=3)
+        with pytest.raises(CallTimedOut):
+            quick.submit(fork_and, partial(time.sleep, 3_600), str(hung)).result(60)
+        assert pool.submit(worker_pid).result(60) == worker
+        with pytest.raises(CallTimedOut):
+            quick.submit(leave_group).result(60)
+        assert pool.submit(worker_pid).result(60) == worker
+        children = [int(book.read_text()) for book in (crashed, hung)]
+        until(lambda: not any(is_running(pid, mark="iris.pool.hand") for pid in children))
+
+
+def test_a_forked_child_that_comes_back_from_a_call_answers_nothing(client: IrisClient) -> None:
+    with WorkerPool(client, 1, resources=SMALL) as pool:
+        forked = pool.submit(os.fork).result(60)
+        assert forked != 0
+        assert [pool.submit(abs, -n).result(60) for n in range(5)] == list(range(5))
+
+
 def test_what_cannot_be_sent_or_asked_for_is_told_at_once(
     client: IrisClient, pool: WorkerPool
 ) -> None:
@@ -167,6 +216,23 @@ def test_what_cannot_be_sent_or_asked_for_is_told_at_once(
         pool.options(max_retries_failure=-1)
     with pytest.raises(BadRequest, match="timeout: 'soon'"):
         pool.options(timeout="soon")
+
+
+def test_functions_of_a_module_beside_the_program_need_a_workspace(
+    pool: WorkerPool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "beside_it.py").write_text("def seven():\n    return 7\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    seven = importlib.import_module("beside_it").seven
+    with pytest.raises(NotReadable, match=r"did not run: .*'beside_it'\).*workspace=FOLDER"):
+        pool.submit(seven).result(60)
+    with pytest.raises(NotReadable, match="did not run"):
+        pool.submit(print, seven).result(60)
+    with (
+        IrisClient.local(workspace=tmp_path) as client,
+        WorkerPool(client, 1, resources=SMALL) as found,
+    ):
+        assert found.submit(seven).result(60) == 7
 
 
 def test_calls_that_no_worker_was_sent_can_be_cancelled(client: IrisClient) -> None:
