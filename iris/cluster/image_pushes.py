@@ -70,7 +70,8 @@ def _push(
     try:
         is_new = name not in client.images.get(image_id).tags
         pushed = _sent(client, image_id, place, say)
-        if is_new and pushed.failure is not None:
+        # With its only name the engine would give up the image itself.
+        if is_new and pushed.failure is not None and len(client.images.get(image_id).tags) > 1:
             client.api.remove_image(name)
     except engine_errors() as error:
         return _refused(place, words(error))

@@ -43,7 +43,7 @@ PEOPLE = {
     "GetStatus", "HasBlob", "PutBlob", "GetBlob", "ReadLog", "ListEndpoints",
 }  # fmt: skip
 SERVER = {"RegisterEndpoint", "RenewEndpoints", "WithdrawEndpoints"}
-OWNER = {"ExecTask", "GetImage"}
+OWNER = {"ExecTask", "GetImage", "ExplainGroup", "ListEvents"}
 OPERATOR = {"DrainWorker", "TerminateSlice", "CreateSlice", "ReadVmLog", "Shutdown"}
 WORKER = {"GetStatus", "GetBlob", "Register", "Reconcile", "PutResult", "AppendLog", "ServeExec"}
 ALLOWED: Final = {

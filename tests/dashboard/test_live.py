@@ -187,6 +187,7 @@ def test_with_tls_pages_have_the_certificate_of_calls(tmp_path: Path) -> None:
     port = free_port()
     for _ in running(tmp_path, tls=pair, auth=AUTH, dashboard=port):
         trust = ssl.create_default_context(cafile=str(authority.cert))
+        until(lambda: _listens(port))
         with httpx2.Client(
             base_url=f"https://localhost:{port}", verify=trust, timeout=20
         ) as client:
@@ -213,3 +214,9 @@ def test_a_controller_ends_in_order_while_somebody_looks(
     with client.stream("GET", "/events") as stream:
         assert next(iter(stream.iter_lines())) == "event: changed"
         assert cluster.stop() == 0
+
+
+def _listens(port: int) -> bool:
+    """Whether pages are served yet: they come a moment after the calls."""
+    with socket.socket() as line:
+        return line.connect_ex(("127.0.0.1", port)) == 0
