@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import click
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from iris.rpc.channel import Channel
 
 _F = TypeVar("_F", bound=Callable[..., Any])
+
+_Decorator: TypeAlias = Callable[[Callable[..., None]], Callable[..., None]]
+_ID: Final[_Decorator] = click.argument("id")
 
 NEWEST: Final = 100
 """Events that are shown if nobody says how many."""
@@ -152,26 +155,34 @@ def _subject(book: "SqliteJournal", wanted: Wanted) -> "Subject":
     return timeline_of_group(spec, GroupName(wanted.id))
 
 
+def events_of(kind: str, *examples: str, argument: _Decorator = _ID) -> click.Command:
+    """The command that shows what happened to one thing of a kind, with what it is shown for as examples."""
+
+    @click.command(
+        "events",
+        help=f"Show what happened to a {kind}, when, and why.",
+        epilog="\b\nExamples:\n" + "".join(f"  iris {kind} events {it}\n" for it in examples),
+    )
+    @controller_options
+    @argument
+    @events_options
+    def events(
+        id: str,
+        controller_url: str | None,
+        config: Path | None,
+        limit: int,
+        journal: Path | None,
+        as_json: bool,
+    ) -> None:
+        wanted = Wanted(kind, id, limit, journal)
+        show(wanted, lambda: channel(controller_url, config), as_json=as_json)
+
+    return events
+
+
 @click.group("slice")
 def slices() -> None:
     """Say what happened to a slice."""
 
 
-@slices.command(epilog="\b\nExamples:\n  iris slice events iris-cpu-1\n")
-@controller_options
-@click.argument("id")
-@events_options
-def events(
-    id: str,
-    controller_url: str | None,
-    config: Path | None,
-    limit: int,
-    journal: Path | None,
-    as_json: bool,
-) -> None:
-    """Show what happened to a slice, when, and why."""
-    show(
-        Wanted("slice", id, limit, journal),
-        lambda: channel(controller_url, config),
-        as_json=as_json,
-    )
+slices.add_command(events_of("slice", "iris-cpu-1"))

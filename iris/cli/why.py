@@ -5,8 +5,8 @@ from typing import Final
 
 import click
 
-from iris.cli.connect import channel, client, controller_options, job_argument, named
-from iris.cli.events import Wanted, events_options, show
+from iris.cli.connect import client, controller_options, job_argument, named
+from iris.cli.events import events_of
 from iris.cli.tables import print_object
 from iris.exit_status import ExitStatus
 from iris.rpc.kinds import explanation
@@ -63,21 +63,9 @@ def why(
     return ExitStatus.DONE
 
 
-@click.command(
-    epilog="\b\nExamples:\n  iris job events /alice/train\n  iris job events /alice/train --journal iris-data\n"
+events = events_of(
+    "job",
+    "/alice/train",
+    "/alice/train --journal iris-data",
+    argument=job_argument("id"),
 )
-@controller_options
-@job_argument("id")
-@events_options
-def events(
-    id: str,
-    controller_url: str | None,
-    config: Path | None,
-    limit: int,
-    journal: Path | None,
-    as_json: bool,
-) -> None:
-    """Show what happened to a job, when, and why."""
-    show(
-        Wanted("job", id, limit, journal), lambda: channel(controller_url, config), as_json=as_json
-    )

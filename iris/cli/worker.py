@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from iris.cli.connect import channel, controller_options
-from iris.cli.events import Wanted, events_options, show
+from iris.cli.events import events_of
 from iris.cli.tables import print_list, print_object, print_table
 from iris.cli.watch import watchable
 
@@ -66,21 +66,4 @@ def drain(
     click.echo(f"{id} {'may have work again' if resume else 'gets no new work'}", err=True)
 
 
-@worker.command(epilog="\b\nExamples:\n  iris worker events iris-cpu-1-w0\n")
-@controller_options
-@click.argument("id")
-@events_options
-def events(
-    id: str,
-    controller_url: str | None,
-    config: Path | None,
-    limit: int,
-    journal: Path | None,
-    as_json: bool,
-) -> None:
-    """Show what happened to a worker, when, and why."""
-    show(
-        Wanted("worker", id, limit, journal),
-        lambda: channel(controller_url, config),
-        as_json=as_json,
-    )
+worker.add_command(events_of("worker", "iris-cpu-1-w0"))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -72,12 +73,27 @@ def measure(
     large: int = LARGE_BYTES,
 ) -> list[Figure]:
     """A line for each size, with what the peers took for theirs."""
-    found = ours(calls=calls, many=many, large=large)
-    peers: dict[str, dict[str, float]] = {}
-    if ray is not None:
-        peers["Ray"] = peer(ray, "actor_ray_run.py")
-    if dask is not None:
-        peers["Dask"] = peer(dask, "actor_dask_run.py")
+    scripts = {"Ray": (ray, "actor_ray_run.py"), "Dask": (dask, "actor_dask_run.py")}
+    return beside_peers(_LINES, ours(calls=calls, many=many, large=large), scripts)
+
+
+def beside_peers(
+    lines: Sequence[tuple[str, str, str]],
+    found: Mapping[str, float],
+    scripts: Mapping[str, tuple[Path | None, str]],
+) -> list[Figure]:
+    """Figures of ours, each beside those of the peers of which an interpreter is named.
+
+    Args:
+        lines: what each figure is, its target, and its key.
+        found: our figures by their keys.
+        scripts: by the peer's name, an interpreter that has it, and the script that it runs.
+    """
+    peers = {
+        name: peer(python, script)
+        for name, (python, script) in scripts.items()
+        if python is not None
+    }
     return [
         Figure(
             what,
@@ -86,7 +102,7 @@ def measure(
             "; ".join(f"{name}: {shown(key, theirs[key])}" for name, theirs in peers.items())
             or "no peer was named",
         )
-        for what, target, key in _LINES
+        for what, target, key in lines
     ]
 
 

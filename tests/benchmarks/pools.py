@@ -6,7 +6,7 @@ from typing import Final
 from iris.client import WorkerPool
 from iris.cluster.types import ResourceSpec
 from tests.benchmarks.actor_work import CALLS, LARGE_BYTES, OPEN, echo, figures
-from tests.benchmarks.actors import peer, shown
+from tests.benchmarks.actors import beside_peers
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.live import cluster, start
 
@@ -45,19 +45,5 @@ def measure(
     large: int = LARGE_BYTES,
 ) -> list[Figure]:
     """A line for each size, with what the peers took for theirs."""
-    found = ours(calls=calls, many=many, large=large)
-    peers: dict[str, dict[str, float]] = {}
-    if ray is not None:
-        peers["Ray"] = peer(ray, "pool_ray_run.py")
-    if dask is not None:
-        peers["Dask"] = peer(dask, "pool_dask_run.py")
-    return [
-        Figure(
-            what,
-            target,
-            shown(key, found[key]),
-            "; ".join(f"{name}: {shown(key, theirs[key])}" for name, theirs in peers.items())
-            or "no peer was named",
-        )
-        for what, target, key in _LINES
-    ]
+    scripts = {"Ray": (ray, "pool_ray_run.py"), "Dask": (dask, "pool_dask_run.py")}
+    return beside_peers(_LINES, ours(calls=calls, many=many, large=large), scripts)
