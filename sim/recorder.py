@@ -110,7 +110,7 @@ class Recorder:
     def slice_leaving(self, name: str, now: Instant) -> None:
         """It gets no new work from now on."""
         use = self._use.get(name)
-        if use is None or use.leaving:
+        if use is None:
             return
         self._settle(use, now)
         idle = use.row.chips_milli - use.used

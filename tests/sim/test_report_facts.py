@@ -6,8 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from iris.core.decisions import Throttle
+from iris.core.ids import Zone
 from iris.core.lifecycle import JobState
+from sim.choices import Choices
 from sim.ledger import ledger_gap, ledger_of, parts_of
+from sim.measure import Measures
+from sim.recorder import Recorder
 from sim.report_facts import (
     cost_by_user,
     costs,
@@ -21,6 +26,7 @@ from sim.report_facts import (
 from sim.results import summarize
 from sim.run import simulate
 from sim.scenario import scenario_of
+from tests.groups import tpu_group
 from tests.sim.example_run import at, chip_time, example
 
 SHORT_OF_ROOM = """
@@ -152,3 +158,35 @@ def test_a_job_that_did_not_succeed_has_no_slowdown() -> None:
     job = example().jobs["/alice/train"]
     job.state = JobState.KILLED
     assert slowdown(job) is None
+
+
+def test_time_before_the_warm_up_strands_and_drains_nothing() -> None:
+    measures = Measures(scenario="short", seed=0, warm_up=at(100))
+    recorder = Recorder(measures)
+    group = tpu_group(hosts=4)
+    for name in ("a", "b"):
+        recorder.slice_requested(name, group, "us-a", at(0))
+        recorder.slice_created(name, at(0))
+        recorder.slice_ready(name, at(0))
+    recorder.work_waits(at(0), frozenset({group.accelerator}))
+    recorder.slice_leaving("b", at(50))
+    recorder.slice_leaving("b", at(60))
+    recorder.close(at(300))
+    stranded, leaving = measures.slices["a"], measures.slices["b"]
+    assert (stranded.stranded, stranded.drain) == (chip_time(16, 200), 0)
+    assert (leaving.stranded, leaving.drain) == (0, chip_time(16, 200))
+
+
+def test_a_stop_of_asking_counts_once_for_as_long_as_it_is_known() -> None:
+    measures = Measures(scenario="short", seed=0)
+    choices = Choices(measures)
+
+    def throttle(until: float) -> Throttle:
+        return Throttle(Zone("a"), "v5e", 1, 1, at(until), scarce=True, why="stockout: none left")
+
+    choices.note(at(10), [throttle(100)])
+    choices.note(at(20), [throttle(100)])  # Something else of it changed.
+    choices.note(at(50), [throttle(400)])
+    choices.close(at(300))
+    assert measures.choices == {("stopped asking", "stockout"): 2}
+    assert measures.blocked == {("a", "v5e"): 290_000}
