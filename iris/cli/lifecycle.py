@@ -239,6 +239,7 @@ class _Ending:
                 " away first: `iris cluster controller stop`, and stop again"
             )
             raise Failure(str(error), error.status, remedy) from error
+        say("the controller gives its slices back")
         try:
             async with asyncio.timeout(patience_s):
                 while True:

@@ -143,7 +143,8 @@ class SshHosts:
     ) -> dict[str, Any]:
         process = await connection.create_process(self._command)
         try:
-            process.stdin.write(f"{json.dumps(request)}\n")
+            with suppress(OSError):  # Whoever ended before it was asked says why by its status.
+                process.stdin.write(f"{json.dumps(request)}\n")
             done = await process.wait()
         finally:
             process.close()
