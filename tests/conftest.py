@@ -21,6 +21,8 @@ import pytest
 
 TRACED: Final = tuple(Path(__file__).with_name(name) for name in ("core", "properties"))
 DATA: Final = "../shared/data"
+WAITING: Final = ("actor", "cli", "client", "cluster", "dashboard", "gcp", "ports")
+"""Folders of tests that start processes and mostly wait for them."""
 PREPARATION_S: Final = 400
 NEEDS_DATA: Final = re.compile(r"(Skipped: )?needs \.\./shared/data\b")
 
@@ -71,6 +73,28 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     told = file.read_text()
     if told.strip() != "made":
         pytest.exit(f"what the tests need could not be prepared:\n{told}", returncode=1)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Lets each process begin with its share of the tests that wait for others, and end with those that compute.
+
+    Processes start with equal parts of the list and then take from each other (`--dist=worksteal`). So at the
+    end there is work left for every processor; modules stay whole, for their tests share what they start.
+    """
+    count = int(getattr(config, "workerinput", {}).get("workercount", 1))
+    modules: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        modules.setdefault(item.path, []).append(item)
+    wait = [m for path, m in modules.items() if path.parent.name in WAITING]
+    compute = [item for path, m in modules.items() if path.parent.name not in WAITING for item in m]
+    shares = [[item for module in wait[k::count] for item in module] for k in range(count)]
+    size = -(-len(items) // count)
+    items.clear()
+    for share in shares:
+        rest = max(0, size - len(share))
+        items += share + compute[:rest]
+        del compute[:rest]
+    items += compute
 
 
 def excused(reason: str, root: Path) -> bool:

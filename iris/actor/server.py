@@ -85,6 +85,7 @@ class ActorServer:
         self._tasks: asyncio.AbstractEventLoop | None = None
         self._doors = Doors(self._loop, token, most_bytes, is_open=not known)
         self._listener: socket.socket | None = None
+        self._port = 0
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._stopping = False
@@ -153,8 +154,8 @@ class ActorServer:
 
     @property
     def port(self) -> int:
-        """Where it listens; 0 before it does."""
-        return 0 if self._listener is None else int(self._listener.getsockname()[1])
+        """Where it listens, or did before it was stopped; 0 before it does."""
+        return self._port
 
     @property
     def address(self) -> str:
@@ -182,6 +183,7 @@ class ActorServer:
                 ) from error
             listener.settimeout(0)
             self._listener = listener
+            self._port = int(listener.getsockname()[1])
             self._loop.call_soon_threadsafe(self._doors.listen, listener)
             names = list(self._doors.actors)
         try:

@@ -71,6 +71,13 @@ def test_a_wrong_token_is_refused_at_once_and_runs_nothing(shown: str) -> None:
             assert client.add() == 1
 
 
+def test_where_a_server_was_is_known_after_it_was_stopped() -> None:
+    with ActorServer() as server:
+        address, port = server.address, server.port
+    assert (server.address, server.port) == (address, port) == (f"127.0.0.1:{port}", port)
+    assert port
+
+
 class _Pretender:
     """Knows no secret, and says what a caller says that does."""
 

@@ -1,5 +1,6 @@
 """Real clusters for tests: a controller process on a free port, which can be killed and started again."""
 
+import itertools
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 from iris.client import IrisClient
 from iris.cluster.processes import is_running
@@ -19,10 +21,24 @@ from iris.rpc.methods import GET_STATUS, LIST_WORKERS
 UP_S = 30.0
 
 
+_PORTS: Final = range(11_000, 19_900)
+_turns: Final = itertools.count(os.getpid() * 41)
+
+
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port that nobody has now, and that nobody is given who lets the system choose.
+
+    So it can be had again after whoever listens there was killed.
+    """
+    for turn in itertools.islice(_turns, len(_PORTS)):
+        port = _PORTS[turn % len(_PORTS)]
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        return port
+    raise AssertionError("every port is taken")
 
 
 def until(true: Callable[[], bool], seconds: float = UP_S) -> None:

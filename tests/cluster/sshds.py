@@ -92,18 +92,32 @@ class Host:
 
     def connect(self) -> None:
         """Lay its cable: its network exists until `end`. Whoever else tests here takes other ones."""
-        while subprocess.run(
-            ["ip", "netns", "add", self.space], capture_output=True, check=False
-        ).returncode:
+        while not self._have_network():
             self._net += 1
             assert self._net < 255, "all networks are taken: ip netns list"
         inside, outside = f"i77-{self._net}", f"o77-{self._net}"
-        _run("ip", "link", "add", outside, "type", "veth", "peer", inside, "netns", self.space)
         _run("ip", "addr", "add", f"10.77.{self._net}.1/30", "dev", outside)
         _run("ip", "link", "set", outside, "up")
         _run("ip", "-n", self.space, "addr", "add", f"{self.address}/30", "dev", inside)
         _run("ip", "-n", self.space, "link", "set", inside, "up")
         _run("ip", "-n", self.space, "link", "set", "lo", "up")
+
+    def _have_network(self) -> bool:
+        """Make the network of its number; not so if somebody has it, or it was just given back.
+
+        The name of a network is free before its cable is gone.
+        """
+        made = ["ip", "netns", "add", self.space]
+        if subprocess.run(made, capture_output=True, check=False).returncode:
+            return False
+        inside, outside = f"i77-{self._net}", f"o77-{self._net}"
+        cable = ["ip", "link", "add", outside, "type", "veth", "peer", inside]
+        if subprocess.run(
+            [*cable, "netns", self.space], capture_output=True, check=False
+        ).returncode:
+            _run("ip", "netns", "del", self.space)
+            return False
+        return True
 
     def start(self) -> None:
         """Switch it on."""

@@ -100,6 +100,12 @@ def values(family: Metric) -> dict[tuple[str, ...], float]:
     return {tuple(s.labels[k] for k in sorted(s.labels)): s.value for s in family.samples}
 
 
+def samples(asked: Situated) -> set[str]:
+    """Name of each number, and of the call that it tells of, if any."""
+    told = [sample for family in families(asked).values() for sample in family.samples]
+    return {" ".join([s.name, *filter(None, [s.labels.get("method")])]) for s in told}
+
+
 # ---- the format --------------------------------------------------------------------------------
 
 
@@ -172,6 +178,9 @@ def test_what_was_counted_is_told_by_rule_and_by_call(
     iris = commands_of(asked.url, monkeypatch, capfd)
     assert iris("job", "why", "waits-0")[0] == 0
     assert iris("job", "why", "nope")[0] == ExitStatus.NOT_FOUND
+    # A call is counted when it is over, so that it is a little later than its answer.
+    both = {"iris_rpc_requests_total ExplainJob", "iris_rpc_requests_total GetJob"}
+    until(lambda: both <= samples(asked))
     told = families(asked)
     decisions = values(told["iris_decisions"])
     assert (decisions["Admission",], decisions["Placement",]) == (7, 3)
@@ -275,6 +284,8 @@ def test_a_controller_that_is_about_to_end_says_so(asked: Situated) -> None:
 
 def test_every_query_of_the_grafana_dashboard_names_what_is_exported(asked: Situated) -> None:
     board = json.loads(GRAFANA.read_text(encoding="utf-8"))
+    # A call is counted when it is over, so that the first is a little later than its answer.
+    until(lambda: any(name.startswith("iris_rpc_requests_total") for name in samples(asked)))
     told = families(asked)
     exported = {sample.name for family in told.values() for sample in family.samples} | set(told)
     exported |= {f"{name}_bucket" for name, family in told.items() if family.type == "histogram"}
