@@ -4,15 +4,19 @@
 trace beside the project, `needs ../shared/data/…`, and only where that folder really is absent.
 
 `pytest --after FILE`, likewise, begins when somebody who prepares something for the tests has written
-that file, and only if it says `made`.
+that file, and only if it says `made`. Meanwhile all that the tests import is compiled, once.
 """
 
+import gc
 import os
+import pkgutil
 import re
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Generator
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +27,14 @@ TRACED: Final = tuple(Path(__file__).with_name(name) for name in ("core", "prope
 DATA: Final = "../shared/data"
 WAITING: Final = ("actor", "cli", "client", "cluster", "dashboard", "gcp", "ports")
 """Folders of tests that start processes and mostly wait for them."""
+DEAR: Final = (
+    "test_tools.py",
+    "test_theory.py",
+    "test_fuzz.py",
+    "test_scenarios.py",
+    "test_nasa.py",
+)
+"""Modules that compute for long, and are not left for the end."""
 PREPARATION_S: Final = 400
 NEEDS_DATA: Final = re.compile(r"(Skipped: )?needs \.\./shared/data\b")
 
@@ -63,8 +75,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.Exit: it could not be, and the file says why; or the file did not come.
     """
     file: Path | None = session.config.getoption("--after")
-    if file is None:
+    if file is None or hasattr(session.config, "workerinput"):
         return
+    waiting = [f"tests/{name}" for name in WAITING]
+    compiling = [compilation(*waiting), compilation("tests", *(f"--ignore={n}" for n in waiting))]
     deadline = time.monotonic() + PREPARATION_S
     while not file.exists():
         if time.monotonic() > deadline:
@@ -73,28 +87,67 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     told = file.read_text()
     if told.strip() != "made":
         pytest.exit(f"what the tests need could not be prepared:\n{told}", returncode=1)
+    for process in compiling:
+        process.wait()
+
+
+def compilation(*words: str) -> "subprocess.Popen[bytes]":
+    """Collects some of the tests, for the bytecode that is kept of what they import.
+
+    Else each of the processes that run tests would compile it, at the same time.
+    """
+    options = ("--collect-only", "-qq", "-n0", "--no-cov", "-p", "no:cacheprovider")
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", *options, *words],
+        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collects without coverage's tracer, which has to see no more than the import of the core.
+
+    What is there afterwards stays: no search for garbage looks at it again.
+    """
+    tracer = sys.gettrace()
+    if tracer is not None:
+        core = import_module("iris.core")
+        for module in pkgutil.iter_modules(core.__path__, "iris.core."):
+            import_module(module.name)
+    sys.settrace(None)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+        sys.settrace(tracer)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Lets each process begin with its share of the tests that wait for others, and end with those that compute.
 
     Processes start with equal parts of the list and then take from each other (`--dist=worksteal`). So at the
-    end there is work left for every processor; modules stay whole, for their tests share what they start.
+    end there is work left for every processor, and it is of small pieces; modules stay whole, for their tests
+    share what they start.
     """
     count = int(getattr(config, "workerinput", {}).get("workercount", 1))
     modules: dict[Path, list[pytest.Item]] = {}
     for item in items:
         modules.setdefault(item.path, []).append(item)
-    wait = [m for path, m in modules.items() if path.parent.name in WAITING]
-    compute = [item for path, m in modules.items() if path.parent.name not in WAITING for item in m]
-    shares = [[item for module in wait[k::count] for item in module] for k in range(count)]
+    early = [path for path in modules if path.parent.name in WAITING]
+    early += [path for name in DEAR for path in modules if path.name == name]
+    late = [item for path, module in modules.items() if path not in early for item in module]
+    shares = [[item for path in early[k::count] for item in modules[path]] for k in range(count)]
     size = -(-len(items) // count)
     items.clear()
     for share in shares:
         rest = max(0, size - len(share))
-        items += share + compute[:rest]
-        del compute[:rest]
-    items += compute
+        items += share + late[:rest]
+        del late[:rest]
+    items += late
 
 
 def excused(reason: str, root: Path) -> bool:

@@ -77,10 +77,10 @@ def test_a_gpu_machine_is_one_host_in_any_spelling(spelling: str) -> None:
     assert shape.host.cpu == 8 * resolve("H100:1").host.cpu
 
 
-@pytest.mark.parametrize("name", known_gpus())
-def test_every_gpu_is_known_by_its_lower_case(name: str) -> None:
-    assert gpu_name(name.lower()) == name
-    assert resolve(f"{name.lower()}:{MOST_GPUS}").host.chips == MOST_GPUS
+def test_every_gpu_is_known_by_its_lower_case() -> None:
+    for name in known_gpus():
+        assert gpu_name(name.lower()) == name
+        assert resolve(f"{name.lower()}:{MOST_GPUS}").host.chips == MOST_GPUS
 
 
 def test_no_other_word_is_a_gpu() -> None:

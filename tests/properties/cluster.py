@@ -93,7 +93,7 @@ class Cluster:
         turn = Turn(self.now, tuple(events), tuple(decisions))
         if events or decisions:
             self.journal.append(turn)
-            self.auditor.check(turn)
+            untraced(self.auditor.check)(turn)
         if perform:
             for effect in effects:
                 self.world.perform(effect, self.now)

@@ -10,6 +10,10 @@ from tests.tidy.tree import ROOT
 
 SKIPS = "import pytest\ndef test_it():\n    pytest.skip({reason!r})\n"
 SKIPS_WHOLE = "import pytest\npytest.skip({reason!r}, allow_module_level=True)\n"
+VARIABLES = {
+    **{name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
+    "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+}
 NO_DATA = "needs ../shared/data/jobs/x.gz, absent here"
 
 
@@ -22,7 +26,7 @@ def run(folder: Path, text: str, *options: str) -> tuple[int, str]:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options],
         cwd=folder,
-        env={name: value for name, value in os.environ.items() if name != "PYTEST_ADDOPTS"},
+        env=VARIABLES,
         check=False,
         capture_output=True,
         text=True,
