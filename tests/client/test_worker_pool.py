@@ -210,6 +210,8 @@ def test_what_cannot_be_sent_or_asked_for_is_told_at_once(
         pool.submit(3)  # type: ignore[arg-type]
     with pytest.raises(BadRequest, match="workers: 0 cannot be"):
         WorkerPool(client, 0)
+    with pytest.raises(BadRequest, match="workers: 1000000 is more than 100000"):
+        pool.resize(1_000_000)
     with pytest.raises(BadRequest, match=r"lease: 0.5 is less than 1 s"):
         WorkerPool(client, 1, lease=0.5)
     with pytest.raises(BadRequest, match="max_retries_failure: -1 cannot be"):
