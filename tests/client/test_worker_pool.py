@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -311,18 +312,33 @@ def test_a_pool_that_never_gets_a_worker_ends_and_says_so(client: IrisClient) ->
         pool.submit(int).result(20)
 
 
-@pytest.mark.parametrize("closes", [False, True])
-def test_an_interrupt_ends_a_pool_and_its_calls_at_once(client: IrisClient, closes: bool) -> None:
+def interrupted_within(pool: WorkerPool) -> None:
+    with pool:
+        raise KeyboardInterrupt
+
+
+def interrupted_and_closed(pool: WorkerPool) -> None:
+    try:
+        raise KeyboardInterrupt
+    finally:
+        pool._driver.leave()
+
+
+def interrupted_while_it_waits(pool: WorkerPool) -> None:
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    pool._driver.leave()
+
+
+@pytest.mark.parametrize(
+    "program", [interrupted_within, interrupted_and_closed, interrupted_while_it_waits]
+)
+def test_an_interrupt_ends_a_pool_and_its_calls_at_once(
+    client: IrisClient, program: Callable[[WorkerPool], None]
+) -> None:
     pool = WorkerPool(client, 1, resources=ResourceSpec(cpu=8))
     future = pool.submit(int)
     with pytest.raises(KeyboardInterrupt):
-        if closes:
-            try:
-                raise KeyboardInterrupt
-            finally:  # As whoever closes its client then.
-                pool._driver.leave()
-        with pool:
-            raise KeyboardInterrupt
+        program(pool)
     with pytest.raises(PoolEnded, match="its pool has ended: it was interrupted"):
         future.result(0)
     assert [job.wait(10).state for job in pool.jobs] == ["killed"]
