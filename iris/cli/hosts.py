@@ -136,12 +136,14 @@ def url_of_machine(config: "ClusterConfig", path: Path) -> str:
     Raises:
         Failure: there is none, it does not serve, or it cannot be reached from here.
     """
+    from iris.cluster.vm.host import Standing
     from iris.problems import Failure
 
     found = run(host_of(config, path).look)
     if found.url is None:
         why = f": {found.why}" if found.why else ""
-        message = f"the controller of {path} is {found.standing.value}{why}"
+        has = "has" if found.standing is Standing.FAILED else "is"
+        message = f"the controller of {path} {has} {found.standing.value}{why}"
         remedy = f"`iris cluster --config={path} start`, or give --controller-url"
         raise Failure(message, ExitStatus.UNREACHABLE, remedy)
     return reachable(config, found)

@@ -74,8 +74,8 @@ def state(google: FakeGoogle) -> str:
 
 
 def controller_pids(folder: Path) -> list[int]:
-    told = (folder / "vms" / "iris-controller" / "docker" / "iris-controller" / "pids").read_text()
-    return [int(word) for word in told.split()]
+    told = folder / "vms" / "iris-controller" / "docker" / "iris-controller" / "pids"
+    return [int(word) for word in told.read_text().split()] if told.exists() else []
 
 
 GANG = ("--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--memory=64MB")
@@ -141,6 +141,13 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     said(capsys, "job", "run", config, *GANG, "--no-wait", "--", "sleep", "100")
     until(lambda: bool(nodes(google)))
     _, controller = controller_pids(tmp_path)
+    (tmp_path / "vms" / "iris-controller" / "docker" / "engine.pid").write_text("another")
+    os.kill(
+        controller, signal.SIGTERM
+    )  # As an engine does that is restarted, and starts it again no more.
+    until(lambda: controller not in (controller_pids(tmp_path) or [controller]), 30)
+    until(lambda: " serving: " in state(google), 30)
+    _, controller = controller_pids(tmp_path)
     os.kill(controller, signal.SIGTERM)
     until(lambda: " failed: the controller has ended" in state(google))
     google.knobs.unreachable = frozenset({"us-central1-a"})
@@ -148,7 +155,9 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     assert "whether iris-controller is there is not known" in capsys.readouterr().err
     google.knobs.unreachable = frozenset()
     assert main(["cluster", config, "status"]) == 5
-    assert "is booting: failed: the controller has ended" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "cluster.yaml has failed: the controller has ended: " in err
+    assert f"help:  `iris cluster {config} start`" in err
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["cluster", config, "stop"]) == 2, "nobody can answer its question"
     err = capsys.readouterr().err
