@@ -78,6 +78,17 @@ def controller_pids(folder: Path) -> list[int]:
     return [int(word) for word in told.read_text().split()] if told.exists() else []
 
 
+def end_controller(folder: Path, google: FakeGoogle) -> None:
+    """End it in order, by an engine that is restarted, which is undone, and then by somebody who means it."""
+    _, controller = controller_pids(folder)
+    (folder / "vms" / "iris-controller" / "docker" / "engine.pid").write_text("another")
+    os.kill(controller, signal.SIGTERM)
+    until(lambda: controller not in (controller_pids(folder) or [controller]), 30)
+    until(lambda: " serving: " in state(google), 30)
+    os.kill(controller_pids(folder)[1], signal.SIGTERM)
+    until(lambda: " failed: the controller has ended" in state(google))
+
+
 GANG = ("--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--memory=64MB")
 
 
@@ -140,16 +151,7 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     said(capsys, "cluster", config, "start")
     said(capsys, "job", "run", config, *GANG, "--no-wait", "--", "sleep", "100")
     until(lambda: bool(nodes(google)))
-    _, controller = controller_pids(tmp_path)
-    (tmp_path / "vms" / "iris-controller" / "docker" / "engine.pid").write_text("another")
-    os.kill(
-        controller, signal.SIGTERM
-    )  # As an engine does that is restarted, and starts it again no more.
-    until(lambda: controller not in (controller_pids(tmp_path) or [controller]), 30)
-    until(lambda: " serving: " in state(google), 30)
-    _, controller = controller_pids(tmp_path)
-    os.kill(controller, signal.SIGTERM)
-    until(lambda: " failed: the controller has ended" in state(google))
+    end_controller(tmp_path, google)
     google.knobs.unreachable = frozenset({"us-central1-a"})
     assert main(["cluster", config, "start"]) == 1, "a listing that lacks its zone proves nothing"
     assert "whether iris-controller is there is not known" in capsys.readouterr().err
