@@ -7,20 +7,22 @@ turn begins with. Looking changes nothing; whoever acts on a page meddles, which
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from iris.core import events as ev
-from iris.core.ids import JobId, RequestId, SliceId, TaskId, UserName, WorkerId
+from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant, Millis
 from iris.core.state import ClusterState
-from iris.core.timeline import Chapter
+from iris.core.timeline import Chapter, Happening
 from iris.core.timeline import Subject as Timed
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import CallRow, Kind, Refusal, Viewer
 from iris.units import format_duration
 from sim.measure import Measures
+from sim.results import group_costs
 from sim.world import World
 
 SLICE_S: Final = 0.01
@@ -95,6 +97,11 @@ class Stage:
         return self._world.scenario.duration
 
     @property
+    def warm_up(self) -> Millis:
+        """What comes before counts in no result."""
+        return self._world.scenario.warm_up
+
+    @property
     def is_over(self) -> bool:
         """Whether it has come to its end."""
         return not self._world.goes_on()
@@ -103,9 +110,19 @@ class Stage:
         """The present of the simulation."""
         return self._world.clock.now
 
+    def spent(self) -> Mapping[GroupName, int]:
+        """What the slices of each group have really cost, as the results have it."""
+        known = group_costs(replace(self._world.measures, now=self.now()))
+        return {GroupName(group): cost for group, cost in known.items()}
+
     async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
         """Nothing: a simulation keeps no turns."""
         del subject, before, limit
+        return None
+
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening] | None:
+        """Likewise."""
+        del subject, limit
         return None
 
     def watch(self) -> asyncio.Event:
@@ -144,6 +161,21 @@ class Stage:
         """Simulated tasks say nothing."""
         del task, attempt, viewer
         return None
+
+    async def machine_log(self, slice_: SliceId, host: int, viewer: Viewer) -> bytes:
+        """Simulated machines say nothing."""
+        del slice_, host, viewer
+        raise Refusal(HTTPStatus.NOT_FOUND, "simulated machines say nothing")
+
+    def why_not_stop(self, job: JobId, viewer: Viewer) -> str:
+        """Whoever looks may."""
+        del job, viewer
+        return ""
+
+    def why_not_operate(self, viewer: Viewer) -> str:
+        """Whoever looks may."""
+        del viewer
+        return ""
 
     async def stop_job(self, job: JobId, viewer: Viewer) -> None:
         """Stop a job and its whole tree."""
