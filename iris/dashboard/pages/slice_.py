@@ -153,12 +153,12 @@ def _steps(state: ClusterState, slice_: Slice, now: Instant) -> list[Step]:
     to_accept, to_boot = usual_steps(state, slice_.group)
     accepted, ready = slice_.accepted_at, slice_.ready_at
     end = slice_.gone_at if slice_.gone_at is not None else now
-    going = slice_.gone_at is None
+    going, last = slice_.gone_at is None, slice_.gone_at
     found = [
-        _step("asked for", slice_.requested_at, accepted, end, to_accept),
+        _step("asked for", slice_.requested_at, accepted or last, end, to_accept),
     ]
     if accepted is not None:
-        found.append(_step("booting", accepted, ready, end, to_boot))
+        found.append(_step("booting", accepted, ready or last, end, to_boot))
     if ready is not None:
         found.append(Step("ready, to its end", end - ready, going, None))
     return found
