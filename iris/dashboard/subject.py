@@ -169,8 +169,8 @@ class Subject(Protocol):
         """Nobody waits for this any more."""
         ...
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
-        """What happened to somebody before a turn (0: up to now); nothing where no turn is kept."""
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
+        """What happened to somebody before a turn (0: up to now)."""
         ...
 
     async def command(self, job: JobId) -> str:

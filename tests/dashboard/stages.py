@@ -134,7 +134,7 @@ class Still:
     def unwatch(self, changed: asyncio.Event) -> None:
         self.watching.remove(changed)
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
         told = [it for it in happenings(self._turns, subject) if not before or it.turn < before]
         page = tuple(told[-limit:])
         return Chapter(page, page[0].turn if len(told) > limit else 0, 1, Instant(0))

@@ -49,6 +49,7 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoog
             ELSEWHERE, elsewhere(found.grpc_address, f"http://{found.compute_address}")
         )
         monkeypatch.setenv("IRIS_TOKEN", TOKEN)
+        monkeypatch.setenv("IRIS_LOG_FORMAT", "json")
         yield found
 
 
@@ -109,6 +110,12 @@ def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left
     job = said(capsys, *words)[0].strip()
     until(lambda: [at["state"] for at in attempts(capsys, config, job)] == 4 * ["running"])
     said(capsys, "cluster", config, "restart")
+    logs = [*(tmp_path / "vms").glob("*/docker/*/log")]
+    assert (
+        len(logs) == 5
+    )  # The controller's, and one of each host: all log as the command was told to.
+    for log in logs:
+        assert {json.loads(line)["level"] for line in log.read_text().splitlines()} <= {"info"}
     done.touch()
     until(lambda: "succeeded" in said(capsys, "job", "status", config, job)[0])
     (first,) = {at["attempt"] for at in attempts(capsys, config, job)}

@@ -7,14 +7,13 @@ for it than a bound, so that neither the loop nor a snapshot waits for a long hi
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from iris.cluster.controller.journal import SqliteJournal
 from iris.core.instant import Instant
 from iris.core.record import Turn
-from iris.core.recorded import recorded
+from iris.core.recorded import completed
 from iris.core.state import ClusterState
 from iris.core.timeline import Chapter, Subject, happenings
 
@@ -80,8 +79,4 @@ async def read_chapter(
         JournalError: it cannot be read.
     """
     before, limit = asked
-    page = await read_page(path, subject, before, limit)
-    if page.before:
-        return page
-    known = recorded(state, subject, page.first_at)[-limit:]
-    return replace(page, happenings=(*known, *page.happenings))
+    return completed(await read_page(path, subject, before, limit), state, subject, limit)
