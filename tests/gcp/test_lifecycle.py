@@ -79,6 +79,14 @@ def controller_pids(folder: Path) -> list[int]:
     return [int(word) for word in told.split()]
 
 
+def all_log_as_the_command_was_told_to(folder: Path) -> None:
+    """The controller, and the worker of each host."""
+    logs = [*(folder / "vms").glob("*/docker/*/log")]
+    assert len(logs) == 5
+    for log in logs:
+        assert json.loads(log.read_text().splitlines()[0])["level"]
+
+
 GANG = ("--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--memory=64MB")
 
 
@@ -104,19 +112,13 @@ def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left
     assert len(google.gate.calls("instances.insert")) == 1
     assert TOKEN not in json.dumps(google.gate.calls("instances.insert")[0].request)
 
-    done = tmp_path / "done"
-    wait = f"while [ ! -e {done} ]; do sleep 0.1; done"
+    wait = f"while [ ! -e {tmp_path}/done ]; do sleep 0.1; done"
     words = ("job", "run", config, *GANG, "--no-wait", "--", "sh", "-c", wait)
     job = said(capsys, *words)[0].strip()
     until(lambda: [at["state"] for at in attempts(capsys, config, job)] == 4 * ["running"])
     said(capsys, "cluster", config, "restart")
-    logs = [*(tmp_path / "vms").glob("*/docker/*/log")]
-    assert (
-        len(logs) == 5
-    )  # The controller's, and one of each host: all log as the command was told to.
-    for log in logs:
-        assert {json.loads(line)["level"] for line in log.read_text().splitlines()} <= {"info"}
-    done.touch()
+    all_log_as_the_command_was_told_to(tmp_path)
+    (tmp_path / "done").touch()
     until(lambda: "succeeded" in said(capsys, "job", "status", config, job)[0])
     (first,) = {at["attempt"] for at in attempts(capsys, config, job)}
     assert first == 0, "a restart of the controller ends no task"
