@@ -15,12 +15,14 @@ from typing import Final
 from iris.core import events as ev
 from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant, Millis
+from iris.core.recorded import completed
 from iris.core.state import ClusterState
 from iris.core.timeline import Chapter, Happening
 from iris.core.timeline import Subject as Timed
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import CallRow, Kind, Refusal, Viewer
 from iris.units import format_duration
+from sim.annals import Annals
 from sim.measure import Measures
 from sim.results import group_costs
 from sim.world import World
@@ -74,9 +76,12 @@ class Stage:
         self.runs = runs
         self.speed = speed
         self.touched = 0
+        self._is_closed = False
         self._world = world
+        self._annals = Annals()
         self._changed: list[asyncio.Event] = []
         self._wake = asyncio.Event()
+        self._began = time.perf_counter()
         self._anchor()
 
     # ---- what pages read -------------------------------------------------------------------------
@@ -103,8 +108,8 @@ class Stage:
 
     @property
     def is_over(self) -> bool:
-        """Whether it has come to its end."""
-        return not self._world.goes_on()
+        """Whether it has come to its end, or was ended."""
+        return self._is_closed or not self._world.goes_on()
 
     def now(self) -> Instant:
         """The present of the simulation."""
@@ -115,15 +120,14 @@ class Stage:
         known = group_costs(replace(self._world.measures, now=self.now()))
         return {GroupName(group): cost for group, cost in known.items()}
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
-        """Nothing: a simulation keeps no turns."""
-        del subject, before, limit
-        return None
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
+        """What happened to somebody, as each turn told it."""
+        page = self._annals.chapter(subject, before, limit)
+        return completed(page, self.state, subject, limit)
 
-    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening] | None:
-        """Likewise."""
-        del subject, limit
-        return None
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of it."""
+        return (await self.history(subject, 0, limit)).happenings
 
     def watch(self) -> asyncio.Event:
         """An event that is set after the next turn."""
@@ -238,8 +242,11 @@ class Stage:
         self._anchor()
 
     def finish(self) -> Measures:
-        """Close the books; the pages show how it ended."""
-        return self._world.finish(partial=self._world.goes_on())
+        """Close the books; the pages show how it ended. The wall time is all that it was on show, rests included."""
+        self._is_closed = True
+        measures = self._world.finish(partial=self._world.goes_on())
+        measures.wall_s = time.perf_counter() - self._began
+        return measures
 
     def _step(self) -> bool:
         """Step for a moment; whether there is more to do at once."""
@@ -269,6 +276,7 @@ class Stage:
         if self.turns > before:
             self.recent.took(self.now(), (time.perf_counter() - began) * 1_000)
             self.recent.turned(self._world.journal.last, self.state)
+            self._annals.turned(self._world.journal.last, self.turns)
             self._tell()
 
     def _tell(self) -> None:

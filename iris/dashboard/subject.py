@@ -181,14 +181,17 @@ class Subject(Protocol):
         """Nobody waits for this any more."""
         ...
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
-        """What happened to somebody before a turn (0: up to now); nothing where no turn is kept."""
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
+        """What happened to somebody before a turn (0: up to now)."""
         ...
 
-    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening] | None:
-        """The newest of what happened to somebody, about so many, oldest first; nothing where no turn is kept.
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of what happened to somebody, about so many, oldest first.
 
         For pages that are looked at again and again: what was told once is not read anew.
+
+        Raises:
+            Refusal: it cannot be read.
         """
         ...
 

@@ -138,14 +138,13 @@ class Still:
     def unwatch(self, changed: asyncio.Event) -> None:
         self.watching.remove(changed)
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
         told = [it for it in happenings(self._turns, subject) if not before or it.turn < before]
         page = tuple(told[-limit:])
         return Chapter(page, page[0].turn if len(told) > limit else 0, 1, Instant(0))
 
-    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening] | None:
-        told = await self.history(subject, 0, limit)
-        return None if told is None else told.happenings
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        return (await self.history(subject, 0, limit)).happenings
 
     async def command(self, job: JobId) -> str:
         return f"run {job}"

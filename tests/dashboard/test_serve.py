@@ -1,8 +1,11 @@
 """`iris sim --serve`: the dashboard's pages of a simulation as it runs, at a speed of one's choice."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
+import threading
 from http import HTTPStatus
 from pathlib import Path
 
@@ -10,9 +13,12 @@ import httpx2
 import pytest
 import yaml
 
+from iris.cli.main import main
+from iris.cli.showing import Show, show
 from iris.core.controller import Controller
 from iris.dashboard.recent import Recent
 from iris.exit_status import ExitStatus
+from sim.measure import Measures
 from sim.on_stage import Stage
 from sim.recorded import measures_of
 from sim.results import summarize
@@ -23,7 +29,7 @@ from tests.cluster.running import free_port, until
 from tests.dashboard.stages import FLEET, browser_of, stage_of
 from tests.sim.journals import WrittenWorld, chronicle_of
 
-SMALL = {**FLEET, "name": "small", "duration": "2h"}
+SMALL = {**FLEET, "name": "small", "duration": "2h", "expect": ["jobs.failed > 1000"]}
 
 
 def written(folder: Path) -> Path:
@@ -64,8 +70,10 @@ def test_a_simulation_is_looked_at_hurried_and_told_when_it_is_over(tmp_path: Pa
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == ExitStatus.DONE, err
-    assert json.loads(out)["digest"] == summary_of(tmp_path)["digest"]
+    assert process.returncode == ExitStatus.EXPECTATION_FALSE, err
+    told = json.loads(out)
+    assert told["digest"] == summary_of(tmp_path)["digest"]
+    assert told["wall_s"] > 0
 
 
 def summary_of(folder: Path) -> dict[str, object]:
@@ -83,6 +91,10 @@ def test_looking_changes_nothing_of_a_run_and_acting_does(tmp_path: Path) -> Non
         for url in ("/", "/jobs", "/capacity", "/users", "/jobs/bob/stuck-0", "/decisions"):
             client.get(url)
     assert stage.is_over
+    story = client.get("/timeline/job/alice/train-0").text
+    assert "4 tasks are placed" in story
+    assert "attempt 0: succeeded on iris-tpu-2-w3" in story
+    assert "0 to 2 slices" in client.get("/timeline/group/tpu").text
     assert stage.finish().digest == alone
     meddled = stage_of(tmp_path, SMALL, hours=1.1)
     client = browser_of(meddled)
@@ -129,9 +141,39 @@ def costs_of(groups: object) -> dict[str, float]:
 def test_a_speed_that_cannot_be_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], speed: str
 ) -> None:
-    from iris.cli.main import main
-
     assert (
         main(["sim", str(written(tmp_path)), "--serve", "--speed", speed]) == ExitStatus.BAD_INPUT
     )
     assert "is neither `max` nor a number from 0 to 1,000,000" in capsys.readouterr().err
+
+
+def test_pages_are_served_while_results_are_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    port, looked = free_port(), threading.Event()
+    seen: list[bool] = []
+
+    def look() -> None:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            until(lambda: bool(seen))
+            assert client.get("/jobs").status_code == HTTPStatus.OK
+        looked.set()
+        until(lambda: len(seen) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def ended(measures: Measures) -> None:
+        assert not measures.partial
+        seen.append(False)
+        seen.append(looked.wait(20))
+
+    visitor = threading.Thread(target=look)
+    visitor.start()
+    show(load_scenario(written(tmp_path)), Show(port, None, None), ended)
+    visitor.join()
+    assert seen == [False, True]
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["sim", str(written(tmp_path)), "--serve", "--port", str(port)]
+        assert main(words) == ExitStatus.CONFLICT
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err

@@ -25,6 +25,7 @@ from iris.cluster.controller.counts import OK, Spread
 from iris.cluster.controller.handlers import Handlers, Refused
 from iris.cluster.controller.history import Latest, read_chapter, read_decided
 from iris.cluster.controller.journal import JournalError
+from iris.cluster.controller.pulse import Pulse
 from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
 from iris.cluster.controller.vm_handlers import SharedLogs, VmHandlers
@@ -166,17 +167,16 @@ class LiveCluster:
         """Nobody waits for this any more."""
         self.loop.unwatch(changed)
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
         """What happened to somebody, out of the journal."""
         return await read_chapter(self.loop.journal.path, self.state, subject, (before, limit))
 
-    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening] | None:
-        """The newest of what happened to somebody, out of the journal; nothing while that cannot be read."""
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of what happened to somebody, out of the journal."""
         try:
             return await self._latest.of(self.state, subject, limit)
         except JournalError as error:
-            _log.warning("pages show what this process saw: %s", error)
-            return None
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
 
     async def recall(self) -> None:
         """Remember what was decided before this process began, as far as pages show it."""
@@ -324,17 +324,15 @@ class DashboardServer:
         self.trouble = trouble
         _log.warning("no dashboard: %s", trouble)
 
-    async def serve(
-        self, cluster: LiveCluster, door: PeopleOnly, trouble: Callable[[], str]
-    ) -> None:
-        """Serve until stopped; `trouble` says what keeps the controller from being ready, if anything does."""
+    async def serve(self, cluster: LiveCluster, door: PeopleOnly, pulse: Pulse) -> None:
+        """Serve until stopped; `pulse` is told to those who probe it."""
         if self._listener is None:
             await asyncio.Event().wait()
             return
         await cluster.recall()
         # Reading all of it takes a moment, in which the loop would not turn.
         pages, http, probes = await asyncio.to_thread(_modules)
-        probed = probes.Probes(cluster.loop, door, trouble)
+        probed = probes.Probes(cluster.loop, door, pulse)
         dashboard = await asyncio.to_thread(pages.Dashboard, cluster, door, probed.routes)
         self._server = http.HttpServer(dashboard.app, self._listener, dashboard.stopping, self._tls)
         await self._server.serve()

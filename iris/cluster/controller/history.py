@@ -7,14 +7,14 @@ for it than a bound, so that neither the loop nor a snapshot waits for a long hi
 import asyncio
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from iris.cluster.controller.journal import SqliteJournal
 from iris.core.instant import Instant
 from iris.core.record import Turn
-from iris.core.recorded import recorded
+from iris.core.recorded import completed
 from iris.core.state import ClusterState
 from iris.core.timeline import Chapter, Happening, Subject, Timeline, happenings
 
@@ -88,11 +88,7 @@ async def read_chapter(
         JournalError: it cannot be read.
     """
     before, limit = asked
-    page = await read_page(path, subject, before, limit)
-    if page.before:
-        return page
-    known = recorded(state, subject, page.first_at)[-limit:]
-    return replace(page, happenings=(*known, *page.happenings))
+    return completed(await read_page(path, subject, before, limit), state, subject, limit)
 
 
 @dataclass(slots=True)
@@ -129,9 +125,7 @@ class Latest:
                 await asyncio.to_thread(self._read_on, told, subject)
             else:
                 told, page = await asyncio.to_thread(self._read, subject, limit)
-                if not page.before:
-                    known = recorded(state, subject, page.first_at)[-limit:]
-                    told.happenings = (*known, *told.happenings)
+                told.happenings = completed(page, state, subject, limit).happenings
             told.happenings = told.happenings[-limit:]
             self._known[key] = told
             if len(self._known) > KEPT:

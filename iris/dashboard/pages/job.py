@@ -103,7 +103,7 @@ async def load(subject: Subject, asked: Asked) -> JobPage:
         children_total=len(job.children),
         command=command,
         why_not=subject.why_not_stop(name, asked.viewer),
-        history=await history_of(subject, Timed(Of.JOB, name), lambda it: it.job == name),
+        history=await history_of(subject, Timed(Of.JOB, name)),
         whole=kinds_cluster.job(job_to_wire(view)),
         turns=subject.turns,
     )

@@ -97,7 +97,7 @@ async def load(subject: Subject, asked: Asked) -> SlicePage:
         timeline=_life(slice_, subject.now()),
         hosts=hosts,
         log=log,
-        history=await history_of(subject, Timed(Of.SLICE, name), lambda it: it.slice == name),
+        history=await history_of(subject, Timed(Of.SLICE, name)),
         whole={**kinds_cluster.slice_(slice_to_wire(slice_view(slice_))), **_told_log(log)},
     )
 

@@ -44,7 +44,7 @@ async def load(subject: Subject, asked: Asked) -> WorkerPage:
         is_lost=view.state is WorkerState.LOST,
         attempts=attempts,
         why_not=subject.why_not_operate(asked.viewer),
-        history=await history_of(subject, Timed(Of.WORKER, name), lambda it: it.worker == name),
+        history=await history_of(subject, Timed(Of.WORKER, name)),
         whole=kinds_cluster.worker(worker_to_wire(view)),
     )
 
