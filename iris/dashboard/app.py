@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final
 from urllib.parse import parse_qs, quote
+from weakref import WeakValueDictionary
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iris.dashboard.actions import ACTIONS, Action
 from iris.dashboard.assets import load_assets
+from iris.dashboard.breath import Breath
 from iris.dashboard.page import Asked, Page
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import Query
@@ -90,7 +92,9 @@ class Dashboard:
         self._kept: dict[str, _Kept] = {}
         self.stopping = asyncio.Event()
         self._beat = Beat(subject, self.stopping)
-        self._making = asyncio.Lock()
+        self._breathing = asyncio.Lock()
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        """By address, so that it is made once for all who ask for it together."""
         routes = [
             Route("/static/{name}", self._static),
             Route("/sign-in", self._guarded(self._ask_token), methods=["GET"]),
@@ -132,9 +136,11 @@ class Dashboard:
     async def _main(self, page: Page, request: Request, viewer: Viewer) -> tuple[str, str]:
         """A page's changing part, shared by all who look at the same while nothing changes."""
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        async with self._making:
-            # One after the other, and in between whatever else is due: turns come first.
-            await asyncio.sleep(0)
+        if not page.is_shared:
+            main = await self._rendered(page, request, viewer, url)
+            return sha256(main.encode()).hexdigest()[:16], main
+        making = self._making.setdefault(url, asyncio.Lock())
+        async with making:
             return await self._made(page, request, viewer, url)
 
     async def _made(
@@ -147,16 +153,29 @@ class Dashboard:
             kept, turns, age, fragment="hx-request" in request.headers
         ):
             return kept.mark, kept.main
-        query = Query(request.query_params)
-        model = await page.load(subject, Asked(query, viewer, _name(request)))
-        main = self._renderer.main(page, model, query, url)
-        if not page.is_shared:
-            return sha256(main.encode()).hexdigest()[:16], main
+        told = self._beat.told
+        main = await self._rendered(page, request, viewer, url)
         self._kept.pop(url, None)
-        kept = self._kept[url] = _Kept(turns, self._beat.told, age, main)
+        kept = self._kept[url] = _Kept(turns, told, age, main)
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
         return kept.mark, main
+
+    async def _rendered(self, page: Page, request: Request, viewer: Viewer, url: str) -> str:
+        asked = self._wanted(request, viewer)
+        model = await self._loaded(page, asked)
+        await asked.breath.draw()
+        return await self._renderer.main(page, model, asked, url)
+
+    def _wanted(self, request: Request, viewer: Viewer) -> Asked:
+        query = Query(request.query_params)
+        return Asked(query, viewer, Breath(self._breathing), _name(request))
+
+    async def _loaded(self, page: Page, asked: Asked) -> Any:
+        """What a page shows; turns that are due come first."""
+        await asked.breath.draw()
+        await self._subject.recent.catch_up(self._subject.state, asked.breath)
+        return await page.load(self._subject, asked)
 
     def _stands(self, kept: "_Kept", turns: int, age: int, *, fragment: bool) -> bool:
         """Whether what was made may be shown again.
@@ -172,8 +191,7 @@ class Dashboard:
     def _told(self, page: Page) -> _Handler:
         async def tell(request: Request) -> Response:
             viewer = self._sessions.viewer(request)
-            asked = Asked(Query(request.query_params), viewer, _name(request))
-            model = await page.load(self._subject, asked)
+            model = await self._loaded(page, self._wanted(request, viewer))
             return JSONResponse(page.told(model), headers={"cache-control": "no-store"})
 
         return tell

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from iris.dashboard.breath import Breath
 from iris.dashboard.query import Query
 from iris.dashboard.subject import Subject, Viewer
 
@@ -16,6 +17,8 @@ class Asked:
 
     query: Query
     viewer: Viewer
+    breath: Breath
+    """Drawn between the pieces of what takes long."""
     name: str = ""
     """Of the one thing that the page is about; empty for a list."""
 

@@ -15,6 +15,7 @@ from iris.core.instant import MINUTE, Instant
 from iris.core.lifecycle import COMING, SliceState
 from iris.core.record import Turn
 from iris.core.state import ClusterState
+from iris.dashboard.breath import Breath
 from iris.dashboard.usage import Usage
 
 MOST_DECISIONS: Final = 5_000
@@ -25,6 +26,8 @@ MOST_TURNS: Final = 1_000
 SLOW_MS: Final = 1_000
 """A turn that takes longer is told of."""
 SLOW_FOR: Final = 10 * MINUTE
+_PIECE: Final = 100
+"""Decisions that are worked out at a time."""
 _SILENT: Final = (de.Answer, de.Observation)
 """Decisions that change nothing that a page shows."""
 
@@ -133,16 +136,25 @@ class Recent:
         prices = {g.name: g.price_per_hour * state.existing(g.name) for g in state.spec.groups}
         self._standing = now, prices
 
+    async def catch_up(self, state: ClusterState, breath: Breath) -> None:
+        """Work out what the decisions say that nobody has asked for yet, a piece at a time."""
+        while self._decisions:
+            self._work_off(state, min(_PIECE, len(self._decisions)))
+            await breath.draw_in_time()
+
     def entries(self, state: ClusterState) -> Iterator[Entry]:
         """Decisions as lines, the newest first, each run of equal ones folded into one."""
+        self._work_off(state, len(self._decisions))
+        return reversed(self._entries)
+
+    def _work_off(self, state: ClusterState, count: int) -> None:
         lines = self._entries
-        while self._decisions:
+        for _ in range(count):
             entry = entry_of(state, *self._decisions.popleft())
             if lines and _same(lines[-1], entry):
                 lines[-1] = _folded(entry, lines[-1])
             else:
                 lines.append(entry)
-        return reversed(lines)
 
 
 def _same(one: Entry, other: Entry) -> bool:
