@@ -150,10 +150,10 @@ def _doors(asked: Question) -> Iterator[Advice]:
     for worker in asked.whole.workers(asked.shape):
         if not worker.cordoned or worker.id in asked.shape.avoid:
             continue
-        if asked.state.slices[worker.slice].state is SliceState.READY:
-            if not lacks(asked.shape.need, worker.offers):
-                text = f"let work onto {worker.id} again: iris worker drain --resume {worker.id}"
-                yield Advice(Advised.LET_WORK_IN, worker.id, text)
+        ready = asked.state.slices[worker.slice].state is SliceState.READY
+        if ready and not lacks(asked.shape.need, worker.offers):
+            text = f"let work onto {worker.id} again: iris worker drain --resume {worker.id}"
+            yield Advice(Advised.LET_WORK_IN, worker.id, text)
 
 
 def _holders(asked: Question) -> Iterator[Advice]:
