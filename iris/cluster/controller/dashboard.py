@@ -228,8 +228,11 @@ class LiveCluster:
 
     def why_not_stop(self, job: JobId, viewer: Viewer) -> str:
         """What keeps a viewer from stopping a job on record; empty when nothing does."""
+        found = self.state.jobs.get(job)
+        if found is None:
+            return f"job {job} is not known"
         try:
-            _caller(viewer).check_owner(job, self.state.jobs[job].spec.user)
+            _caller(viewer).check_owner(job, found.spec.user)
         except NotPermitted as error:
             return str(error)
         return ""
