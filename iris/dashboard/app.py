@@ -25,7 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iris.dashboard.actions import ACTIONS, Action
 from iris.dashboard.assets import load_assets
-from iris.dashboard.page import Asked, Page
+from iris.dashboard.page import Asked, Page, Sharing
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import Query
 from iris.dashboard.render import Renderer
@@ -87,7 +87,8 @@ class Dashboard:
         self._sessions = Sessions(door)
         self._assets = load_assets()
         self._renderer = Renderer(subject, [p for p in PAGES if p.in_menu])
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[tuple[str, Viewer | None], _Kept] = {}
+        """By address, and by viewer where they are not all shown the same."""
         self.stopping = asyncio.Event()
         self._beat = Beat(subject, self.stopping)
         self._making = asyncio.Lock()
@@ -132,6 +133,12 @@ class Dashboard:
     async def _main(self, page: Page, request: Request, viewer: Viewer) -> tuple[str, str]:
         """A page's changing part, shared by all who look at the same while nothing changes."""
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        if page.sharing is Sharing.NOBODY:
+            # It may wait for a disk or a provider, and nobody with it.
+            query = Query(request.query_params)
+            model = await page.load(self._subject, Asked(query, viewer, _name(request)))
+            main = self._renderer.main(page, model, query, url)
+            return sha256(main.encode()).hexdigest()[:16], main
         async with self._making:
             # One after the other, and in between whatever else is due: turns come first.
             await asyncio.sleep(0)
@@ -141,8 +148,9 @@ class Dashboard:
         self, page: Page, request: Request, viewer: Viewer, url: str
     ) -> tuple[str, str]:
         subject = self._subject
-        age, turns = subject.now() // _STALE_MS, subject.turns
-        kept = self._kept.get(url)
+        age, turns = subject.now() // _STALE_MS, subject.changes
+        key = url, (viewer if page.sharing is Sharing.VIEWER else None)
+        kept = self._kept.get(key)
         if kept is not None and self._stands(
             kept, turns, age, fragment="hx-request" in request.headers
         ):
@@ -150,10 +158,8 @@ class Dashboard:
         query = Query(request.query_params)
         model = await page.load(subject, Asked(query, viewer, _name(request)))
         main = self._renderer.main(page, model, query, url)
-        if not page.is_shared:
-            return sha256(main.encode()).hexdigest()[:16], main
-        self._kept.pop(url, None)
-        kept = self._kept[url] = _Kept(turns, self._beat.told, age, main)
+        self._kept.pop(key, None)
+        kept = self._kept[key] = _Kept(turns, self._beat.told, age, main)
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
         return kept.mark, main
@@ -195,8 +201,8 @@ class Dashboard:
 
     def _asked(self, action: Action) -> _Handler:
         async def ask(request: Request) -> Response:
-            self._sessions.viewer(request)
-            question = action.ask(self._subject, _name(request))
+            viewer = self._sessions.viewer(request)
+            question = action.ask(self._subject, _name(request), viewer)
             seal = self._sessions.seal(request)
             html = self._renderer.alone("question.html", question=question, seal=seal)
             return HTMLResponse(html, headers={"cache-control": "no-store"})
@@ -208,7 +214,7 @@ class Dashboard:
             viewer = self._sessions.viewer(request)
             form = await _form(request)
             self._sessions.check_wish(request, form.get("seal", ""))
-            question = action.ask(self._subject, _name(request))
+            question = action.ask(self._subject, _name(request), viewer)
             await action.do(self._subject, _name(request), viewer, form)
             _log.info("%s: %s", viewer.user or "somebody here", question.title)
             return RedirectResponse(question.back, HTTPStatus.SEE_OTHER)

@@ -221,7 +221,9 @@ class ControllerService:
         """Serve the dashboard. Whatever becomes of it, jobs go on."""
         provider = self._config.provider
         name = provider.cluster if isinstance(provider, Gcp) else socket.gethostname()
-        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, self._store)
+        cluster = LiveCluster(
+            name, self._loop, self.door, self._handlers, self._logs, self._vms, self._store
+        )
         try:
             people = PeopleOnly(self.door, signing_key(self._root))
             await dashboard.serve(cluster, people, self._pulse)

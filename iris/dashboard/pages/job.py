@@ -10,10 +10,12 @@ from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_JOB, JobState, TaskState
 from iris.core.reasons import Reason, Verdict
 from iris.core.records import Attempt, Job, Task
+from iris.core.timeline import Of
+from iris.core.timeline import Subject as Timed
 from iris.core.views import job_view
 from iris.dashboard import reasons
-from iris.dashboard.page import Asked, Json, Page, object_of
-from iris.dashboard.recent import Entry
+from iris.dashboard.history import History, history_of
+from iris.dashboard.page import Asked, Json, Page, Sharing, object_of
 from iris.dashboard.rows import JobRow, Rows, cut, job_rows, taken
 from iris.dashboard.subject import Refusal, Subject
 from iris.dashboard.timeline import Span, Timeline, timeline
@@ -24,7 +26,6 @@ from iris.rpc.codec_explain import explanation_to_wire
 MOST_CELLS: Final = 1_000
 MOST_BARS: Final = 40
 """Attempts that are drawn, the newest."""
-_ENTRIES: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,9 @@ class JobPage:
     children: Sequence[JobRow]
     children_total: int
     command: str
-    entries: Sequence[Entry]
+    why_not: str
+    """What keeps the viewer from stopping it; empty when nothing does."""
+    history: History
     whole: Json
     turns: int
 
@@ -99,7 +102,8 @@ async def load(subject: Subject, asked: Asked) -> JobPage:
         children=_children(subject, job),
         children_total=len(job.children),
         command=command,
-        entries=_entries(subject, name),
+        why_not=subject.why_not_stop(name, asked.viewer),
+        history=await history_of(subject, Timed(Of.JOB, name), lambda it: it.job == name),
         whole=kinds_cluster.job(job_to_wire(view)),
         turns=subject.turns,
     )
@@ -134,16 +138,6 @@ def _children(subject: Subject, job: Job) -> list[JobRow]:
     return job_rows(subject.state, taken(found, 1), subject.now())
 
 
-def _entries(subject: Subject, name: JobId) -> list[Entry]:
-    found: list[Entry] = []
-    for entry in subject.recent.entries(subject.state):
-        if entry.job == name:
-            found.append(entry)
-            if len(found) == _ENTRIES:
-                break
-    return found
-
-
 def _timeline(job: Job, attempts: Sequence[AttemptRow], now: Instant) -> Timeline:
     spans = []
     for row in sorted(attempts, key=lambda it: (it.index, it.attempt.number)):
@@ -165,4 +159,6 @@ def told(model: JobPage) -> Json:
     return object_of("Job", item)
 
 
-PAGE = Page("/jobs/{name:path}", "job.html", "Jobs", load, told, in_menu=False)
+PAGE = Page(
+    "/jobs/{name:path}", "job.html", "Jobs", load, told, in_menu=False, sharing=Sharing.VIEWER
+)
