@@ -76,6 +76,7 @@ class Stage:
         self.runs = runs
         self.speed = speed
         self.touched = 0
+        self._asides = 0
         self._is_closed = False
         self._world = world
         self._annals = Annals()
@@ -95,6 +96,11 @@ class Stage:
     def turns(self) -> int:
         """How many turns were taken."""
         return self._world.journal.turns
+
+    @property
+    def changes(self) -> int:
+        """Turns, and how often its pace was changed or it came to its end."""
+        return self.turns + self._asides
 
     @property
     def duration(self) -> Millis | None:
@@ -130,7 +136,7 @@ class Stage:
         return (await self.history(subject, 0, limit)).happenings
 
     def watch(self) -> asyncio.Event:
-        """An event that is set after the next turn."""
+        """An event that is set after the next change."""
         changed = asyncio.Event()
         self._changed.append(changed)
         return changed
@@ -216,6 +222,7 @@ class Stage:
         self.speed = speed
         self._anchor()
         self._wake.set()
+        self._change()
 
     # ---- the run ---------------------------------------------------------------------------------
 
@@ -231,7 +238,7 @@ class Stage:
                     await self._wake.wait()
             except TimeoutError:
                 continue
-        self._tell()
+        self._change()
 
     def advance(self, span: int) -> None:
         """Go on at once by so many milliseconds of simulated time."""
@@ -278,6 +285,11 @@ class Stage:
             self.recent.turned(self._world.journal.last, self.state)
             self._annals.turned(self._world.journal.last, self.turns)
             self._tell()
+
+    def _change(self) -> None:
+        """Something else than a turn changes what is shown."""
+        self._asides += 1
+        self._tell()
 
     def _tell(self) -> None:
         for changed in self._changed:

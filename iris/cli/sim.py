@@ -168,6 +168,7 @@ def _on_show(request: Request, port: int, speed: str) -> ExitStatus:
         results = summarize(measures, scenario.expect)
         told.append(results)
         if request.out is not None:
+            click.echo(f"writing {request.out}", err=True)
             # In a process of its own: drawing holds up all threads of one for seconds, and pages with them.
             output = _output(request, scenario, results, [Run(results, measures)])
             write_outputs_apart(request.out, output)

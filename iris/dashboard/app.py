@@ -150,7 +150,7 @@ class Dashboard:
         self, page: Page, request: Request, viewer: Viewer, key: _Key
     ) -> tuple[str, str]:
         subject = self._subject
-        age, turns = subject.now() // _STALE_MS, subject.turns
+        age, turns = subject.now() // _STALE_MS, subject.changes
         kept = self._kept.get(key)
         if kept is not None and self._stands(
             kept, turns, age, fragment="hx-request" in request.headers

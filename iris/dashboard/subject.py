@@ -159,7 +159,12 @@ class Subject(Protocol):
 
     @property
     def turns(self) -> int:
-        """How many turns were taken: what is shown stands while this does."""
+        """How many turns were taken."""
+        ...
+
+    @property
+    def changes(self) -> int:
+        """Turns, and whatever else changes what is shown: that stands while this does."""
         ...
 
     def now(self) -> Instant:
@@ -174,7 +179,7 @@ class Subject(Protocol):
         ...
 
     def watch(self) -> asyncio.Event:
-        """An event that is set after the next turn; hand it back with `unwatch`."""
+        """An event that is set after the next change; hand it back with `unwatch`."""
         ...
 
     def unwatch(self, changed: asyncio.Event) -> None:

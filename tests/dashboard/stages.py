@@ -125,6 +125,10 @@ class Still:
         self.runs: Path | None = None
         self.watching: list[asyncio.Event] = []
 
+    @property
+    def changes(self) -> int:
+        return self.turns
+
     def now(self) -> Instant:
         return self.state.now
 

@@ -58,9 +58,15 @@ def test_a_simulation_is_looked_at_hurried_and_told_when_it_is_over(tmp_path: Pa
             assert "t=0s of 2h" in client.get("/simulations").text
             seal = seal_of(client, "/simulations/speed")
             choice = {"seal": seal, "choice": "as fast as it goes"}
-            assert (
-                client.post("/simulations/speed", data=choice).status_code == HTTPStatus.SEE_OTHER
-            )
+            with client.stream("GET", "/events") as stream:
+                told = (line for line in stream.iter_lines() if line.startswith("id: "))
+                known = next(told)
+                for speed in ("rest", "as it is"):  # At either no turn is taken, but pages change.
+                    client.post("/simulations/speed", data={"seal": seal, "choice": speed})
+                    assert f">{speed}<" in client.get("/").text
+                assert next(told) != known
+            answer = client.post("/simulations/speed", data=choice)
+            assert answer.status_code == HTTPStatus.SEE_OTHER
             until(lambda: ">over<" in client.get("/").text.replace("\n", ""))
             until((tmp_path / "runs" / "here" / "report.html").exists)
             assert "/simulations/runs/here" in client.get("/simulations").text

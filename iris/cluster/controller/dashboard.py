@@ -151,6 +151,11 @@ class LiveCluster:
         """How many turns were taken."""
         return self.loop.journal.turns
 
+    @property
+    def changes(self) -> int:
+        """What is shown changes by turns only."""
+        return self.turns
+
     def now(self) -> Instant:
         """The present."""
         return self.loop.clock.now()
