@@ -100,6 +100,8 @@ def test_a_page_follows_what_happens_and_keeps_what_its_reader_did(
         expect(page.get_by_text(f"all {count}")).to_be_visible()
         page.get_by_label("name").fill("half a wor")
         page.evaluate("window.untouched = true")
+        page.evaluate("getSelection().selectAllChildren(document.querySelector('#live h1'))")
+        page.evaluate("scrollTo(0, 300)")
         young.advance(1)
         now = len(young.subject.state.jobs)
         assert now > count
@@ -107,6 +109,8 @@ def test_a_page_follows_what_happens_and_keeps_what_its_reader_did(
         expect(page.get_by_label("name")).to_have_value("half a wor")
         expect(page.get_by_label("name")).to_be_focused()
         assert page.evaluate("window.untouched")
+        assert page.evaluate("getSelection().toString()") == "Jobs"
+        assert page.evaluate("scrollY") >= 300  # Its rows stay where they are though others come above.
         page.goto(f"{young.url}/capacity")
         page.get_by_text("cpu: why, and what was decided").click()
         opened = page.locator("#why-cpu")
@@ -206,6 +210,10 @@ def test_a_page_goes_by_keys_alone(browser: Browser, fleet: Served) -> None:
         expect(page.get_by_role("link", name=STUCK)).to_be_visible()
         page.keyboard.press("Tab")
         expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+        page.goto(f"{fleet.url}/workers")
+        page.get_by_role("link", name="Skip the boxes").press("Enter")
+        page.keyboard.press("Tab")
+        expect(page.locator("#rows a").first).to_be_focused()
         page.get_by_role("button", name="system theme").press("Enter")
         page.get_by_role("button", name="light theme").press("Enter")
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 21, 28)"
