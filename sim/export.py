@@ -15,8 +15,10 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from sim.apart import apart, ignore_interrupt
 from sim.ledger import boot_time, existing_time
 from sim.measure import JobRow, Measures, Sample, SliceRow
 from sim.model import Scenario
@@ -86,6 +88,13 @@ def write_outputs(directory: Path, output: Output) -> list[Path]:
         names = [f"{name}.png" for name in found]
         written += write_together(folder, names, lambda staging: _write_pictures(staging, found))
     return written
+
+
+def write_outputs_apart(directory: Path, output: Output) -> list[Path]:
+    """The same, done by a process of its own, for whoever has other things to do meanwhile."""
+    write = partial(write_outputs, directory)
+    [[(_, written)]] = apart(write, iter([output]), 1, ignore_interrupt)
+    return written.result()
 
 
 def _write_pictures(folder: Path, found: Mapping[str, bytes]) -> None:

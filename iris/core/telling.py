@@ -90,7 +90,9 @@ _VERDICTS: Final = {
 }
 
 
-TOLD_BY_LIMITS: Final = frozenset({Verdict.QUOTA, Verdict.BACKOFF, Verdict.GROUP_AT_MAX})
+TOLD_BY_LIMITS: Final = frozenset(
+    {Verdict.QUOTA, Verdict.BACKOFF, Verdict.GROUP_AT_MAX, Verdict.UNSUPPLIED}
+)
 """Verdicts of which a headline says what stops slices."""
 TOLD_BY_POOLS: Final = NEVER | {Verdict.HELD, Verdict.GANG_INCOMPLETE, Verdict.BARRED}
 """Verdicts of which a headline names blockers."""

@@ -178,17 +178,20 @@ class Metrics:
         )
 
     def _of_cost(self) -> "Iterator[Metric]":
-        state, groups = self._state, self._state.spec.groups
-        cost = self._loop.recent.cost_at(self._loop.clock.now())
+        state, costs = self._state, self._loop.recent.costs
+        spent = costs.spent(state, self._loop.clock.now())
+        per_hour = costs.per_hour(state)
         yield _counters(
             "iris_cost_dollars",
             "Spent on slices since the controller began.",
             ("group",),
-            {(g.name,): cost.get(g.name, 0) / HOUR / _DOLLAR for g in groups},
+            {(group,): spent[group] / HOUR / _DOLLAR for group in per_hour},
         )
-        prices = {(g.name,): g.price_per_hour * state.existing(g.name) / _DOLLAR for g in groups}
         yield _gauges(
-            "iris_cost_dollars_per_hour", "Price of the slices that may exist.", ("group",), prices
+            "iris_cost_dollars_per_hour",
+            "Price of the slices that cost something now.",
+            ("group",),
+            {(group,): price / _DOLLAR for group, price in per_hour.items()},
         )
 
     def _of_controller(self) -> "Iterator[Metric]":
