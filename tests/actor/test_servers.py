@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from concurrent.futures import wait
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from iris.actor import (
     FixedResolver,
     NoSuchMethod,
 )
+from iris.cluster.processes import is_running
 from tests.actor.actors import Cabinet, served, until
 from tests.actor.directory import Directory
 
@@ -355,6 +357,42 @@ def test_a_killed_server_costs_what_it_ran_and_its_successor_gets_the_rest() -> 
     finally:
         process.kill()
         process.communicate()
+
+
+def branch(stays: float) -> int:
+    """Fork a child, which comes back after a while, too."""
+    child = os.fork()
+    if child == 0:
+        time.sleep(stays)
+    return child
+
+
+def test_a_child_that_a_method_forks_answers_nothing_and_hides_no_end_of_its_server() -> None:
+    process, port = started()
+    children = []
+    try:
+        with ActorClient("it", FixedResolver(f"127.0.0.1:{port}"), patience=0.1) as client:
+            children = [client.run(partial(branch, stays)) for stays in (0, 0, 60)]
+            assert all(children)
+            until(lambda: not any(map(lives, children[:2])))
+            running = client.wait.submit()
+            time.sleep(0.05)
+            process.kill()
+            process.wait()
+            with pytest.raises(ActorLost, match=r"it\.wait may have run or not"):
+                running.result(5)
+            assert lives(children[2])
+            with pytest.raises(ActorUnavailable, match="Connect call failed"):
+                client.add()
+    finally:
+        process.kill()
+        process.communicate()
+        for child in filter(lives, children):
+            os.kill(child, signal.SIGKILL)
+
+
+def lives(pid: int) -> bool:
+    return is_running(pid, mark=_PROGRAM)
 
 
 def test_patience_begins_anew_when_a_server_is_lost() -> None:
