@@ -7,22 +7,21 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
 from starlette.testclient import TestClient
 
 from iris.cluster.wheels import checked_out_files
-from iris.core.explain import why_waiting
 from iris.core.ids import JobId
+from iris.core.instant import DAY, HOUR, MINUTE, Instant
 from iris.core.lifecycle import JobState
-from iris.core.telling import headline, sentences
 from iris.dashboard.assets import load_assets, load_manifest
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import ROWS
+from iris.dashboard.subject import Kind
+from iris.dashboard.words import moment
 from sim.on_stage import Stage
 from tests.benchmarks.crowds import Crowd, jobs
-from tests.core.situations import situations
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, browser_of, stage_of
-from tests.harness import Script, cpu_group
+from tests.harness import cpu_group
 from tests.harness import fleet as fleet_of
 from tests.tidy.tree import ROOT
 
@@ -194,23 +193,6 @@ def test_the_cause_of_trouble_is_two_clicks_from_the_overview(fleet: TestClient)
     assert "stockout" in fleet.get("/capacity").text
 
 
-@settings(max_examples=10)
-@given(situations())
-def test_a_job_that_waits_is_explained_as_by_the_shell(script: Script) -> None:
-    state = script.controller.state
-    client = browser_of(Still(state))
-    for job in list(state.by_state[JobState.PENDING])[:3]:
-        reason = why_waiting(state, job, state.now)
-        told = client.get(f"/api/v1/jobs{job}.json").json()["explanation"]
-        html = unescape(client.get(f"/jobs{job}").text)
-        if told is None:
-            assert reason.verdict.value == "not_waiting"
-            continue
-        assert (told["verdict"], told["headline"]) == (reason.verdict.value, headline(reason))
-        assert told["why"] == list(sentences(reason))
-        assert [sentence for sentence in sentences(reason) if sentence not in html] == []
-
-
 def test_what_happened_is_told_newest_first_page_by_page() -> None:
     script = fleet_of(cpu_group(min_slices=1))
     for number in range(60):
@@ -231,6 +213,13 @@ def test_what_happened_is_told_newest_first_page_by_page() -> None:
     for wrong in ("/timeline/zone/us-a", "/timeline/job", "/timeline/x/y"):
         assert client.get(wrong).status_code == HTTPStatus.NOT_FOUND
     assert client.get("/timeline/job/a/b?before=x").status_code == HTTPStatus.BAD_REQUEST
+
+
+def test_an_instant_is_told_to_the_second() -> None:
+    at = Instant(2 * DAY + 3 * HOUR + 59 * MINUTE + 1_999)
+    assert moment(Kind.SIMULATION, at) == "t=2d 3h 59m 1s"
+    assert moment(Kind.SIMULATION, Instant(DAY)) == "t=1d"
+    assert moment(Kind.LIVE, at) == "1970-01-03 03:59:01"
 
 
 def test_nothing_walks_over_rows_that_are_not_on_the_page() -> None:

@@ -49,6 +49,7 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoog
             ELSEWHERE, elsewhere(found.grpc_address, f"http://{found.compute_address}")
         )
         monkeypatch.setenv("IRIS_TOKEN", TOKEN)
+        monkeypatch.setenv("IRIS_LOG_FORMAT", "json")
         yield found
 
 
@@ -89,6 +90,14 @@ def end_controller(folder: Path, google: FakeGoogle) -> None:
     until(lambda: " failed: the controller has ended" in state(google))
 
 
+def all_log_as_the_command_was_told_to(folder: Path) -> None:
+    """The controller, and the worker of each host."""
+    logs = [*(folder / "vms").glob("*/docker/*/log")]
+    assert len(logs) == 5
+    for log in logs:
+        assert json.loads(log.read_text().splitlines()[0])["level"]
+
+
 GANG = ("--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--memory=64MB")
 
 
@@ -114,13 +123,13 @@ def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left
     assert len(google.gate.calls("instances.insert")) == 1
     assert TOKEN not in json.dumps(google.gate.calls("instances.insert")[0].request)
 
-    done = tmp_path / "done"
-    wait = f"while [ ! -e {done} ]; do sleep 0.1; done"
+    wait = f"while [ ! -e {tmp_path}/done ]; do sleep 0.1; done"
     words = ("job", "run", config, *GANG, "--no-wait", "--", "sh", "-c", wait)
     job = said(capsys, *words)[0].strip()
     until(lambda: [at["state"] for at in attempts(capsys, config, job)] == 4 * ["running"])
     said(capsys, "cluster", config, "restart")
-    done.touch()
+    all_log_as_the_command_was_told_to(tmp_path)
+    (tmp_path / "done").touch()
     until(lambda: "succeeded" in said(capsys, "job", "status", config, job)[0])
     (first,) = {at["attempt"] for at in attempts(capsys, config, job)}
     assert first == 0, "a restart of the controller ends no task"

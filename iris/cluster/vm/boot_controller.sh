@@ -15,6 +15,7 @@ who_am_i() {
     learn image instance/attributes/iris-image required
     learn port instance/attributes/iris-port required
     learn config instance/attributes/iris-config required
+    learn log_format instance/attributes/iris-log-format optional
     learn generation instance/attributes/iris-generation required
     stamp="$generation "
 }
@@ -31,7 +32,7 @@ launch() {
     chown -R 10000:10000 "$home/controller" 2>/dev/null || say "the controller's folder keeps its owner"
     docker run -d --name "$name" --label "iris.launch=$mark" --restart on-failure --network host \
         -v "$home/controller:$home/controller" \
-        -e "GCE_METADATA_HOST=${GCE_METADATA_HOST:-metadata.google.internal}" "$image" \
+        -e "GCE_METADATA_HOST=${GCE_METADATA_HOST:-metadata.google.internal}" -e "IRIS_LOG_FORMAT=$log_format" "$image" \
         serve --config "$home/controller/cluster.yaml" --root "$home/controller" \
         --advertise "http://$address:$port"
 }

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from iris.cluster.log_lines import log_format
 from iris.cluster.vm.bootstrap import STARTUP_SCRIPT, controller_script
 from iris.cluster.vm.gcp_calls import Calls
 from iris.cluster.vm.gcp_compute import lacks_of, network_of
@@ -254,6 +255,7 @@ class GcpHost:
             "iris-image": self._settings.vm.image,
             "iris-port": str(self._settings.port),
             "iris-config": self._settings.config(),
+            "iris-log-format": log_format(),
             _GENERATION: secrets.token_hex(8),
         }
 

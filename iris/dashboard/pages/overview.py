@@ -43,6 +43,8 @@ class Overview:
     """The jobs that wait longest."""
     workers: Mapping[str, int]
     now: Sample
+    per_hour: int
+    """What all slices cost, in millionths of a dollar."""
     groups: Sequence[tuple[str, int, int]]
     """Name, slices that may exist, and the most that there may be."""
     since: Instant
@@ -50,21 +52,27 @@ class Overview:
     chart: Areas
 
 
-async def load(subject: Subject, _: Asked) -> Overview:
+async def load(subject: Subject, asked: Asked) -> Overview:
     """The cluster at a glance."""
+    verdicts = await reasons.by_verdict(subject, asked.breath)
+    await asked.breath.draw_in_time()
     state, now = subject.state, subject.now()
     since = Instant(max(0, now - DAY))
-    samples = thinned(subject.recent.samples)
-    alarms = [*_silent(state), *_lost(state, now), *_groups(state), *_late(subject)]
     failed, more = _failed(state, since, now)
+    waiting = _longest_waiting(state, now)
+    await asked.breath.draw_in_time()
+    alarms = [*_silent(state), *_lost(state, now), *_groups(state), *_late(subject)]
+    await asked.breath.draw_in_time()
+    samples = thinned(subject.recent.samples)
     return Overview(
         alarms=[*failed, *alarms],
         more_failed=more,
         jobs={it: len(names) for it, names in state.by_state.items()},
-        verdicts=reasons.by_verdict(state),
-        waiting=_longest_waiting(state, now),
+        verdicts=verdicts,
+        waiting=waiting,
         workers=_workers(state),
         now=sample_of(state, now),
+        per_hour=sum(subject.recent.costs.per_hour(state).values()),
         groups=[(g.name, state.existing(g.name), g.max_slices) for g in state.spec.groups],
         since=samples[0].at if samples else now,
         chart=areas(
@@ -161,7 +169,7 @@ def told(model: Overview) -> Json:
             "idle": model.now.idle,
             "coming": model.now.coming,
         },
-        "usd_per_hour": model.now.cost_per_hour / 1_000_000,
+        "usd_per_hour": model.per_hour / 1_000_000,
     }
     return object_of("Overview", item)
 
