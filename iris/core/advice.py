@@ -10,7 +10,7 @@ from typing import Final
 
 from iris.core.answers import Question
 from iris.core.fit import Shape, lacks, refusal
-from iris.core.ids import JobId
+from iris.core.ids import GroupName, JobId
 from iris.core.lifecycle import SliceState
 from iris.core.reasons import NEVER, Advice, Advised, Verdict
 from iris.core.resources import Resources, amount
@@ -148,26 +148,33 @@ def _limits(asked: Question) -> Iterator[Advice]:
 def _doors(asked: Question) -> Iterator[Advice]:
     """Hosts that an operator has closed, and that would have the room."""
     for worker in asked.whole.workers(asked.shape):
+        if not worker.cordoned or worker.id in asked.shape.avoid:
+            continue
         ready = asked.state.slices[worker.slice].state is SliceState.READY
-        if worker.cordoned and ready and worker.id not in asked.shape.avoid:
-            if not lacks(asked.shape.need, worker.offers):
-                text = f"let work onto {worker.id} again: iris worker drain --resume {worker.id}"
-                yield Advice(Advised.LET_WORK_IN, worker.id, text)
+        if ready and not lacks(asked.shape.need, worker.offers):
+            text = f"let work onto {worker.id} again: iris worker drain --resume {worker.id}"
+            yield Advice(Advised.LET_WORK_IN, worker.id, text)
 
 
 def _holders(asked: Question) -> Iterator[Advice]:
     """Who has most of the slices that would serve it."""
-    held: Counter[tuple[JobId, str]] = Counter()
+    held = Counter(_holding(asked))
+    if held:
+        most = max(held.values())
+        job, group = min(holder for holder, count in held.items() if count == most)
+        text = f"{job} is on {most} {'slice' if most == 1 else 'slices'} of {group}"
+        yield Advice(Advised.ASK_WHO_HOLDS, job, text)
+
+
+def _holding(asked: Question) -> Iterator[tuple[JobId, GroupName]]:
+    """The jobs on each slice that would serve it, and of which group that is."""
+    tasks, workers = asked.state.tasks, asked.state.workers
     for pool in asked.state.room.candidates(asked.shape):
         for slice_ in asked.whole.slices[pool.group.name, pool.zone]:
-            names = (name for name in slice_.workers if name is not None)
-            tasks = [task for name in names for task in asked.state.workers[name].attempts]
-            jobs = dict.fromkeys(asked.state.tasks[task].job for task in tasks)
-            held.update((job, pool.group.name) for job in jobs)
-    if held:
-        (job, group), count = min(held.items(), key=lambda entry: (-entry[1], entry[0]))
-        text = f"{job} is on {count} {'slice' if count == 1 else 'slices'} of {group}"
-        yield Advice(Advised.ASK_WHO_HOLDS, job, text)
+            names = [name for name in slice_.workers if name is not None]
+            jobs = {tasks[task].job: None for name in names for task in workers[name].attempts}
+            for job in jobs:
+                yield job, pool.group.name
 
 
 def _first(asked: Question) -> Iterator[Advice]:

@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 
 from iris.core.blockers import all_but_held, held_hosts, roomy_hosts
 from iris.core.deadlines import Due
-from iris.core.due import due_at
+from iris.core.due import due_at, sure_end
 from iris.core.fit import Shape, shape_of
 from iris.core.ids import JobId
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
-from iris.core.over_quota import freed, over_quota
+from iris.core.over_quota import freed
 from iris.core.placing import best_host, first_in_line, place_gang, spare_is_wanted
 from iris.core.queued import is_first
 from iris.core.reasons import Kept, Limit, NextEvent, OverQuota, PoolReason, UnderWay, Verdict
@@ -51,7 +51,7 @@ class Question:
             self.hold = self.state.holds.get((self.job.id, self.unit.member))
         if self.waiting:
             self.key = self.state.queue_key(self.job, self.waiting[0].member)
-            self.over = over_quota(self.state, self.key)
+            self.over = self.whole.over(self.key)
 
     def _find_unit(self) -> None:
         state, job = self.state, self.job
@@ -242,11 +242,9 @@ class Question:
         """The first end of running work that is certain, where this could run."""
         if self.hold is not None:
             return NextEvent("what is kept for it is free", self.hold.expected)
-        ends: list[Instant] = []
-        for worker in self.whole.workers(self.shape):
-            for task in worker.attempts:
-                dues = (due_at(self.state, due, task) for due in (Due.STOP, Due.TIMEOUT))
-                ends += [at for at in dues if at is not None]
+        tasks = self.state.tasks
+        running = (tasks[t] for worker in self.whole.workers(self.shape) for t in worker.attempts)
+        ends = (at for it in running if (at := sure_end(self.state, it)) is not None)
         return NextEvent("somebody who runs there ends", min(ends, default=None))
 
 
@@ -276,7 +274,7 @@ def _comes(under_way: Sequence[UnderWay]) -> NextEvent:
 
 def pauses_of(state: ClusterState, job: Job) -> list[Instant]:
     """When each pause of a job's units between two attempts is over."""
-    if job.ending is not None:
+    if job.ending is not None or TaskState.PENDING not in job.tally:
         return []
     return [
         task.not_before

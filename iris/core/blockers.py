@@ -103,8 +103,11 @@ def _coming_of_type(state: ClusterState, pool: Pool) -> int:
 
 def workers_of(state: ClusterState, slices: Sequence[Slice]) -> Iterator[Worker]:
     """The workers of some slices that are on the books."""
+    workers = state.workers
     for slice_ in slices:
-        yield from (state.workers[name] for name in slice_.workers if name is not None)
+        for name in slice_.workers:
+            if name is not None:
+                yield workers[name]
 
 
 def _task_blocker(

@@ -36,6 +36,9 @@ from iris.core.telling import TOLD_BY_LIMITS, TOLD_BY_POOLS, TOLD_BY_TIME
 from iris.core.usual import eta_after_pause, eta_of_coming, usual_coming
 from iris.core.waiting import GANG
 
+_AT_A_TIME: Final = 200
+"""Jobs that are asked about their pauses before anything is told."""
+
 
 def why_waiting(state: ClusterState, job: JobId, now: Instant) -> Reason:
     """Why a job that is on record waits, seen at `now`, between two turns."""
@@ -143,9 +146,11 @@ def waiting_by_verdict(
     yield Verdict.BUDGET, sum(len(queue) for queue in state.waiting.held.values())
     evicting = sum(1 for hold in state.holds.values() if hold.kind is HoldKind.EVICTION)
     yield Verdict.MAKING_ROOM, evicting
-    begun = (JobState.PENDING, JobState.RUNNING)
-    paused = (pauses_of(state, state.jobs[name]) for it in begun for name in state.by_state[it])
-    yield Verdict.PAUSED, sum(map(len, paused))
+    names = (*state.by_state[JobState.PENDING], *state.by_state[JobState.RUNNING])
+    begun = [state.jobs[name] for name in names]
+    for start in range(0, max(1, len(begun)), _AT_A_TIME):
+        some = begun[start : start + _AT_A_TIME]
+        yield Verdict.PAUSED, sum(len(pauses_of(state, job)) for job in some)
 
 
 def _is_strict(state: ClusterState) -> bool:

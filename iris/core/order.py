@@ -6,6 +6,8 @@ with a quota is served depth first: what is deeper in a tree takes the turn of w
 that trees are finished before others are begun.
 """
 
+from collections.abc import Callable, Iterator
+
 from iris.core.ids import UserName
 from iris.core.spec import Order
 from iris.core.state import ClusterState
@@ -20,16 +22,26 @@ DEFAULT_WEIGHT = 1
 
 def served_at(state: ClusterState, key: QueueKey, head: Unit) -> ServedAt:
     """Where the head of a queue stands in the order."""
-    turn = _turn_taken(state, key, head) if key.level else head
+    turn = min([head, *_less_deep(state, key)]) if key.level else head
     return key.band, use_of(state, key.band, key.user), turn, -key.level, head
 
 
-def _turn_taken(state: ClusterState, key: QueueKey, head: Unit) -> Unit:
-    """Whose turn the deeper work of a user takes: of all that is less deep, that of the first."""
+def places_in(state: ClusterState, key: QueueKey) -> Callable[[Unit], ServedAt]:
+    """Where each unit of one queue stands in the order: what they have in common is found out once."""
+    band, use, level = key.band, use_of(state, key.band, key.user), -key.level
+    first = min(_less_deep(state, key), default=None) if key.level else None
+
+    def place(unit: Unit) -> ServedAt:
+        return band, use, unit if first is None or unit < first else first, level, unit
+
+    return place
+
+
+def _less_deep(state: ClusterState, key: QueueKey) -> Iterator[Unit]:
+    """Whose turn the deeper work of a user may take: who is first of what is less deep."""
     waiting = state.waiting
     above = (k for k in waiting.by_user[key.user] if k.band == key.band and k.level < key.level)
-    heads = [waiting.queues[k].head() for k in above if k in waiting.queues]
-    return min([head, *heads])
+    return (waiting.queues[k].head() for k in above if k in waiting.queues)
 
 
 def use_of(state: ClusterState, band: int, user: UserName) -> int:

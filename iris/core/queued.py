@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from iris.core.order import ServedAt, served_at
+from iris.core.order import ServedAt, places_in, served_at
 from iris.core.reasons import Ahead, QueuePlace
 from iris.core.records import Job
 from iris.core.state import ClusterState
@@ -44,11 +44,11 @@ def is_first(state: ClusterState, key: QueueKey, unit: Unit) -> bool:
 
 
 def _before(state: ClusterState, key: QueueKey, place: ServedAt) -> Sequence[Unit]:
-    """The units of a queue that are served before a place in the order."""
-    queue = state.waiting.queues[key]
-    if served_at(state, key, queue.head())[:2] < place[:2]:
-        return list(queue.units())
-    return [unit for unit in queue.units() if served_at(state, key, unit) < place]
+    """The units of a queue that are served before a place in the order, as they lie."""
+    queue, place_of = state.waiting.queues[key], places_in(state, key)
+    if place_of(queue.head())[:2] < place[:2]:
+        return list(queue.in_no_order())
+    return [unit for unit in queue.in_no_order() if place_of(unit) < place]
 
 
 def _of_user(state: ClusterState, job: Job, key: QueueKey, units: Sequence[Unit]) -> int:

@@ -6,13 +6,15 @@ from dataclasses import replace
 from iris.core.blockers import blocker_of, limits_of, slices_by_pool, workers_of
 from iris.core.fit import Shape, refusal
 from iris.core.lifecycle import COMING
+from iris.core.over_quota import over_quota
 from iris.core.placing import spare_is_wanted
-from iris.core.reasons import Limit, NextEvent, PoolReason, UnderWay, Verdict
+from iris.core.reasons import Limit, NextEvent, OverQuota, PoolReason, UnderWay, Verdict
 from iris.core.records import Slice, Worker
 from iris.core.room import Pool
 from iris.core.state import ClusterState
 from iris.core.tallies import PoolKey
 from iris.core.usual import usual_coming
+from iris.core.waiting import QueueKey
 
 
 class AtNoCost:
@@ -39,13 +41,21 @@ class Survey:
 
     def renew(self) -> None:
         """Forget what was found out: there was a turn."""
-        self.slices: Mapping[PoolKey, Sequence[Slice]] = slices_by_pool(self.state)
+        self._slices: Mapping[PoolKey, Sequence[Slice]] | None = None  # None: nobody has asked
         self._told: dict[Shape, tuple[PoolReason, ...]] = {}
         self._limits: dict[PoolKey, tuple[Limit, ...]] = {}
         self._coming: dict[Shape, tuple[UnderWay, ...]] = {}
         self._stops: dict[Shape, tuple[PoolReason, ...]] = {}
+        self._over: dict[QueueKey, OverQuota | None] = {}
         self.in_vain: dict[Shape, tuple[Verdict, Callable[[], NextEvent]]] = {}
         """What was found for shapes that have no room, and for which nothing is kept."""
+
+    @property
+    def slices(self) -> Mapping[PoolKey, Sequence[Slice]]:
+        """The slices of each pool; most headlines are told without."""
+        if self._slices is None:
+            self._slices = slices_by_pool(self.state)
+        return self._slices
 
     def pools(self, shape: Shape) -> tuple[PoolReason, ...]:
         """What each pool says to a shape, in the order of the configuration."""
@@ -60,9 +70,15 @@ class Survey:
         slices = self.slices[pool.group.name, pool.zone]
         return replace(
             self._stop(shape, pool),
-            looked_at=sum(1 for _ in workers_of(self.state, slices)),
+            looked_at=sum(len(it.workers) - it.workers.count(None) for it in slices),
             blocker=blocker_of(self.state, shape, pool, slices),
         )
+
+    def over(self, key: QueueKey) -> OverQuota | None:
+        """What the quota of a queue's user lacks for its next unit; nothing when it may start."""
+        if key not in self._over:
+            self._over[key] = over_quota(self.state, key)
+        return self._over[key]
 
     def stops(self, shape: Shape) -> tuple[PoolReason, ...]:
         """Of each pool whether it would be asked for slices, and what stops that: nobody is looked at."""

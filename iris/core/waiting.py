@@ -8,7 +8,7 @@ looked at again until room appears that its shape fits (`iris.core.scheduler` de
 every index it is derived from the state; an invariant recomputes it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush
 from typing import NamedTuple
 
@@ -70,6 +70,10 @@ class Queue:
     def units(self) -> Iterator[Unit]:
         """All units, first come first."""
         yield from sorted(self._members)
+
+    def in_no_order(self) -> Iterable[Unit]:
+        """All units as they lie, for whoever only counts them."""
+        return self._members
 
 
 class Waiting:

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, quote
+from weakref import WeakValueDictionary
 
 from starlette.applications import Starlette
 from starlette.datastructures import MutableHeaders
@@ -25,6 +26,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from iris.dashboard.actions import ACTIONS, Action
 from iris.dashboard.assets import load_assets
+from iris.dashboard.breath import Breath
 from iris.dashboard.page import Asked, Page, Sharing
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import Query
@@ -60,6 +62,8 @@ _STALE_MS: Final = 10_000
 """Ages on a page may be so old though nothing changed."""
 
 _Handler = Callable[[Request], Awaitable[Response]]
+_Key: TypeAlias = tuple[str, Viewer | None]
+"""An address, and whose page it is where not all are shown the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +91,12 @@ class Dashboard:
         self._sessions = Sessions(door)
         self._assets = load_assets()
         self._renderer = Renderer(subject, [p for p in PAGES if p.in_menu])
-        self._kept: dict[tuple[str, Viewer | None], _Kept] = {}
-        """By address, and by viewer where they are not all shown the same."""
+        self._kept: dict[_Key, _Kept] = {}
         self.stopping = asyncio.Event()
         self._beat = Beat(subject, self.stopping)
-        self._making = asyncio.Lock()
+        self._breathing = asyncio.Lock()
+        self._making: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
+        """Likewise, so that it is made once for all who ask for it together."""
         routes = [
             Route("/static/{name}", self._static),
             Route("/sign-in", self._guarded(self._ask_token), methods=["GET"]),
@@ -134,35 +139,46 @@ class Dashboard:
         """A page's changing part, shared by all who look at the same while nothing changes."""
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         if page.sharing is Sharing.NOBODY:
-            # It may wait for a disk or a provider, and nobody with it.
-            query = Query(request.query_params)
-            model = await page.load(self._subject, Asked(query, viewer, _name(request)))
-            main = self._renderer.main(page, model, query, url)
+            main = await self._rendered(page, request, viewer, url)
             return sha256(main.encode()).hexdigest()[:16], main
-        async with self._making:
-            # One after the other, and in between whatever else is due: turns come first.
-            await asyncio.sleep(0)
-            return await self._made(page, request, viewer, url)
+        key = url, (viewer if page.sharing is Sharing.VIEWER else None)
+        making = self._making.setdefault(key, asyncio.Lock())
+        async with making:
+            return await self._made(page, request, viewer, key)
 
     async def _made(
-        self, page: Page, request: Request, viewer: Viewer, url: str
+        self, page: Page, request: Request, viewer: Viewer, key: _Key
     ) -> tuple[str, str]:
         subject = self._subject
         age, turns = subject.now() // _STALE_MS, subject.changes
-        key = url, (viewer if page.sharing is Sharing.VIEWER else None)
         kept = self._kept.get(key)
         if kept is not None and self._stands(
             kept, turns, age, fragment="hx-request" in request.headers
         ):
             return kept.mark, kept.main
-        query = Query(request.query_params)
-        model = await page.load(subject, Asked(query, viewer, _name(request)))
-        main = self._renderer.main(page, model, query, url)
+        told = self._beat.told
+        main = await self._rendered(page, request, viewer, key[0])
         self._kept.pop(key, None)
-        kept = self._kept[key] = _Kept(turns, self._beat.told, age, main)
+        kept = self._kept[key] = _Kept(turns, told, age, main)
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
         return kept.mark, main
+
+    async def _rendered(self, page: Page, request: Request, viewer: Viewer, url: str) -> str:
+        asked = self._wanted(request, viewer)
+        model = await self._loaded(page, asked)
+        await asked.breath.draw()
+        return await self._renderer.main(page, model, asked, url)
+
+    def _wanted(self, request: Request, viewer: Viewer) -> Asked:
+        query = Query(request.query_params)
+        return Asked(query, viewer, Breath(self._breathing), _name(request))
+
+    async def _loaded(self, page: Page, asked: Asked) -> Any:
+        """What a page shows; turns that are due come first."""
+        await asked.breath.draw()
+        await self._subject.recent.catch_up(self._subject.state, asked.breath)
+        return await page.load(self._subject, asked)
 
     def _stands(self, kept: "_Kept", turns: int, age: int, *, fragment: bool) -> bool:
         """Whether what was made may be shown again.
@@ -178,8 +194,7 @@ class Dashboard:
     def _told(self, page: Page) -> _Handler:
         async def tell(request: Request) -> Response:
             viewer = self._sessions.viewer(request)
-            asked = Asked(Query(request.query_params), viewer, _name(request))
-            model = await page.load(self._subject, asked)
+            model = await self._loaded(page, self._wanted(request, viewer))
             return JSONResponse(page.told(model), headers={"cache-control": "no-store"})
 
         return tell

@@ -1,20 +1,15 @@
-"""What happened to one thing, for its own page: out of the journal, as commands tell it.
+"""What happened to one thing, for its own page: the newest of it, as commands tell it."""
 
-While that cannot be read, what was decided lately stands in for it.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Final
 
 from iris.core.timeline import Happening
 from iris.core.timeline import Subject as Timed
-from iris.dashboard.recent import Entry
-from iris.dashboard.subject import Subject
+from iris.dashboard.subject import Refusal, Subject
 
 MOST: Final = 30
-"""Of a page that is about something else, too; all of them have a page of their own."""
+"""On a page that is about something else, too; all of it has a page of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +17,14 @@ class History:
     """The newest first."""
 
     happenings: Sequence[Happening]
-    entries: Sequence[Entry]
-    """Decisions, where no turns can be read."""
+    trouble: str
+    """Why it cannot be told; empty when it can."""
 
 
-async def history_of(subject: Subject, timed: Timed, is_of: Callable[[Entry], bool]) -> History:
-    """The newest of what happened to one thing, which decisions are about by `is_of`."""
-    latest = await subject.latest(timed, MOST)
-    if latest is not None:
-        return History(tuple(reversed(latest)), ())
-    found = (entry for entry in subject.recent.entries(subject.state) if is_of(entry))
-    return History((), tuple(islice(found, MOST)))
+async def history_of(subject: Subject, timed: Timed) -> History:
+    """The newest of what happened to one thing. Its page is there though its history cannot be read."""
+    try:
+        latest = await subject.latest(timed, MOST)
+    except Refusal as refusal:
+        return History((), str(refusal))
+    return History(tuple(reversed(latest)), "")

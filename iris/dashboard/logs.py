@@ -19,6 +19,8 @@ _LONGEST: Final = 4_000
 """Characters of a line that are shown."""
 _SEARCHED: Final = 64 << 20
 """Bytes that one request may look through."""
+_PIECE: Final = 1 << 20
+"""Bytes that are looked through at a time."""
 TRACE: Final = "Traceback (most recent call last)"
 
 _COLOURS: Final = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|[()][A-Z0-9]|[@-Z\\-_])")
@@ -49,6 +51,18 @@ class Window:
     """Bytes of the whole log, when it was read."""
     note: str = ""
     """What is to be said of the search."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """What came of a search for the next line that holds something."""
+
+    at: int | None  # None: no line that was looked at holds it
+    """Where that line begins."""
+    go_on: int
+    """Where the next search begins: there, or behind what was looked through, or from the start."""
+    note: str = ""
+    """What is to be said when there is none."""
 
 
 def at_end(path: Path) -> Window:
@@ -116,16 +130,22 @@ def holding(path: Path, words: str, at: int) -> Window:
     return Window(tuple(found), at, end, size, note)
 
 
-def next_place(path: Path, words: str, at: int) -> int | None:
-    """Where the next line begins that holds some words, behind the line at a place; nothing when none does."""
+def next_place(path: Path, words: str, at: int) -> Hit:
+    """Where the next line begins that holds some words, behind the line at a place."""
     wanted = words.encode().lower()
+    end = at
     for start, content in _pieces(path, at):
+        end = start + len(content)
         own_line = content.find(b"\n") if start <= at else 0
         skip = len(content) if own_line < 0 else own_line
         place = content.lower().find(wanted, skip)
         if place >= 0:
-            return start + content.rfind(b"\n", 0, place) + 1
-    return None
+            found = start + content.rfind(b"\n", 0, place) + 1
+            return Hit(found, found)
+    if end >= path.stat().st_size:
+        return Hit(None, 0, f"nothing behind this holds {words!r}")
+    # Of the line at a place nothing is looked at: it must be the last one of what was looked through.
+    return Hit(None, end - 1, f"nothing in {_SEARCHED >> 20} MiB holds {words!r}; more follows")
 
 
 def _pieces(path: Path, at: int) -> Iterator[tuple[int, bytes]]:
@@ -133,10 +153,10 @@ def _pieces(path: Path, at: int) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
         size = file.seek(0, os.SEEK_END)
         start = _line_start(file.fileno(), min(at, size))
-        stop = min(size, start + _SEARCHED)
+        stop = min(size, max(at, start) + _SEARCHED)
         while start < stop:
             file.seek(start)
-            content = file.read(1 << 20)
+            content = file.read(_PIECE)
             cut = content.rfind(b"\n") + 1
             if cut and start + len(content) < size:
                 content = content[:cut]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
+from iris.dashboard.breath import Breath
 from iris.dashboard.query import Query
 from iris.dashboard.subject import Subject, Viewer
 
@@ -17,6 +18,8 @@ class Asked:
 
     query: Query
     viewer: Viewer
+    breath: Breath
+    """Drawn between the pieces of what takes long."""
     name: str = ""
     """Of the one thing that the page is about; empty for a list."""
 

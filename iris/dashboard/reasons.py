@@ -15,6 +15,8 @@ from iris.core.scaling import scalings
 from iris.core.state import ClusterState
 from iris.core.survey import Survey
 from iris.core.telling import headline, sentences
+from iris.dashboard.breath import Breath
+from iris.dashboard.subject import Subject
 
 MOST_QUEUES: Final = 500
 """Kinds of waiting work that are looked at for one page."""
@@ -69,11 +71,16 @@ def headlines(state: ClusterState, jobs: Iterable[JobId], now: Instant) -> Mappi
     return {job: Told(it.verdict.value, headline(it)) for job, it in found.items()}
 
 
-def by_verdict(state: ClusterState) -> Mapping[str, int]:
+async def by_verdict(subject: Subject, breath: Breath) -> Mapping[str, int]:
     """How many units wait, by what they wait for; of many kinds of work, the first ones."""
     counts: dict[str, int] = {}
-    for verdict, units in islice(waiting_by_verdict(state, Survey(state)), MOST_QUEUES):
+    survey, turns = Survey(subject.state), subject.turns
+    told = islice(waiting_by_verdict(subject.state, survey), MOST_QUEUES)
+    for verdict, units in told:
         counts[verdict.value] = counts.get(verdict.value, 0) + units
+        if await breath.draw_in_time() and subject.turns != turns:
+            survey.renew()
+            turns = subject.turns
     return {verdict: units for verdict, units in counts.items() if units}
 
 

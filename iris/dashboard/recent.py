@@ -24,6 +24,7 @@ from iris.core.instant import MINUTE, Instant
 from iris.core.lifecycle import COMING, SliceState
 from iris.core.record import Turn
 from iris.core.state import ClusterState
+from iris.dashboard.breath import Breath
 from iris.dashboard.costs import Costs
 from iris.dashboard.usage import Usage
 
@@ -35,6 +36,8 @@ MOST_TURNS: Final = 1_000
 SLOW_MS: Final = 1_000
 """A turn that takes longer is told of."""
 SLOW_FOR: Final = 10 * MINUTE
+_PIECE: Final = 100
+"""Decisions that are worked out at a time."""
 _SILENT: Final = (de.Answer, de.Observation)
 """Decisions that change nothing that a page shows."""
 
@@ -138,11 +141,20 @@ class Recent:
                 self.samples = self.samples[::2]
         self._next_at = Instant(now + self._every)
 
+    async def catch_up(self, state: ClusterState, breath: Breath) -> None:
+        """Work out what the decisions say that nobody has asked for yet, a piece at a time."""
+        while self._decisions:
+            self._work_off(state, min(_PIECE, len(self._decisions)))
+            await breath.draw_in_time()
+
     def entries(self, state: ClusterState) -> Iterator[Entry]:
         """Decisions as lines, the newest first, each run of equal ones folded into one."""
-        while self._decisions:
-            self._enter(entry_of(state, *self._decisions.popleft()))
+        self._work_off(state, len(self._decisions))
         return reversed(self._entries)
+
+    def _work_off(self, state: ClusterState, count: int) -> None:
+        for _ in range(count):
+            self._enter(entry_of(state, *self._decisions.popleft()))
 
     def _enter(self, entry: Entry) -> None:
         lines = self._entries

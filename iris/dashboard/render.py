@@ -8,9 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from iris.dashboard import words
 from iris.dashboard.assets import load_assets
 from iris.dashboard.logs import TRACE
-from iris.dashboard.page import Page
+from iris.dashboard.page import Asked, Page
 from iris.dashboard.pages.simulations import speed_text
-from iris.dashboard.query import Query
 from iris.dashboard.reasons import NEVER
 from iris.dashboard.subject import Subject, Viewer
 
@@ -24,13 +23,14 @@ class Renderer:
         self._menu = menu
         self._environment = environment()
 
-    def main(self, page: Page, model: Any, query: Query, url: str) -> str:
-        """The part of a page that is written anew when something changed."""
+    async def main(self, page: Page, model: Any, asked: Asked, url: str) -> str:
+        """The part of a page that is written anew when something changed, written in pieces."""
         subject = self._subject
         now = subject.now()
-        return self._environment.get_template(page.template).render(
+        written: list[str] = []
+        for text in self._environment.get_template(page.template).generate(
             model=model,
-            query=query,
+            query=asked.query,
             url=url,
             page=page,
             subject=subject,
@@ -39,7 +39,10 @@ class Renderer:
             follows=getattr(model, "follows", False),
             ago=words.ago(subject.kind, now),
             moment=lambda at: words.moment(subject.kind, at),
-        )
+        ):
+            written.append(text)
+            await asked.breath.draw_in_time()
+        return "".join(written)
 
     def whole(self, page: Page, main: str, viewer: Viewer, seal: str) -> str:
         """A page with its frame."""

@@ -190,10 +190,13 @@ class Subject(Protocol):
         """What happened to somebody before a turn (0: up to now)."""
         ...
 
-    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening] | None:
-        """The newest of what happened to somebody, about so many, oldest first; nothing where no turn can be read.
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of what happened to somebody, about so many, oldest first.
 
         For pages that are looked at again and again: what was told once is not read anew.
+
+        Raises:
+            Refusal: it cannot be read.
         """
         ...
 

@@ -1,8 +1,9 @@
 """Pages of a controller with ten thousand jobs and a thousand slices, and what twenty readers cost its loop.
 
 The state is made by the facts that really make one. Each page is asked of the application itself, each time
-after a turn, so that nothing is kept from the time before. The readers are a process of their own:
-each listens to the stream of changes and asks for its page again at each, as a browser does.
+after a turn, so that nothing is kept from the time before. A page is made in pieces with turns in between: whoever has
+to wait for the longest of them waits longest. The readers are a process of their own: each listens to the stream of
+changes and asks for its page again at each, as a browser does. With and without them is measured by turns.
 """
 
 import asyncio
@@ -15,21 +16,21 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from iris.core import events as ev
-from iris.core.ids import JobId, RequestId, UserName
+from iris.core.ids import JobId, RequestId
 from iris.core.lifecycle import AttemptState
-from iris.core.resources import Resources
 from iris.core.retry import EndCause
 from iris.core.spec import JobSpec
 from iris.dashboard.app import Dashboard
 from iris.dashboard.listener import bind
 from iris.dashboard.server import HttpServer
 from sim.on_stage import OwnMachine
-from tests.benchmarks.crowds import Crowd, jobs
+from tests.benchmarks.crowds import CORES, Crowd, jobs
 from tests.benchmarks.figures import Figure, milliseconds
 from tests.dashboard.stages import KEY, Still
-from tests.harness import GIB
 
 READERS: Final = 20
+READ: Final = 5
+"""Pages that are read, each by as many."""
 EVERY_S: Final = 0.02
 """A turn is due so often, as with a busy fleet."""
 _ASKED: Final = 15
@@ -41,17 +42,19 @@ class Size:
     """How large the cluster is."""
 
     slices: int = 1_000
-    ended: int = 4_000
+    ended: int = 2_000
     running: int = 3_000
-    waiting: int = 1_000
-    seconds: float = 10.0
-    """For how long the loop is watched, without readers and with them."""
+    waiting: int = 4_300
+    """Half of them are of one kind and one user."""
+    rounds: int = 4
+    seconds: float = 5.0
+    """For how long the loop is watched in each round, without readers and with them."""
     settle_s: float = 3.0
     """For readers to begin."""
 
 
 def cluster_of(size: Size) -> Crowd:
-    """A controller with so many jobs in each state; what waits is of fifty kinds and of ten users."""
+    """A controller with so many jobs in each state; what waits is of fifty kinds and of ten users, and a crowd."""
     crowd = Crowd(size.slices)
     crowd.step(*_submissions(jobs(size.ended, user="past")))
     crowd.run_all()
@@ -60,15 +63,10 @@ def cluster_of(size: Size) -> Crowd:
     crowd.step(*failed[: len(failed) // 10], *ends[len(failed) // 10 :])
     crowd.step(*_submissions(jobs(size.running, user="now")))
     crowd.run_all()
-    large = [
-        JobSpec(
-            user=UserName(f"next{number % 10}"),
-            name=f"job-{number}",
-            resources=Resources(cpu=8_000, memory=GIB + number % 50),
-        )
-        for number in range(size.waiting)
-    ]
-    crowd.step(*_submissions([*jobs(size.slices * 2, user="fill"), *large]))
+    crowd.step(*_submissions(jobs(size.slices - size.running // CORES, cores=CORES, user="fill")))
+    crowd.run_all()
+    alike = jobs(size.waiting // 2, cores=8, user="crowd", users=1)
+    crowd.step(*_submissions([*jobs(size.waiting // 2, cores=8, shapes=50, user="next"), *alike]))
     return crowd
 
 
@@ -102,9 +100,10 @@ def pages_of(crowd: Crowd) -> list[str]:
     waiting = JobId(next(reversed(state.jobs)))
     slice_, worker = next(iter(state.slices)), next(iter(state.workers))
     return [
-        "/", "/jobs", "/jobs?state=pending", "/jobs?state=succeeded&page=40", "/jobs?name=job-77",
-        f"/jobs{waiting}", f"/tasks{waiting}:0", "/capacity", f"/slices/{slice_}", "/workers", f"/workers/{worker}",
-        "/decisions", "/users", "/endpoints", "/controller", "/simulations",
+        "/", "/jobs", "/jobs?state=pending", f"/jobs{waiting}", "/capacity", "/jobs?state=succeeded&page=40",
+        "/jobs?name=job-77", f"/tasks{waiting}:0", f"/slices/{slice_}", "/workers", f"/workers/{worker}",
+        "/decisions", "/users", "/endpoints", "/controller", "/simulations", "/api/v1/jobs.json?state=pending",
+        f"/api/v1/jobs{waiting}.json", "/api/v1/capacity.json", "/api/v1/workers.json",
     ]  # fmt: skip
 
 
@@ -119,35 +118,68 @@ def measure(size: Size | None = None) -> list[Figure]:
     what = f"{len(state.jobs):,} jobs, {len(state.slices):,} slices"
     figures = [
         Figure(
-            f"dashboard, {what}: {page}",
-            "under 50 ms",
-            f"{milliseconds(spent)}, {count:,} bytes",
-            "",
+            f"dashboard, {what}: {page.path}",
+            "under 15 ms in a piece",
+            f"{milliseconds(page.whole_s)}, in pieces of {milliseconds(page.piece_s)} and less",
+            f"{page.size:,} bytes",
         )
-        for page, spent, count in asyncio.run(_pages(subject, pages_of(crowd)))
+        for page in asyncio.run(_pages(subject, pages_of(crowd)))
     ]
-    alone = asyncio.run(_lags(crowd, subject, 0, size))
-    watched = asyncio.run(_lags(crowd, subject, READERS, size))
+    alone, watched = asyncio.run(_paired(crowd, subject, size))
     return [
         *figures,
-        Figure(f"a turn with {READERS} dashboards open: how late", "", _told(watched), f"with none: {_told(alone)}"),
+        Figure(
+            f"a turn with {READERS} dashboards open: how late", "5 ms more at 99 %", _told(watched),
+            f"with none: {_told(alone)}",
+        ),
     ]  # fmt: skip
 
 
-async def _pages(subject: Still, paths: Sequence[str]) -> list[tuple[str, float, int]]:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What a page cost, by the time of a processor."""
+
+    path: str
+    whole_s: float
+    piece_s: float
+    """The longest time for which nobody else had his turn."""
+    size: int
+
+
+class _Pulse:
+    """Beats in every round of the event loop, and knows the longest time of a processor in between."""
+
+    def __init__(self) -> None:
+        self.longest = 0.0
+        self._beating = asyncio.create_task(self._beat())
+
+    async def _beat(self) -> None:
+        last = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            self.longest, last = max(self.longest, now - last), now
+
+    def stop(self) -> float:
+        self._beating.cancel()
+        return self.longest
+
+
+async def _pages(subject: Still, paths: Sequence[str]) -> list[Made]:
     app = Dashboard(subject, OwnMachine(KEY)).app
     found = []
     for path in paths:
-        spans, count = [], 0
+        wholes, pieces, size = [], [], 0
         for _ in range(_ASKED):
             subject.turns += 1
-            began = time.perf_counter()
-            status, count = await ask(app, path)
-            spans.append(time.perf_counter() - began)
+            pulse = _Pulse()
+            began = time.thread_time()
+            status, size = await ask(app, path)
+            wholes.append(time.thread_time() - began)
+            await asyncio.sleep(0)
+            pieces.append(pulse.stop())
             assert status == 200, (path, status)
-        found.append(
-            (path.partition("?")[0] if "job-" in path else path, statistics.median(spans), count)
-        )
+        found.append(Made(path, statistics.median(wholes), statistics.median(pieces), size))
     return found
 
 
@@ -157,22 +189,36 @@ def _told(lags: Sequence[float]) -> str:
     return "median {}, 99 % {}, longest {}".format(*(milliseconds(it) for it in parts))
 
 
-def _readers(port: int, count: int, pages: Sequence[str]) -> "subprocess.Popen[bytes] | None":
-    command = [sys.executable, "-m", "tests.benchmarks.readers", str(port), str(count), *pages]
-    return subprocess.Popen(command) if count else None
+def _readers(words: Sequence[str]) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-m", "tests.benchmarks.readers", *words])
 
 
-async def _lags(crowd: Crowd, subject: Still, readers: int, size: Size) -> list[float]:
-    """How late each turn is done that was due, while so many read."""
+async def _paired(crowd: Crowd, subject: Still, size: Size) -> tuple[list[float], list[float]]:
+    """How late each turn is done that was due: without readers, and with them, by turns."""
     listener = bind("127.0.0.1", 0)
     dashboard = Dashboard(subject, OwnMachine(KEY))
     server = HttpServer(dashboard.app, listener, dashboard.stopping)
     serving = asyncio.create_task(server.serve())
-    clients = _readers(listener.getsockname()[1], readers, pages_of(crowd)[:5])
-    await asyncio.sleep(0 if clients is None else size.settle_s)
+    read = [str(listener.getsockname()[1]), str(READERS), *pages_of(crowd)[:READ]]
+    alone: list[float] = []
+    watched: list[float] = []
+    for _ in range(size.rounds):
+        alone += await _lags(crowd, subject, size.seconds)
+        with _readers(read) as readers:
+            await asyncio.sleep(size.settle_s)
+            watched += await _lags(crowd, subject, size.seconds)
+            assert readers.poll() is None, "the readers have ended early"
+            readers.kill()
+    server.stop()
+    await serving
+    return alone, watched
+
+
+async def _lags(crowd: Crowd, subject: Still, seconds: float) -> list[float]:
+    """How late each turn is done that was due."""
     lags = []
     due = time.perf_counter()
-    end = due + size.seconds
+    end = due + seconds
     while due < end:
         due += EVERY_S
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -182,10 +228,4 @@ async def _lags(crowd: Crowd, subject: Still, readers: int, size: Size) -> list[
             changed.set()
         lags.append(time.perf_counter() - due)
         due = max(due, time.perf_counter() - EVERY_S)
-    if clients is not None:
-        assert clients.poll() is None, "the readers have ended early"
-        clients.kill()
-        await asyncio.to_thread(clients.wait)
-    server.stop()
-    await serving
     return lags

@@ -6,22 +6,22 @@ Usage: python -m tests.benchmarks.readers PORT COUNT PAGE...
 import asyncio
 import sys
 
-_HEAD = "GET {} HTTP/1.1\r\nHost: localhost\r\nHX-Request: true\r\nConnection: {}\r\n\r\n"
+_HEAD = "GET {} HTTP/1.1\r\nHost: localhost\r\nHX-Request: true\r\n\r\n"
 
 
 async def _read(port: int, page: str) -> None:
     stream, asking = await asyncio.open_connection("127.0.0.1", port)
-    asking.write(_HEAD.format("/events", "keep-alive").encode())
+    answers, asked = await asyncio.open_connection("127.0.0.1", port)
+    asking.write(_HEAD.format("/events").encode())
     while True:
         line = await stream.readline()
         if not line:
             raise SystemExit(f"{page}: the stream has ended")
         if line.startswith(b"event: changed"):
-            answer, asked = await asyncio.open_connection("127.0.0.1", port)
-            asked.write(_HEAD.format(page, "close").encode())
-            content = await answer.read()
-            assert content.startswith(b"HTTP/1.1 200"), content[:200]
-            asked.close()
+            asked.write(_HEAD.format(page).encode())
+            head = (await answers.readuntil(b"\r\n\r\n")).lower()
+            assert head.startswith(b"http/1.1 200"), head
+            await answers.readexactly(int(head.partition(b"content-length: ")[2].split()[0]))
 
 
 async def _all(port: int, count: int, pages: list[str]) -> None:

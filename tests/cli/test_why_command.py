@@ -3,26 +3,34 @@
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from html import unescape
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
+from prometheus_client.parser import text_string_to_metric_families
+from starlette.testclient import TestClient
 
 from iris.client import IrisClient
 from iris.cluster.controller.auth import Caller
+from iris.cluster.controller.metrics import Metrics
 from iris.core.explain import briefly, why_waiting
 from iris.core.fit import refusal
 from iris.core.ids import UserName
+from iris.core.lifecycle import JobState
 from iris.core.records import Job
 from iris.core.scaling import scalings
 from iris.core.spec import Band
+from iris.core.state import ClusterState
 from iris.core.telling import headline, sentences
 from iris.core.waiting import GANG
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import EXPLAIN_GROUP, LIST_EVENTS, Kind
+from sim.explanations import still_waiting
 from tests.cli.commands import Run, commands_of
 from tests.cluster.situated import Situated, situated
 from tests.core.situations import situations
 from tests.core.test_explain_always import fits_in, pending
+from tests.dashboard.stages import Still, browser_of
 from tests.harness import Script, cpu_group, fleet
 
 SITUATIONS = 30
@@ -33,6 +41,16 @@ FEW = 8
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Situated]:
     with situated(tmp_path_factory.mktemp("situated")) as found:
         yield found
+
+
+Shown = tuple[TestClient, Still]
+"""A dashboard, and what it shows."""
+
+
+@pytest.fixture(scope="module")
+def shown() -> Shown:
+    subject = Still(ClusterState())
+    return browser_of(subject), subject
 
 
 @pytest.fixture
@@ -51,7 +69,7 @@ def in_situations(count: int) -> Callable[[Callable[..., None]], Callable[..., N
 
 @in_situations(SITUATIONS)
 def test_everybody_is_told_the_same_and_it_is_what_the_evaluator_says(
-    asked: Situated, iris: Run, script: Script
+    asked: Situated, iris: Run, shown: Shown, script: Script
 ) -> None:
     waiting = pending(script.controller.state)
     assume(waiting)
@@ -66,7 +84,32 @@ def test_everybody_is_told_the_same_and_it_is_what_the_evaluator_says(
     assert iris("job", "why", job.id)[1].splitlines() == lines
     assert IrisClient.remote(asked.url).job(job.id).why() == lines
     assert (told["verdict"], told["headline"]) == (reason.verdict.value, headline(reason))
+    told_by_pages(shown, script, job, lines)
+    told_by_numbers(asked, script, told["verdict"])
+    if job.state is JobState.PENDING:
+        assert dict(still_waiting(script.controller.state, [job.id])) == {job.id: tuple(lines)}
     confirmed_by_the_predicates(script, job, told)
+
+
+def told_by_pages(shown: Shown, script: Script, job: Job, lines: list[str]) -> None:
+    """The dashboard's page of a job, and what it tells programs."""
+    client, subject = shown
+    subject.state, subject.turns = script.controller.state, subject.turns + 1
+    page = unescape(client.get(f"/jobs{job.id}").text)
+    assert [line for line in lines if line not in page] == []
+    assert client.get(f"/api/v1/jobs{job.id}.json").json()["explanation"]["why"] == lines
+
+
+def told_by_numbers(asked: Situated, script: Script, verdict: str) -> None:
+    """What is counted for Prometheus: every unit that waits, once, one of them for this."""
+    text = asyncio.run(Metrics(asked.loop).text()).decode()
+    (family,) = (it for it in text_string_to_metric_families(text) if it.name == "iris_queue_units")
+    counts = {sample.labels["verdict"]: sample.value for sample in family.samples}
+    state = script.controller.state
+    in_queues = counts.keys() - {"making_room", "paused"}
+    units = [unit for job in state.jobs.values() for unit in state.units_of(job)]
+    assert sum(counts[it] for it in in_queues) == len(units)
+    assert counts[verdict]
 
 
 def confirmed_by_the_predicates(script: Script, job: Job, told: dict[str, object]) -> None:

@@ -9,10 +9,13 @@ from iris.core.explain import briefly, waiting_by_verdict, why_waiting, without_
 from iris.core.ids import JobId
 from iris.core.instant import HOUR, Millis
 from iris.core.lifecycle import TaskState
+from iris.core.order import served_at
 from iris.core.reasons import NEVER, Advised, Reason, Subject, Verdict
+from iris.core.records import Job
 from iris.core.resources import NOTHING, amounts
 from iris.core.retry import EndCause
 from iris.core.spec import Band, Order, SchedulerPolicy
+from iris.core.state import ClusterState
 from iris.core.telling import headline, sentences
 from tests.core.situations import situations
 from tests.core.test_explain import STRICT, TPU, full, why
@@ -214,6 +217,14 @@ def test_in_the_order_of_arrival_the_users_own_are_counted_one_by_one() -> None:
     assert "/alice/mine" in " ".join(sentences(own))
 
 
+def served_before(state: ClusterState, job: Job) -> int:
+    """How many units the order has before the first one of a job that waits, each asked for itself."""
+    unit = state.units_of(job)[0]
+    place = served_at(state, state.queue_key(job, unit.member), unit)
+    queues = state.waiting.queues.items()
+    return sum(served_at(state, key, it) < place for key, queue in queues for it in queue.units())
+
+
 # ---- whatever the situation --------------------------------------------------------------------
 
 
@@ -227,6 +238,8 @@ def test_a_headline_is_the_same_for_many_as_for_one(script: Script) -> None:
         assert headline(brief) == headline(reason)
         if reason.verdict not in (Verdict.NOT_WAITING, *NEVER):
             assert any(headline(reason) in told for told in sentences(reason))
+        if reason.queue is not None:
+            assert reason.queue.ahead == served_before(state, state.jobs[name])
         if reason.eta is not None:
             assert script.now <= reason.eta.low
             assert reason.eta.high is None or reason.eta.low <= reason.eta.high

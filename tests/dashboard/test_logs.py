@@ -46,17 +46,24 @@ def test_a_place_within_a_line_stands_for_the_line(path: Path, text: str, at: in
     assert before.end == window.begin
 
 
-@given(text=TEXT, words=st.text(st.sampled_from("abc"), min_size=1, max_size=2))
+@given(
+    text=TEXT,
+    words=st.text(st.sampled_from("abc"), min_size=1, max_size=2),
+    piece=st.sampled_from([40, 1_000]),
+)
 def test_a_filter_finds_every_line_and_a_search_the_next_one(
-    path: Path, text: str, words: str
+    path: Path, text: str, words: str, piece: int
 ) -> None:
     path.write_text(text)
     lines = [line for line in logs.after(path, 0).lines if words in line.text]
     assert list(logs.holding(path, words.upper(), 0).lines) == lines
     places, at = [], 0
-    while (found := logs.next_place(path, words, at)) is not None:
-        places.append(found)
-        at = found
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "_PIECE", piece)
+        patch.setattr(logs, "_SEARCHED", piece)
+        while (hit := logs.next_place(path, words, at)).go_on > at:
+            places += [] if hit.at is None else [hit.at]
+            at = hit.go_on
     behind_the_first = [line.at for line in lines if line.at > 0]
     assert places == behind_the_first
 

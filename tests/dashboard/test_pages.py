@@ -8,15 +8,12 @@ from http import HTTPStatus
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
 from starlette.testclient import TestClient
 
 from iris.cluster.wheels import checked_out_files
-from iris.core.explain import why_waiting
 from iris.core.ids import JobId
 from iris.core.instant import DAY, HOUR, MINUTE, Instant
 from iris.core.lifecycle import JobState
-from iris.core.telling import headline, sentences
 from iris.dashboard.assets import load_assets, load_manifest
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import ROWS
@@ -24,9 +21,8 @@ from iris.dashboard.subject import Kind
 from iris.dashboard.words import moment
 from sim.on_stage import Stage
 from tests.benchmarks.crowds import Crowd, jobs
-from tests.core.situations import situations
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, browser_of, stage_of
-from tests.harness import Script, cpu_group
+from tests.harness import cpu_group
 from tests.harness import fleet as fleet_of
 from tests.tidy.tree import ROOT
 
@@ -233,23 +229,6 @@ def test_the_cause_of_trouble_is_two_clicks_from_the_overview(fleet: TestClient)
     assert "stockout" in stuck
     assert "/capacity#why-scarce" in unescape(overview)
     assert "stockout" in fleet.get("/capacity").text
-
-
-@settings(max_examples=10)
-@given(situations())
-def test_a_job_that_waits_is_explained_as_by_the_shell(script: Script) -> None:
-    state = script.controller.state
-    client = browser_of(Still(state))
-    for job in list(state.by_state[JobState.PENDING])[:3]:
-        reason = why_waiting(state, job, state.now)
-        told = client.get(f"/api/v1/jobs{job}.json").json()["explanation"]
-        html = unescape(client.get(f"/jobs{job}").text)
-        if told is None:
-            assert reason.verdict.value == "not_waiting"
-            continue
-        assert (told["verdict"], told["headline"]) == (reason.verdict.value, headline(reason))
-        assert told["why"] == list(sentences(reason))
-        assert [sentence for sentence in sentences(reason) if sentence not in html] == []
 
 
 def test_what_happened_is_told_newest_first_page_by_page() -> None:

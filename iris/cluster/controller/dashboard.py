@@ -176,13 +176,12 @@ class LiveCluster:
         """What happened to somebody, out of the journal."""
         return await read_chapter(self.loop.journal.path, self.state, subject, (before, limit))
 
-    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening] | None:
-        """The newest of what happened to somebody, out of the journal; nothing while that cannot be read."""
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of what happened to somebody, out of the journal."""
         try:
             return await self._latest.of(self.state, subject, limit)
         except JournalError as error:
-            _log.warning("pages show what this process saw: %s", error)
-            return None
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
 
     async def recall(self) -> None:
         """Remember what was decided before this process began, as far as pages show it."""
@@ -234,8 +233,11 @@ class LiveCluster:
 
     def why_not_stop(self, job: JobId, viewer: Viewer) -> str:
         """What keeps a viewer from stopping a job on record; empty when nothing does."""
+        found = self.state.jobs.get(job)
+        if found is None:
+            return f"job {job} is not known"
         try:
-            _caller(viewer).check_owner(job, self.state.jobs[job].spec.user)
+            _caller(viewer).check_owner(job, found.spec.user)
         except NotPermitted as error:
             return str(error)
         return ""

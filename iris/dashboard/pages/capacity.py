@@ -7,7 +7,7 @@ from iris.core.ids import GroupName, JobId
 from iris.core.lifecycle import SliceState
 from iris.core.spec import GroupSpec
 from iris.core.state import ClusterState
-from iris.core.views import GateView, gate_views, group_views
+from iris.core.views import GateView, GroupView, gate_views, group_views
 from iris.dashboard import reasons
 from iris.dashboard.page import Asked, Json, Page, list_of
 from iris.dashboard.recent import Entry
@@ -36,6 +36,8 @@ class GroupRow:
     lost: int
     """Of its last slices, how many were lost or refused."""
     remembered: int
+    per_hour: int
+    """What its slices cost now, in millionths of a dollar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +60,20 @@ class Capacity:
     found: Rows[SliceRow]
     only: SliceState | None  # None: all that may exist
     group: str
-    whole: Sequence[Json]
+    views: Sequence[GroupView]
+    """Of the same groups."""
 
 
 async def load(subject: Subject, asked: Asked) -> Capacity:
     """All groups, and a page of slices."""
+    unmet, entries = _unmet(subject), _entries(subject)
+    await asked.breath.draw_in_time()
     state, query = subject.state, asked.query
-    views = group_views(state)
-    told = reasons.of_groups(state)
-    gates, entries = gate_views(state), _entries(subject)
-    rows = [_row(state, spec_told, gates, entries.get(spec_told.group, [])) for spec_told in told]
+    views, told, gates = group_views(state), reasons.of_groups(state), gate_views(state)
+    prices = subject.recent.costs.per_hour(state)
+    rows = [
+        _row(state, it, gates, entries.get(it.group, []), prices.get(it.group, 0)) for it in told
+    ]
     only, group = query.choice("state", SliceState), query.text("group")
     slices = [
         slice_
@@ -77,11 +83,7 @@ async def load(subject: Subject, asked: Asked) -> Capacity:
     ]
     shown = cut(slices, query.page)
     found = Rows([slice_row(it) for it in shown.rows], shown.page, shown.pages, shown.total)
-    whole = [
-        kinds_cluster.group(group_to_wire(view, it.sentences))
-        for view, it in zip(views, told, strict=True)
-    ]
-    return Capacity(rows, _unmet(subject), found, only, group, whole)
+    return Capacity(rows, unmet, found, only, group, views)
 
 
 def _row(
@@ -89,6 +91,7 @@ def _row(
     told: reasons.GroupTold,
     gates: Sequence[GateView],
     entries: Sequence[Entry],
+    per_hour: int,
 ) -> GroupRow:
     spec = state.groups[told.group]
     tally = state.fleet.get(spec.name, {})
@@ -111,6 +114,7 @@ def _row(
         entries=entries,
         lost=sum(life.end is not SliceState.DELETING for life in lives),
         remembered=len(lives),
+        per_hour=per_hour,
     )
 
 
@@ -139,7 +143,11 @@ def _unmet(subject: Subject) -> list[Unmet]:
 
 def told(model: Capacity) -> Json:
     """The same for programs."""
-    return list_of("Group", list(model.whole), len(model.whole))
+    items = [
+        kinds_cluster.group(group_to_wire(view, row.told.sentences))
+        for view, row in zip(model.views, model.groups, strict=True)
+    ]
+    return list_of("Group", items, len(items))
 
 
 PAGE = Page("/capacity", "capacity.html", "Capacity", load, told)

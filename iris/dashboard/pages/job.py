@@ -1,7 +1,8 @@
 """One job: what it waits for, its tasks a cell each, its attempts with their causes, and what was asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
@@ -10,6 +11,7 @@ from iris.core.instant import Instant
 from iris.core.lifecycle import ENDED_JOB, JobState, TaskState
 from iris.core.reasons import Reason, Verdict
 from iris.core.records import Attempt, Job, Task
+from iris.core.state import ClusterState
 from iris.core.timeline import Of
 from iris.core.timeline import Subject as Timed
 from iris.core.views import job_view
@@ -68,31 +70,29 @@ class JobPage:
     why_not: str
     """What keeps the viewer from stopping it; empty when nothing does."""
     history: History
-    whole: Json
+    whole: Callable[[], Json]
+    """All of it for programs; found out when one asks, for it is of every task."""
     turns: int
 
 
 async def load(subject: Subject, asked: Asked) -> JobPage:
     """Everything on record of a job."""
     state, name = subject.state, JobId(f"/{asked.name}")
-    job = state.jobs.get(name)
-    if job is None:
-        raise Refusal(
-            HTTPStatus.NOT_FOUND, f"job {name} is not known; ended jobs are kept for a while"
-        )
+    _known(state, name)
+    command = await subject.command(name)
+    history = await history_of(subject, Timed(Of.JOB, name))
+    job = _known(state, name)
+    reason, sentences = _waits(subject, job)
+    await asked.breath.draw_in_time()
     is_over = job.state in ENDED_JOB
-    reason, sentences = _waits(subject, name, is_over=is_over)
     attempts = [row for task in job.tasks for row in _attempts(task)]
     recent = sorted(attempts, key=lambda row: (-row.attempt.assigned_at, row.index))
     (row,) = job_rows(state, [job], subject.now())
-    view = job_view(state, name)
-    assert view is not None, name
-    command = await subject.command(name)
     return JobPage(
         row=row,
         job=job,
         is_over=is_over,
-        reason=reason,
+        reason=None if is_over else reason,
         sentences=sentences,
         root_cause=_cause(attempts) if job.state is JobState.FAILED else None,
         above=_above(name),
@@ -103,10 +103,25 @@ async def load(subject: Subject, asked: Asked) -> JobPage:
         children_total=len(job.children),
         command=command,
         why_not=subject.why_not_stop(name, asked.viewer),
-        history=await history_of(subject, Timed(Of.JOB, name), lambda it: it.job == name),
-        whole=kinds_cluster.job(job_to_wire(view)),
+        history=history,
+        whole=partial(_whole, state, name),
         turns=subject.turns,
     )
+
+
+def _known(state: ClusterState, name: JobId) -> Job:
+    job = state.jobs.get(name)
+    if job is None:
+        raise Refusal(
+            HTTPStatus.NOT_FOUND, f"job {name} is not known; ended jobs are kept for a while"
+        )
+    return job
+
+
+def _whole(state: ClusterState, name: JobId) -> Json:
+    view = job_view(state, name)
+    assert view is not None, name
+    return kinds_cluster.job(job_to_wire(view))
 
 
 def _attempts(task: Task) -> list[AttemptRow]:
@@ -125,11 +140,11 @@ def _above(name: JobId) -> list[JobId]:
     return [JobId("/".join(parts[:end])) for end in range(3, len(parts))]
 
 
-def _waits(subject: Subject, name: JobId, *, is_over: bool) -> tuple[Reason | None, Sequence[str]]:
+def _waits(subject: Subject, job: Job) -> tuple[Reason | None, Sequence[str]]:
     """Why a job waits, if it does."""
-    if is_over:
+    if job.state in ENDED_JOB:
         return None, ()
-    reason, sentences = reasons.whole(subject.state, name, subject.now())
+    reason, sentences = reasons.whole(subject.state, job.id, subject.now())
     return (None, ()) if reason.verdict is Verdict.NOT_WAITING else (reason, sentences)
 
 
@@ -153,7 +168,7 @@ def _timeline(job: Job, attempts: Sequence[AttemptRow], now: Instant) -> Timelin
 
 def told(model: JobPage) -> Json:
     """The same for programs."""
-    item = {**model.whole, "children": list(model.job.children), "explanation": None}
+    item = {**model.whole(), "children": list(model.job.children), "explanation": None}
     if model.reason is not None:
         item["explanation"] = kinds.explanation(explanation_to_wire(model.reason, model.turns))
     return object_of("Job", item)

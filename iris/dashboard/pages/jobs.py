@@ -1,6 +1,6 @@
 """The list of jobs: filters in the address, fifty on a page, found by the index of states."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final
@@ -8,7 +8,7 @@ from typing import Final
 from iris.core.lifecycle import JobState
 from iris.core.records import Job
 from iris.core.state import ClusterState
-from iris.core.views import job_line
+from iris.core.views import JobLine, job_line
 from iris.dashboard.page import Asked, Json, Page, list_of
 from iris.dashboard.rows import JobRow, Rows, job_rows, pages_of, taken
 from iris.dashboard.subject import Subject
@@ -28,7 +28,7 @@ class Jobs:
     user: str
     name: str
     found: Rows[JobRow]
-    lines: tuple[Json, ...]
+    lines: Sequence[JobLine]
 
 
 async def load(subject: Subject, asked: Asked) -> Jobs:
@@ -44,7 +44,7 @@ async def load(subject: Subject, asked: Asked) -> Jobs:
     shown = taken(jobs, query.page)
     found = Rows(job_rows(state, shown, subject.now()), query.page, pages_of(total), total)
     counts = {it: len(names) for it, names in state.by_state.items()}
-    return Jobs(counts, only, user, name, found, tuple(_object(it) for it in shown))
+    return Jobs(counts, only, user, name, found, [job_line(it) for it in shown])
 
 
 def _in(state: ClusterState, only: JobState | None) -> Iterator[Job]:
@@ -54,13 +54,10 @@ def _in(state: ClusterState, only: JobState | None) -> Iterator[Job]:
     return (state.jobs[name] for name in reversed(state.by_state[only]))
 
 
-def _object(row: Job) -> Json:
-    return job(job_line_to_wire(job_line(row)))
-
-
 def told(model: Jobs) -> Json:
     """The same for programs."""
-    return list_of("Job", list(model.lines), model.found.total)
+    items = [job(job_line_to_wire(line)) for line in model.lines]
+    return list_of("Job", items, model.found.total)
 
 
 PAGE = Page("/jobs", "jobs.html", "Jobs", load, told)

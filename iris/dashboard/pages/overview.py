@@ -52,19 +52,24 @@ class Overview:
     chart: Areas
 
 
-async def load(subject: Subject, _: Asked) -> Overview:
+async def load(subject: Subject, asked: Asked) -> Overview:
     """The cluster at a glance."""
+    verdicts = await reasons.by_verdict(subject, asked.breath)
+    await asked.breath.draw_in_time()
     state, now = subject.state, subject.now()
     since = Instant(max(0, now - DAY))
-    samples = thinned(subject.recent.samples)
-    alarms = [*_silent(state), *_lost(state, now), *_groups(state), *_late(subject)]
     failed, more = _failed(state, since, now)
+    waiting = _longest_waiting(state, now)
+    await asked.breath.draw_in_time()
+    alarms = [*_silent(state), *_lost(state, now), *_groups(state), *_late(subject)]
+    await asked.breath.draw_in_time()
+    samples = thinned(subject.recent.samples)
     return Overview(
         alarms=[*failed, *alarms],
         more_failed=more,
         jobs={it: len(names) for it, names in state.by_state.items()},
-        verdicts=reasons.by_verdict(state),
-        waiting=_longest_waiting(state, now),
+        verdicts=verdicts,
+        waiting=waiting,
         workers=_workers(state),
         now=sample_of(state, now),
         per_hour=sum(subject.recent.costs.per_hour(state).values()),

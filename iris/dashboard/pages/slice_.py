@@ -82,11 +82,9 @@ class SlicePage:
 async def load(subject: Subject, asked: Asked) -> SlicePage:
     """Everything on record of a slice."""
     state, name = subject.state, SliceId(asked.name)
-    slice_ = state.slices.get(name)
-    if slice_ is None:
-        message = f"slice {name} is not known; one that is gone is remembered for a while"
-        raise Refusal(HTTPStatus.NOT_FOUND, message)
-    log = await _log(subject, asked, slice_)
+    log = await _log(subject, asked, _known(state, name))
+    history = await history_of(subject, Timed(Of.SLICE, name))
+    slice_ = _known(state, name)
     views = {view.host: view for view in worker_views(state, name)}
     hosts = [_host(state, number, views.get(number)) for number in range(len(slice_.workers))]
     return SlicePage(
@@ -97,9 +95,17 @@ async def load(subject: Subject, asked: Asked) -> SlicePage:
         timeline=_life(slice_, subject.now()),
         hosts=hosts,
         log=log,
-        history=await history_of(subject, Timed(Of.SLICE, name), lambda it: it.slice == name),
+        history=history,
         whole={**kinds_cluster.slice_(slice_to_wire(slice_view(slice_))), **_told_log(log)},
     )
+
+
+def _known(state: ClusterState, name: SliceId) -> Slice:
+    slice_ = state.slices.get(name)
+    if slice_ is None:
+        message = f"slice {name} is not known; one that is gone is remembered for a while"
+        raise Refusal(HTTPStatus.NOT_FOUND, message)
+    return slice_
 
 
 async def _log(subject: Subject, asked: Asked, slice_: Slice) -> MachineLog | None:
@@ -153,12 +159,12 @@ def _steps(state: ClusterState, slice_: Slice, now: Instant) -> list[Step]:
     to_accept, to_boot = usual_steps(state, slice_.group)
     accepted, ready = slice_.accepted_at, slice_.ready_at
     end = slice_.gone_at if slice_.gone_at is not None else now
-    going = slice_.gone_at is None
+    going, last = slice_.gone_at is None, slice_.gone_at
     found = [
-        _step("asked for", slice_.requested_at, accepted, end, to_accept),
+        _step("asked for", slice_.requested_at, accepted or last, end, to_accept),
     ]
     if accepted is not None:
-        found.append(_step("booting", accepted, ready, end, to_boot))
+        found.append(_step("booting", accepted, ready or last, end, to_boot))
     if ready is not None:
         found.append(Step("ready, to its end", end - ready, going, None))
     return found

@@ -40,6 +40,8 @@ class TaskPage:
     mark: str
     """Is marked where it stands; empty: nothing is."""
     trouble: str
+    go_on: int
+    """Where the next search begins."""
     at_end: bool
     whole: Json
 
@@ -63,7 +65,9 @@ async def load(subject: Subject, asked: Asked) -> TaskPage:
         raise Refusal(HTTPStatus.NOT_FOUND, f"attempt {number} of task {name} is not known")
     shown = task.attempts[number] if task.attempts else None
     path = None if shown is None else await subject.log(name, number, asked.viewer)
-    window, trouble = (None, "") if path is None else await asyncio.to_thread(_read, path, query)
+    window, trouble, go_on = None, "", 0
+    if path is not None:
+        window, trouble, go_on = await asyncio.to_thread(_read, path, query)
     is_live = task.state not in ENDED_TASK and (shown is None or shown.ended_at is None)
     reads_end = not any(query.text(key) for key in ("at", "before", "find", "seek"))
     told = kinds_cluster.task(task_to_wire(task_view(task)))
@@ -77,30 +81,26 @@ async def load(subject: Subject, asked: Asked) -> TaskPage:
         find=query.text("find"),
         mark=query.text("seek"),
         trouble=trouble,
+        go_on=go_on,
         at_end=reads_end,
         whole=told if window is None else {**told, **_told_window(window, number)},
     )
 
 
-def _read(path: Path, query: Query) -> tuple[logs.Window, str]:
-    """The window that is asked for; what is to be said instead of a place that there is not."""
+def _read(path: Path, query: Query) -> tuple[logs.Window, str, int]:
+    """The window that is asked for; what is to be said instead of a place that there is not; where to search on."""
     at = query.number("at", 0, most=_FAR)
     find, seek = query.text("find"), query.text("seek")
     if find:
         window = logs.holding(path, find, at)
-        return window, window.note or (
-            "" if window.lines else f"no line from here on holds {find!r}"
-        )
+        note = window.note or ("" if window.lines else f"no line from here on holds {find!r}")
+        return window, note, 0
     if seek:
-        place = logs.next_place(path, seek, at)
-        if place is None:
-            return logs.after(path, at), f"nothing behind this holds {seek!r}"
-        return logs.after(path, place), ""
+        hit = logs.next_place(path, seek, at)
+        return logs.after(path, hit.at if hit.at is not None else at), hit.note, hit.go_on
     if query.text("before"):
-        return logs.before(path, query.number("before", 0, most=_FAR)), ""
-    if query.text("at"):
-        return logs.after(path, at), ""
-    return logs.at_end(path), ""
+        return logs.before(path, query.number("before", 0, most=_FAR)), "", 0
+    return (logs.after(path, at) if query.text("at") else logs.at_end(path)), "", 0
 
 
 def _told_window(window: logs.Window, attempt: int) -> Json:

@@ -37,6 +37,7 @@ async def load(subject: Subject, asked: Asked) -> WorkerPage:
     if row is None:
         message = f"worker {name} is not known; it goes with its slice"
         raise Refusal(HTTPStatus.NOT_FOUND, message)
+    history = await history_of(subject, Timed(Of.WORKER, name))
     view = worker_view(row)
     attempts = [(task, state.tasks[task].attempts[-1]) for task in view.tasks]
     return WorkerPage(
@@ -44,7 +45,7 @@ async def load(subject: Subject, asked: Asked) -> WorkerPage:
         is_lost=view.state is WorkerState.LOST,
         attempts=attempts,
         why_not=subject.why_not_operate(asked.viewer),
-        history=await history_of(subject, Timed(Of.WORKER, name), lambda it: it.worker == name),
+        history=history,
         whole=kinds_cluster.worker(worker_to_wire(view)),
     )
 

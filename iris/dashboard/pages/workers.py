@@ -34,7 +34,6 @@ class Workers:
     name: str
     boxes: Sequence[Box]
     found: Rows[WorkerView]
-    whole: Sequence[Json]
 
 
 CORDONED = "drained"
@@ -65,7 +64,6 @@ async def load(subject: Subject, asked: Asked) -> Workers:
         name=name,
         boxes=list(_boxes(sorted(matching[:MOST_BOXES], key=lambda row: row.number))),
         found=Rows(views, shown.page, shown.pages, shown.total),
-        whole=[kinds_cluster.worker(worker_to_wire(view)) for view in views],
     )
 
 
@@ -83,7 +81,8 @@ def _boxes(rows: Iterable[Worker]) -> Iterable[Box]:
 
 def told(model: Workers) -> Json:
     """The same for programs."""
-    return list_of("Worker", list(model.whole), model.found.total)
+    items = [kinds_cluster.worker(worker_to_wire(view)) for view in model.found.rows]
+    return list_of("Worker", items, model.found.total)
 
 
 PAGE = Page("/workers", "workers.html", "Workers", load, told)
