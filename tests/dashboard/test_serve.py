@@ -155,6 +155,8 @@ def test_a_speed_that_cannot_be_is_refused(
         main(["sim", str(written(tmp_path)), "--serve", "--speed", speed]) == ExitStatus.BAD_INPUT
     )
     assert "is neither `max` nor a number from 0 to 1,000,000" in capsys.readouterr().err
+    assert main(["sim", str(written(tmp_path)), "--speed", speed]) == ExitStatus.BAD_INPUT
+    assert "--speed is for --serve only" in capsys.readouterr().err
 
 
 def test_pages_are_served_while_results_are_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
