@@ -21,6 +21,7 @@ from iris.core.timeline import Of, Subject
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Viewer
 from iris.exit_status import ExitStatus
+from sim import annals
 from sim.measure import Measures
 from sim.on_stage import Stage
 from sim.recorded import measures_of
@@ -154,6 +155,8 @@ def test_a_speed_that_cannot_be_is_refused(
         main(["sim", str(written(tmp_path)), "--serve", "--speed", speed]) == ExitStatus.BAD_INPUT
     )
     assert "is neither `max` nor a number from 0 to 1,000,000" in capsys.readouterr().err
+    assert main(["sim", str(written(tmp_path)), "--speed", speed]) == ExitStatus.BAD_INPUT
+    assert "--speed is for --serve only" in capsys.readouterr().err
 
 
 def test_pages_are_served_while_results_are_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
@@ -199,6 +202,18 @@ def test_the_time_of_a_simulation_goes_on_though_nothing_happens_and_what_is_ask
     drained = asyncio.run(stage.latest(Subject(Of.WORKER, worker), 1))[0]
     assert drained.at == came + 3_750
     assert drained.text == "an operator says that it shall get no new work"
+    assert stage.finish().partial
+    assert stage.is_over  # Though its world would go on.
+
+
+def test_of_a_story_that_is_too_long_what_is_left_of_its_begin_are_the_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annals, "MOST", 3)
+    stage = stage_of(tmp_path, SMALL, hours=1.1)
+    first, *_, last = asyncio.run(stage.latest(Subject(Of.JOB, "/alice/train-0"), 100))
+    assert (first.kind, first.text) == ("Record", "alice submitted it: 4 x")
+    assert last.kind == "WorkerReported"
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -182,8 +182,6 @@ class ControllerService:
         try:
             await _first_end([turning, *others])
         finally:
-            self._closing.set()  # Whatever it is that ends it.
-            await server.tell_health(self._pulse)
             hands.leave()
             dashboard.stop()
             if self._gives_back:
