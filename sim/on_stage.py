@@ -83,7 +83,7 @@ class Stage:
         self._changed: list[asyncio.Event] = []
         self._wake = asyncio.Event()
         self._began = time.perf_counter()
-        self._anchor()
+        self._anchor(world.clock.now)
 
     # ---- what pages read -------------------------------------------------------------------------
 
@@ -118,8 +118,11 @@ class Stage:
         return self._is_closed or not self._world.goes_on()
 
     def now(self) -> Instant:
-        """The present of the simulation."""
-        return self._world.clock.now
+        """The present of the simulation: where its speed has brought it, though nothing may have happened there."""
+        clock, due = self._world.clock, self._due()
+        if self.is_over or due is None:
+            return clock.now
+        return max(clock.now, min(due, clock.next_at()))
 
     def spent(self) -> Mapping[GroupName, int]:
         """What the slices of each group have really cost, as the results have it."""
@@ -215,12 +218,13 @@ class Stage:
         if self.is_over:
             raise Refusal(HTTPStatus.CONFLICT, "the simulation is over")
         self.touched += 1
-        self._world.deliver(event)
+        world = self._world
+        world.clock.later(Millis(self.now() - world.clock.now), lambda: world.deliver(event))
 
     def pace(self, speed: float | None) -> None:
         """Go at another speed from now on."""
+        self._anchor(self.now())
         self.speed = speed
-        self._anchor()
         self._wake.set()
         self._change()
 
@@ -246,7 +250,7 @@ class Stage:
         until = Instant(world.clock.now + span)
         while world.goes_on() and world.clock.next_at() <= until:
             self._take_step()
-        self._anchor()
+        self._anchor(world.clock.now)
 
     def finish(self) -> Measures:
         """Close the books; the pages show how it ended. The wall time is all that it was on show, rests included."""
@@ -273,8 +277,9 @@ class Stage:
         wall_at, at = self._since
         return Instant(at + int((time.perf_counter() - wall_at) * 1_000 * self.speed))
 
-    def _anchor(self) -> None:
-        self._since = time.perf_counter(), self._world.clock.now
+    def _anchor(self, at: Instant) -> None:
+        """From here on it goes at its speed."""
+        self._since = time.perf_counter(), at
 
     def _take_step(self) -> None:
         """One step of the world, in which it takes one turn or none."""

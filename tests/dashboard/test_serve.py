@@ -1,5 +1,6 @@
 """`iris sim --serve`: the dashboard's pages of a simulation as it runs, at a speed of one's choice."""
 
+import asyncio
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ import yaml
 from iris.cli.main import main
 from iris.cli.showing import Show, show
 from iris.core.controller import Controller
+from iris.core.timeline import Of, Subject
 from iris.dashboard.recent import Recent
+from iris.dashboard.subject import Viewer
 from iris.exit_status import ExitStatus
 from sim.measure import Measures
 from sim.on_stage import Stage
@@ -175,6 +178,27 @@ def test_pages_are_served_while_results_are_written_and_ctrl_c_ends_it(tmp_path:
     show(load_scenario(written(tmp_path)), Show(port, None, None), ended)
     visitor.join()
     assert seen == [False, True]
+
+
+def test_the_time_of_a_simulation_goes_on_though_nothing_happens_and_what_is_asked_for_happens_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = [100.0]
+    monkeypatch.setattr("sim.on_stage.time.perf_counter", lambda: wall[0])
+    late = [{"name": "late", "arrivals": {"at": ["1h"]}, "resources": {"cpu": 1}, "run_time": "1h"}]
+    stage = stage_of(tmp_path, {**SMALL, "workload": late}, hours=0.5)
+    stage.pace(60)
+    came, wall[0] = stage.now(), wall[0] + 0.0625
+    assert stage.now() == came + 3_750
+    stage.pace(0)
+    wall[0] += 100
+    assert stage.now() == came + 3_750
+    (worker,) = stage.state.workers
+    asyncio.run(stage.drain_worker(worker, Viewer(None, is_admin=True), resume=False))
+    stage.advance(3_750)
+    drained = asyncio.run(stage.latest(Subject(Of.WORKER, worker), 1))[0]
+    assert drained.at == came + 3_750
+    assert drained.text == "an operator says that it shall get no new work"
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

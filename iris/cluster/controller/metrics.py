@@ -25,7 +25,7 @@ from iris.cluster.controller.turns import TurnLoop
 from iris.core.explain import waiting_by_verdict
 from iris.core.instant import HOUR
 from iris.core.lifecycle import SliceState
-from iris.core.reasons import Verdict
+from iris.core.reasons import WAITS, Verdict
 from iris.core.scaling import scalings
 from iris.core.state import ClusterState
 from iris.core.survey import Survey
@@ -239,8 +239,6 @@ class Metrics:
 
 
 _NO_LABELS: Final[tuple[str, ...]] = ()
-WAITS: Final = frozenset(Verdict) - {Verdict.NOT_WAITING}
-"""All that something may wait for."""
 
 
 class _Told(Collector):

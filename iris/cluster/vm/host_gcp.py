@@ -124,8 +124,10 @@ class GcpHost:
         state = await self._state(instance)
         if state == "serving":
             return Found(Standing.SERVING, self._name, self._url(instance), zone)
-        why = "" if state == "booting" else state
-        return Found(Standing.BOOTING, self._name, where=zone, why=why)
+        word, _, why = state.partition(": ")
+        if word == "failed":
+            return Found(Standing.FAILED, self._name, where=zone, why=why)
+        return Found(Standing.BOOTING, self._name, where=zone, why=state if why else "")
 
     async def _instance(self) -> dict[str, Any] | None:
         labels = {MANAGED: "true", CLUSTER: self._settings.gcp.cluster, ROLE: _CONTROLLER}
