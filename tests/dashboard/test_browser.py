@@ -105,7 +105,9 @@ def test_a_page_follows_what_happens_and_keeps_what_its_reader_did(
         expect(page.get_by_label("name")).to_be_focused()
         assert page.evaluate("window.untouched")
         assert page.evaluate("getSelection().toString()") == "Jobs"
-        assert page.evaluate("scrollY") >= 300  # Its rows stay where they are though others come above.
+        assert (
+            page.evaluate("scrollY") >= 300
+        )  # Its rows stay where they are though others come above.
         page.goto(f"{young.url}/capacity")
         page.get_by_text("cpu: why, and what was decided").click()
         opened = page.locator("#why-cpu")
