@@ -5,6 +5,7 @@ process takes its place.
 """
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -19,6 +20,11 @@ Ended: TypeAlias = list[tuple[_Item, Future[_Answer]]]
 def died(call: Future[Any]) -> bool:
     """Whether a call that is over took its process along."""
     return isinstance(call.exception(), BrokenProcessPool)
+
+
+def ignore_interrupt() -> None:
+    """In a new process: the one who started it hears Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def apart(

@@ -9,7 +9,6 @@ from typing import Final
 
 from iris.core import decisions as de
 from iris.core.instant import Instant
-from iris.core.state import ClusterState
 from sim.measure import Measures
 
 _PARTICULARS: Final = re.compile(r"[\w/-]*[0-9][\w/-]*")
@@ -69,12 +68,3 @@ class Choices:
         """The simulation stops here."""
         for key in list(self._blocked):
             self._settle(key, now)
-
-
-def kinds_waiting(state: ClusterState) -> frozenset[str | None]:
-    """The accelerators that waiting work needs; None among them when some needs none."""
-    waiting = state.waiting
-    kinds: set[str | None] = set(waiting.accelerators)
-    if any(shape.accelerator is None for shape in waiting.by_shape):
-        kinds.add(None)
-    return frozenset(kinds)

@@ -21,8 +21,8 @@ from iris.core.records import Attempt, Job, Slice
 from iris.core.snapshot import Snapshot, copy_state, restore
 from iris.core.spec import ClusterSpec
 from iris.core.state import ClusterState
+from sim.backlog import waiting
 from sim.recorder import MOST_SAMPLES
-from sim.world import waiting
 
 _GIVEN_UP = (SliceState.FAILED, SliceState.PREEMPTED, SliceState.DELETING, SliceState.GONE)
 

@@ -14,7 +14,8 @@ from iris import __version__
 from sim.compare import comparison, differences
 from sim.export import json_text, write_together
 from sim.measure import Measures
-from sim.report_charts import WIDTH, Charts, can_draw, charts_of
+from sim.report_charts import Charts, can_draw, charts_of
+from sim.report_colours import WIDTH
 from sim.report_data import Record, curve
 from sim.report_page import page, places, table
 from sim.results import completions, counted_jobs, queue_waits

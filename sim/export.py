@@ -15,8 +15,11 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from iris.core.reasons import WAITS, Verdict
+from sim.apart import apart, ignore_interrupt
 from sim.ledger import boot_time, existing_time
 from sim.measure import JobRow, Measures, Sample, SliceRow
 from sim.model import Scenario
@@ -30,6 +33,7 @@ FILES = (
     "jobs.csv",
     "slices.csv",
     "timeseries.csv",
+    "waiting.csv",
     "trace.json",
     "report.html",
 )
@@ -88,6 +92,13 @@ def write_outputs(directory: Path, output: Output) -> list[Path]:
     return written
 
 
+def write_outputs_apart(directory: Path, output: Output) -> list[Path]:
+    """The same, done by a process of its own, for whoever has other things to do meanwhile."""
+    write = partial(write_outputs, directory)
+    [[(_, written)]] = apart(write, iter([output]), 1, ignore_interrupt)
+    return written.result()
+
+
 def _write_pictures(folder: Path, found: Mapping[str, bytes]) -> None:
     for name, picture in found.items():
         (folder / f"{name}.png").write_bytes(picture)
@@ -116,6 +127,8 @@ def _write_all(folder: Path, output: Output) -> None:
     write_table(folder / "slices.csv", _SLICE_COLUMNS, _slice_cells(runs))
     columns = (*_SAMPLE_COLUMNS, *(f"slices_{group}" for group in groups))
     write_table(folder / "timeseries.csv", columns, _sample_cells(runs, groups))
+    columns = ("seed", "t_s", *(verdict.value for verdict in Verdict if verdict in WAITS))
+    write_table(folder / "waiting.csv", columns, _waiting_cells(runs))
     _write_trace(folder / "trace.json", trace_events(first))
     html = render_report(first, output.results, output.scenario, output.command)
     (folder / "report.html").write_text(html, encoding="utf-8")
@@ -220,6 +233,15 @@ def _sample(sample: Sample, groups: Sequence[str]) -> Sequence[Cell]:
         sample.wanted / 1000,
         *(ready.get(group, 0) for group in groups),
     )
+
+
+def _waiting_cells(runs: Sequence[Measures]) -> Iterator[Sequence[Cell]]:
+    """What waits from one look until the next, in tasks and gangs."""
+    for run in runs:
+        for look in run.waits:
+            units = dict(look.units)
+            each = (units.get(verdict, 0) for verdict in Verdict if verdict in WAITS)
+            yield (run.seed, seconds(look.at), *each)
 
 
 def _span(start: int, end: int | None) -> float | None:

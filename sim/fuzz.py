@@ -4,7 +4,6 @@ A world is a function of its profile and seed alone. A campaign ends after so ma
 and says which of the situations that it is meant to reach it never did.
 """
 
-import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +16,7 @@ from typing import Final
 import yaml
 
 from iris.core.instant import HOUR
-from sim.apart import apart, died
+from sim.apart import apart, died, ignore_interrupt
 from sim.fuzz_dice import World as Drawn
 from sim.fuzz_draw import draw_world
 from sim.protocol_world import ProtocolWorld
@@ -263,11 +262,6 @@ def _outcomes(
             yield run_seed(profile, seed)
         return
     wanted = takewhile(lambda _: go_on(), seeds)
-    for batch in apart(partial(run_seed, profile), wanted, processes, _ignore_interrupt):
+    for batch in apart(partial(run_seed, profile), wanted, processes, ignore_interrupt):
         for seed, future in batch:
             yield seed if died(future) else future.result()
-
-
-def _ignore_interrupt() -> None:
-    """In a new process: the one who started it hears Ctrl-C."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from iris.core.instant import Instant
 from iris.core.lifecycle import AttemptState, JobState
+from iris.core.reasons import Verdict
 
 
 @dataclass(slots=True)
@@ -103,6 +104,15 @@ class Sample:
     """Of `idle`: of slices to which no new work may come."""
 
 
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What waited from one look until the next."""
+
+    at: Instant
+    units: tuple[tuple[Verdict, int], ...]
+    """How many tasks and gangs wait for what, those of none left out."""
+
+
 @dataclass(slots=True)
 class Measures:
     """All rows of one run."""
@@ -113,6 +123,7 @@ class Measures:
     attempts: list[AttemptRow] = field(default_factory=list)
     slices: dict[str, SliceRow] = field(default_factory=dict)
     samples: list[Sample] = field(default_factory=list)
+    waits: list[Waits] = field(default_factory=list)
     group_price_per_hour: dict[str, int] = field(default_factory=dict)
     """Millionths of a dollar for one slice; its keys are all groups, in the order of the config."""
     choices: dict[tuple[str, str], int] = field(default_factory=dict)

@@ -7,20 +7,24 @@ turn begins with. Looking changes nothing; whoever acts on a page meddles, which
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 from iris.core import events as ev
-from iris.core.ids import JobId, RequestId, SliceId, TaskId, UserName, WorkerId
+from iris.core.ids import GroupName, JobId, RequestId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant, Millis
+from iris.core.recorded import completed
 from iris.core.state import ClusterState
-from iris.core.timeline import Chapter
+from iris.core.timeline import Chapter, Happening
 from iris.core.timeline import Subject as Timed
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import CallRow, Kind, Refusal, Viewer
 from iris.units import format_duration
+from sim.annals import Annals
 from sim.measure import Measures
+from sim.results import group_costs
 from sim.world import World
 
 SLICE_S: Final = 0.01
@@ -72,10 +76,14 @@ class Stage:
         self.runs = runs
         self.speed = speed
         self.touched = 0
+        self._asides = 0
+        self._is_closed = False
         self._world = world
+        self._annals = Annals()
         self._changed: list[asyncio.Event] = []
         self._wake = asyncio.Event()
-        self._anchor()
+        self._began = time.perf_counter()
+        self._anchor(world.clock.now)
 
     # ---- what pages read -------------------------------------------------------------------------
 
@@ -90,26 +98,48 @@ class Stage:
         return self._world.journal.turns
 
     @property
+    def changes(self) -> int:
+        """Turns, and how often its pace was changed or it came to its end."""
+        return self.turns + self._asides
+
+    @property
     def duration(self) -> Millis | None:
         """When it stops at the latest."""
         return self._world.scenario.duration
 
     @property
+    def warm_up(self) -> Millis:
+        """What comes before counts in no result."""
+        return self._world.scenario.warm_up
+
+    @property
     def is_over(self) -> bool:
-        """Whether it has come to its end."""
-        return not self._world.goes_on()
+        """Whether it has come to its end, or was ended."""
+        return self._is_closed or not self._world.goes_on()
 
     def now(self) -> Instant:
-        """The present of the simulation."""
-        return self._world.clock.now
+        """The present of the simulation: where its speed has brought it, though nothing may have happened there."""
+        clock, due = self._world.clock, self._due()
+        if self.is_over or due is None:
+            return clock.now
+        return max(clock.now, min(due, clock.next_at()))
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
-        """Nothing: a simulation keeps no turns."""
-        del subject, before, limit
-        return None
+    def spent(self) -> Mapping[GroupName, int]:
+        """What the slices of each group have really cost, as the results have it."""
+        known = group_costs(replace(self._world.measures, now=self.now()))
+        return {GroupName(group): cost for group, cost in known.items()}
+
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
+        """What happened to somebody, as each turn told it."""
+        page = self._annals.chapter(subject, before, limit)
+        return completed(page, self.state, subject, limit)
+
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of it."""
+        return (await self.history(subject, 0, limit)).happenings
 
     def watch(self) -> asyncio.Event:
-        """An event that is set after the next turn."""
+        """An event that is set after the next change."""
         changed = asyncio.Event()
         self._changed.append(changed)
         return changed
@@ -145,6 +175,21 @@ class Stage:
         del task, attempt, viewer
         return None
 
+    async def machine_log(self, slice_: SliceId, host: int, viewer: Viewer) -> bytes:
+        """Simulated machines say nothing."""
+        del slice_, host, viewer
+        raise Refusal(HTTPStatus.NOT_FOUND, "simulated machines say nothing")
+
+    def why_not_stop(self, job: JobId, viewer: Viewer) -> str:
+        """Whoever looks may."""
+        del job, viewer
+        return ""
+
+    def why_not_operate(self, viewer: Viewer) -> str:
+        """Whoever looks may."""
+        del viewer
+        return ""
+
     async def stop_job(self, job: JobId, viewer: Viewer) -> None:
         """Stop a job and its whole tree."""
         del viewer
@@ -173,13 +218,15 @@ class Stage:
         if self.is_over:
             raise Refusal(HTTPStatus.CONFLICT, "the simulation is over")
         self.touched += 1
-        self._world.deliver(event)
+        world = self._world
+        world.clock.later(Millis(self.now() - world.clock.now), lambda: world.deliver(event))
 
     def pace(self, speed: float | None) -> None:
         """Go at another speed from now on."""
+        self._anchor(self.now())
         self.speed = speed
-        self._anchor()
         self._wake.set()
+        self._change()
 
     # ---- the run ---------------------------------------------------------------------------------
 
@@ -195,7 +242,7 @@ class Stage:
                     await self._wake.wait()
             except TimeoutError:
                 continue
-        self._tell()
+        self._change()
 
     def advance(self, span: int) -> None:
         """Go on at once by so many milliseconds of simulated time."""
@@ -203,11 +250,14 @@ class Stage:
         until = Instant(world.clock.now + span)
         while world.goes_on() and world.clock.next_at() <= until:
             self._take_step()
-        self._anchor()
+        self._anchor(world.clock.now)
 
     def finish(self) -> Measures:
-        """Close the books; the pages show how it ended."""
-        return self._world.finish(partial=self._world.goes_on())
+        """Close the books; the pages show how it ended. The wall time is all that it was on show, rests included."""
+        self._is_closed = True
+        measures = self._world.finish(partial=self._world.goes_on())
+        measures.wall_s = time.perf_counter() - self._began
+        return measures
 
     def _step(self) -> bool:
         """Step for a moment; whether there is more to do at once."""
@@ -227,8 +277,9 @@ class Stage:
         wall_at, at = self._since
         return Instant(at + int((time.perf_counter() - wall_at) * 1_000 * self.speed))
 
-    def _anchor(self) -> None:
-        self._since = time.perf_counter(), self._world.clock.now
+    def _anchor(self, at: Instant) -> None:
+        """From here on it goes at its speed."""
+        self._since = time.perf_counter(), at
 
     def _take_step(self) -> None:
         """One step of the world, in which it takes one turn or none."""
@@ -237,7 +288,13 @@ class Stage:
         if self.turns > before:
             self.recent.took(self.now(), (time.perf_counter() - began) * 1_000)
             self.recent.turned(self._world.journal.last, self.state)
+            self._annals.turned(self._world.journal.last, self.turns)
             self._tell()
+
+    def _change(self) -> None:
+        """Something else than a turn changes what is shown."""
+        self._asides += 1
+        self._tell()
 
     def _tell(self) -> None:
         for changed in self._changed:

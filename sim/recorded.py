@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from iris.core.ids import SliceId
 from iris.core.instant import Instant
 from iris.core.lifecycle import SliceState
+from iris.core.paid import paid_from, paid_until
 from iris.core.records import Attempt, Job, Slice, Task
 from iris.core.spec import GroupSpec
 from sim import explanations
@@ -92,9 +93,10 @@ class _Retold:
         if slice_.failure:
             yield requested, _CREATED, lambda: recorder.slice_refused(name, slice_.failure)
             return
-        if slice_.accepted_at is None:
+        paid_since = paid_from(slice_)
+        if paid_since is None:
             return
-        created = self._at(slice_.accepted_at)
+        created = self._at(paid_since)
         yield created, _CREATED, lambda: recorder.slice_created(name, created)
         end = self._end_of(slice_)
         if slice_.ready_at is not None:
@@ -107,9 +109,8 @@ class _Retold:
 
     def _end_of(self, slice_: Slice) -> Instant | None:
         death = self._chronicle.deaths.get(slice_.number)
-        if death is not None:
-            return self._at(death.at)
-        return None if slice_.gone_at is None else self._at(slice_.gone_at)
+        end = paid_until(slice_, None if death is None else death.at)
+        return None if end is None else self._at(end)
 
     def _outcome(self, slice_: Slice) -> str:
         death = self._chronicle.deaths.get(slice_.number)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from html import escape
 
 from iris import __version__
+from sim.causes import cause_of
 from sim.measure import Measures
 from sim.model import Scenario
 from sim.report_charts import Charts, charts
@@ -20,7 +21,6 @@ from sim.report_data import (
     chips_over_time,
     most_lost,
     queue_over_time,
-    spread_by_band,
     time_unit,
 )
 from sim.report_page import page, places, table
@@ -31,6 +31,7 @@ from sim.report_sections import (
     preemption_section,
     users_section,
 )
+from sim.report_waiting import explanations_section, verdicts_section, waits_section
 from sim.results import chip_seconds, violations_of
 from sim.tables import (
     DASH,
@@ -59,10 +60,12 @@ def render_report(
     sections = [
         _header(measures, results, scenario, command),
         _trust(results),
-        _verdict(results),
+        _verdict(measures, results),
         _key_numbers(results),
         ledger_section(measures),
-        _waits(measures),
+        waits_section(measures),
+        verdicts_section(measures),
+        explanations_section(results),
         _drawings(measures, drawn) if drawn else _drawings_as_tables(measures),
         _groups(results),
         _lost_work(measures),
@@ -123,7 +126,8 @@ def _trust(results: Mapping[str, object]) -> str:
     )
 
 
-def _verdict(results: Mapping[str, object]) -> str:
+def _verdict(measures: Measures, results: Mapping[str, object]) -> str:
+    """Each expectation with its margin; of a false one, what weighs most in it."""
     expectations = results["expect"]
     assert isinstance(expectations, list)
     if not expectations:
@@ -137,9 +141,12 @@ def _verdict(results: Mapping[str, object]) -> str:
             if verdict["holds"]
             else '<span class="false">false</span>'
         )
-        rows.append(
-            (word, f"<code>{escape(verdict['expr'])}</code>", escape(held + margin_text(verdict)))
-        )
+        cause = "" if verdict["holds"] else cause_of(verdict["expr"], measures)
+        of = f"seed {measures.seed}: " if runs and cause else ""
+        seen = escape(held + margin_text(verdict))
+        if cause:
+            seen += f'<br><span class="cause">{escape(of + cause)}</span>'
+        rows.append((word, f"<code>{escape(verdict['expr'])}</code>", seen))
     return "<h2>Verdict</h2>\n" + table(("", "expectation", "seen"), rows, text=(0, 1, 2))
 
 
@@ -199,16 +206,6 @@ def _intervals(results: Mapping[str, object]) -> str:
         rows.append((escape(name), *(escape(value_text(kind, cell)) for cell in cells)))
     caption = f"Over {results['replications']} replications, with 95 % intervals of the mean"
     return table(("", "mean", "from", "to"), rows, caption=caption)
-
-
-def _waits(measures: Measures) -> str:
-    """Percentiles by band; those who have not started or ended are counted beside them."""
-    rows = []
-    for what, band, jobs, counted, *quantiles in spread_by_band(measures):
-        texts = (str(what), str(band), count_text(jobs), count_text(counted))
-        rows.append(tuple(escape(cell) for cell in (*texts, *map(span_text, quantiles))))
-    header = ("", "band", "jobs", "counted", "p50", "p90", "p95", "p99", "max")
-    return "<h2>Waits and completions</h2>\n" + table(header, rows, text=(0, 1))
 
 
 def _drawings(measures: Measures, drawn: Charts) -> str:
@@ -290,7 +287,9 @@ def _validity(measures: Measures, results: Mapping[str, object]) -> str:
         notes.append(
             f"Charts, bands, jobs and users are of seed {measures.seed}; tables in files of all."
         )
-    files_named = "summary.json, jobs.csv, slices.csv, timeseries.csv, trace.json (for Perfetto)"
+    files_named = (
+        "summary.json, jobs.csv, slices.csv, timeseries.csv, waiting.csv, trace.json (for Perfetto)"
+    )
     notes.append(f"Beside this page: {files_named}.")
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
     return f'<h2>Validity</h2>\n<ul class="faint">{items}</ul>'

@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
+from iris.core.reasons import Verdict
 from sim.ledger import end_of, existing_time
 from sim.measure import AttemptRow, JobRow, Measures, SliceRow
 from sim.results import PERCENTS, completions, counted_jobs, queue_waits, seconds
-from sim.statistics import Bucket, buckets, percentile
+from sim.statistics import Bucket, buckets, percentile, time_weighted
 from sim.tables import number
 
 Record = dict[str, object]
@@ -106,6 +107,44 @@ def queue_over_time(measures: Measures, spans: int = SPANS) -> list[Record]:
         {"at": at / unit.millis, "mean": round(bucket.mean, 3), "peak": bucket.peak}
         for at, bucket in _steps(buckets(points, 0, measures.now, spans))
     ]
+
+
+def waits_over_time(measures: Measures, spans: int = SPANS) -> list[Record]:
+    """By instant and verdict, the mean number of tasks and gangs that wait for that from there on."""
+    unit = time_unit(measures)
+    rows: list[Record] = []
+    for rank, verdict in enumerate(verdicts_seen(measures)):
+        points = [(look.at, dict(look.units).get(verdict, 0)) for look in measures.waits]
+        for at, bucket in _steps(buckets(points, 0, measures.now, spans)):
+            row: Record = {"at": at / unit.millis, "verdict": verdict.value, "rank": rank}
+            rows.append(row | {"units": round(bucket.mean, 3)})
+    return rows
+
+
+def verdicts_seen(measures: Measures) -> list[Verdict]:
+    """What anything waited for at a look, in the order of the verdicts."""
+    seen = {verdict for look in measures.waits for verdict, _ in look.units}
+    return [verdict for verdict in Verdict if verdict in seen]
+
+
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """For how long units (tasks and gangs) waited for one thing, all together."""
+
+    verdict: Verdict
+    time: int
+    """In milliseconds of one unit, after the warm-up."""
+    peak: int
+
+
+def waited(measures: Measures) -> list[Waited]:
+    """What was waited for, that for which most time was waited first."""
+    found = []
+    for verdict in verdicts_seen(measures):
+        points = [(look.at, dict(look.units).get(verdict, 0)) for look in measures.waits]
+        time = time_weighted(points, measures.warm_up, measures.now)
+        found.append(Waited(verdict, time, max(units for _, units in points)))
+    return sorted(found, key=lambda one: -one.time)
 
 
 def wait_curve(measures: Measures) -> list[Record]:

@@ -184,17 +184,24 @@ def preempted_classes(measures: Measures) -> list[tuple[str, int, Spread, list[f
 
 
 def preemptions_over_time(measures: Measures, unit: int, spans: int = 60) -> list[Record]:
-    """By span of time and group, how many slices the cloud took; `at` in the unit of milliseconds."""
+    """By span of time and group, how many slices the cloud took; `at` in the unit of milliseconds.
+
+    Groups of one span lie on each other, from `base` to `top`.
+    """
     span = max(1, -(-measures.now // spans))
     counts: dict[tuple[int, str], int] = {}
     for row in measures.slices.values():
         if row.outcome == "preempted" and row.end is not None:
             key = (row.end // span, row.group)
             counts[key] = counts.get(key, 0) + 1
-    return [
-        {"at": at * span / unit, "until": (at + 1) * span / unit, "group": group, "preempted": n}
-        for (at, group), n in sorted(counts.items())
-    ]
+    tops: dict[int, int] = {}
+    rows: list[Record] = []
+    for (at, group), count in sorted(counts.items()):
+        base = tops.get(at, 0)
+        tops[at] = base + count
+        found: Record = {"at": at * span / unit, "until": (at + 1) * span / unit, "group": group}
+        rows.append(found | {"preempted": count, "base": base, "top": base + count})
+    return rows
 
 
 @dataclass(frozen=True, slots=True)

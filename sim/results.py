@@ -168,6 +168,15 @@ def cost_usd(row: SliceRow, measures: Measures) -> float:
     return _dollars(_price(row, measures) * existing_time(row, measures))
 
 
+def group_costs(measures: Measures) -> dict[str, int]:
+    """What the slices of every group cost after the warm-up, in millionths of a dollar times hours in milliseconds."""
+    costs = dict.fromkeys(measures.group_price_per_hour, 0)
+    for row in measures.slices.values():
+        cost = _price(row, measures) * existing_time(row, measures)
+        costs[row.group] = costs.get(row.group, 0) + cost
+    return costs
+
+
 def _job_counts(jobs: Sequence[JobRow]) -> dict[str, object]:
     ended = (JobState.SUCCEEDED, JobState.FAILED, JobState.KILLED, JobState.UNSCHEDULABLE)
     counts = {state.value: sum(1 for job in jobs if job.state is state) for state in ended}
@@ -214,18 +223,15 @@ def _groups(measures: Measures) -> tuple[dict[str, object], float]:
     rows: dict[str, list[SliceRow]] = {group: [] for group in measures.group_price_per_hour}
     for row in measures.slices.values():
         rows.setdefault(row.group, []).append(row)
-    used_before = busy_before(measures)
+    used_before, costs = busy_before(measures), group_costs(measures)
     groups: dict[str, object] = {
-        group: _group(slices, measures, used_before) for group, slices in rows.items()
+        group: _group(slices, measures, used_before, costs[group]) for group, slices in rows.items()
     }
-    spent = sum(
-        _price(row, measures) * existing_time(row, measures) for row in measures.slices.values()
-    )
-    return groups, _dollars(spent)
+    return groups, _dollars(sum(costs.values()))
 
 
 def _group(
-    slices: Sequence[SliceRow], measures: Measures, used_before: Mapping[str, int]
+    slices: Sequence[SliceRow], measures: Measures, used_before: Mapping[str, int], cost: int
 ) -> dict[str, object]:
     warm_up = measures.warm_up
     existing = sum(existing_time(row, measures) for row in slices)
@@ -245,7 +251,7 @@ def _group(
         "slices_peak": max(_counts_over_time(slices, measures), default=0),
         "slices_mean": _fraction(existing, measures.now - warm_up),
         "utilisation": _fraction(busy, capacity),
-        "cost_usd": _dollars(sum(_price(row, measures) for row in slices[:1]) * existing),
+        "cost_usd": _dollars(cost),
         "create_failures": refused,
     }
 

@@ -7,7 +7,8 @@ point. A key whose values are all numbers has a scale of numbers; others are in 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from sim.report_charts import WIDTH, Charts, can_draw, charts_of
+from sim.report_charts import Charts, can_draw, charts_of
+from sim.report_colours import WIDTH
 from sim.report_data import Record
 from sim.sweep import SweepResults
 from sim.sweep_tables import figure_text, short_names

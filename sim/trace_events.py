@@ -12,6 +12,7 @@ from itertools import pairwise
 
 from sim.ledger import end_of
 from sim.measure import AttemptRow, Measures, SliceRow
+from sim.report_data import verdicts_seen
 from sim.results import chip_seconds
 
 Event = Mapping[str, object]
@@ -196,6 +197,10 @@ def _counters(measures: Measures) -> Iterator[Event]:
         busy, idle, booting = (amount / 1000 for amount in amounts)
         yield _count(sample.at, "chips", busy=busy, idle=idle, booting=booting)
         yield _count(sample.at, "chips wanted", wanted=sample.wanted / 1000)
+    seen = verdicts_seen(measures)
+    for look in measures.waits:
+        units = dict(look.units)
+        yield _count(look.at, "waiting for", **{it.value: units.get(it, 0) for it in seen})
     changes: list[tuple[int, int]] = []
     for row in measures.slices.values():
         if row.created is not None:

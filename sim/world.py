@@ -19,10 +19,10 @@ from iris.core.invariants import SENTENCES_KEPT, Auditor
 from iris.core.record import Turn
 from iris.core.resources import Resources
 from iris.core.spec import ClusterSpec, JobSpec
-from iris.core.state import ClusterState
 from iris.drive import turn
 from sim import explanations, faults, happenings
-from sim.choices import Choices, kinds_waiting
+from sim.backlog import Verdicts, kinds_waiting, waiting
+from sim.choices import Choices
 from sim.clockwork import Clockwork
 from sim.cloud import FakeCloud
 from sim.dice import Dice
@@ -89,7 +89,7 @@ class World:
             warm_up=Instant(scenario.warm_up),
         )
         self.recorder = Recorder(self.measures)
-        self._choices = Choices(self.measures)
+        self._choices, self._verdicts = Choices(self.measures), Verdicts(self.measures)
         self.controller = self._make_controller()
         self.auditor = Auditor(self.controller.state, every_turn=audit_every_turn)
         self.journal = self._make_journal()
@@ -314,7 +314,9 @@ class World:
     # ---- series ----------------------------------------------------------------------------
 
     def _sample(self, _: Event) -> None:
-        pending, wanted = waiting(self.controller.state)
+        state = self.controller.state
+        pending, wanted = waiting(state)
+        self._verdicts.look(state, self.clock.now, self.journal.turns)
         thinned = self.recorder.sample(self.clock.now, pending, wanted, self.fleet.running)
         if thinned:
             self._sample_every = Millis(self._sample_every * 2)
@@ -343,7 +345,8 @@ class World:
         self.fleet.close()
         self.recorder.close(now)
         self._choices.close(now)
-        pending, wanted = waiting(self.controller.state)
+        self._verdicts.note(state, now)
+        pending, wanted = waiting(state)
         self.recorder.sample(now, pending, wanted, self.fleet.running)
         measures = self.measures
         measures.partial = partial
@@ -385,16 +388,3 @@ def spec_of(arrival: Arrival) -> JobSpec:
         checkpoint_every=template.checkpoint.every if template.checkpoint is not None else None,
         parent=parent,
     )
-
-
-def waiting(state: ClusterState) -> tuple[int, int]:
-    """How many tasks wait, and how many milli-chips those ask for that no quota holds back."""
-    held, wanted = state.waiting.held, 0
-    pending = sum(len(queue) * max(1, key.shape.hosts) for key, queue in held.items())
-    for key, queue in state.waiting.queues.items():
-        shape = key.shape
-        tasks = len(queue) * max(1, shape.hosts)
-        each = shape.need.chips * 1000 if shape.accelerator is not None else shape.need.cpu
-        pending += tasks
-        wanted += tasks * each
-    return pending, wanted

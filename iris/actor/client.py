@@ -74,9 +74,11 @@ class Method:
     def broadcast(self, *args: Any, **named: Any) -> list[ActorFuture[Any]]:
         """Call it at each server that is there now: a future for each, with its `endpoint`.
 
+        While nobody is there it waits, as a call does.
+
         Raises:
             NotPicklable: an argument cannot be sent.
-            ActorUnavailable: nobody is there.
+            ActorError: nobody came, or nobody lets this caller in: the kind is that which a call would have.
         """
         payload = packed_call(self._name, args, named, snapshot=True)
         return self._calls.make_everywhere(self._name, payload)
@@ -126,7 +128,7 @@ class Calls:
     def make_everywhere(self, name: str, payload: Payload) -> list[ActorFuture[Any]]:
         """A call at every server."""
         futures = []
-        for line in self.router.lines_now():
+        for line in self.router.lines_now(self._what(name), self.timeout):
             request, future = self._asked(name, payload)
             future.endpoint = line.endpoint
             self.router.send_to(line, request)

@@ -48,6 +48,10 @@ class Request:
     """Whatever must not be closed while the call is under way."""
     give_up_at: float = 0.0
     """When to wait no longer for somebody who serves."""
+    is_parked: bool = False
+    """Whether it waits for somebody who serves; only its router changes that."""
+    lost: str = ""
+    """How it lost the server at which it was made before; empty if there was none, and so it has not run."""
     number: int = 0
     line: "Line | None" = None
     message: Message | None = field(default=None, repr=False)
@@ -63,9 +67,14 @@ class Request:
         return sink
 
     def fail(self, error: BaseException) -> None:
-        """End it by an error of the wire."""
+        """End it by an error of the wire; none says that it did not run if it may have, before."""
         if (sink := self.end()) is not None:
-            sink.failed(error)
+            sink.failed(self._of_all_tries(error))
+
+    def _of_all_tries(self, error: BaseException) -> BaseException:
+        if not self.lost or isinstance(error, ActorLost | CallTimeout):
+            return error
+        return ActorLost(f"{self.what} may have run or not: {self.lost}; made again, {error}")
 
 
 class Lines(Protocol):
@@ -198,7 +207,7 @@ class Line:
             case Refusal.NO_METHOD:
                 request.fail(NoSuchMethod(words))
             case Refusal.LATE:
-                request.fail(late(request))
+                request.fail(late(request, "its turn had not come"))
             case Refusal.UNREADABLE:
                 request.fail(NotReadable(words))
             case _:
@@ -217,9 +226,12 @@ class Line:
         self._owner.line_lost(self, requests, why)
 
 
-def late(request: Request) -> CallTimeout:
-    """What the caller of a call is told whose time is over."""
-    return CallTimeout(f"{request.what} had not ended after {request.timeout:.3g} s")
+def late(request: Request, why_not: str = "") -> CallTimeout:
+    """What the caller of a call is told whose time is over; `why_not` it has not run, where that is sure."""
+    span = f"after {request.timeout:.3g} s"
+    if request.lost or not why_not:
+        return CallTimeout(f"{request.what} had not ended {span}")
+    return CallTimeout(f"{request.what} did not run: {why_not} {span}")
 
 
 def was_sent(request: Request) -> bool:

@@ -49,7 +49,7 @@ def packed(value: object, *, snapshot: bool) -> Payload:
         if view.nbytes < _BESIDE_BYTES or len(beside) >= MOST_BUFFERS - 1:
             return True
         is_final = not snapshot or isinstance(view.obj, bytes)
-        beside.append(view if is_final else bytes(view))
+        beside.append(view if is_final else bytes(view) if view.readonly else bytearray(view))
         return False
 
     head = cloudpickle.dumps(_lightened(value), protocol=5, buffer_callback=apart)
@@ -118,14 +118,14 @@ def packed_call(
         ) from error
 
 
-def packed_result(method: str, value: object) -> Payload:
-    """What a method returned or yielded; large buffers are copied, for the actor may write to them at once.
+def packed_result(method: str, value: object, *, snapshot: bool = True) -> Payload:
+    """What a method returned or yielded; large buffers are copied where their owner may write to them at once.
 
     Raises:
         NotPicklable: it cannot be sent.
     """
     try:
-        return packed(value, snapshot=True)
+        return packed(value, snapshot=snapshot)
     except Exception as error:
         kind = type(value).__name__
         raise NotPicklable(

@@ -7,16 +7,23 @@ import asyncio
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Final, TypeAlias
 
 from iris.actor.deadlines import Deadlines
-from iris.actor.errors import ActorDenied, ActorError, ActorLost, ActorUnavailable, NoSuchMethod
+from iris.actor.errors import (
+    ActorDenied,
+    ActorError,
+    ActorLost,
+    ActorUnavailable,
+    CallTimeout,
+    NoSuchMethod,
+)
 from iris.actor.handshake import AnotherServes, greeted
 from iris.actor.line import Line, Request, late, was_sent
-from iris.actor.loop import wire_loop
+from iris.actor.loop import in_wire_loop, wire_loop
+from iris.actor.parked import Parked
 from iris.actor.resolver import Endpoint, Endpoints, Resolver
 from iris.problems import Failure
 
@@ -27,6 +34,7 @@ _FIRST_PAUSE_S: Final = 0.02
 _LONGEST_PAUSE_S: Final = 1.0
 _LOOK_S: Final = 10.0
 """How long a question for news may stay open."""
+_NOT_TOLD: Final = "who serves it was asked, and not answered yet"
 
 
 class Router:
@@ -61,9 +69,16 @@ class Router:
         self.lines: list[Line] = []
         self.changed = threading.Condition(self._lock)
         """Notified when lines come or go."""
-        self._parked: deque[Request] = deque()
+        self._parked = Parked(patience_s)
         self._is_sending_parked = False
         self._is_looking = False
+        self._is_opening = False
+        """Whether connections are being tried."""
+        self._awaiting = 0
+        """Threads that wait for a line, each with a call for all servers."""
+        self._refusal: Failure | None = None  # None: they may wait on
+        self._why_none = ""
+        """Why there is no line, as far as is known."""
         self._is_closed = False
         self._news = threading.Event()
         self._deadlines = Deadlines(self._loop, self._expire)
@@ -90,9 +105,8 @@ class Router:
                 if self._is_closed:
                     break
                 if not self.lines or self._parked or self._is_sending_parked:
-                    request.line = request.message = None
-                    request.give_up_at = time.monotonic() + self._patience_s
-                    self._parked.append(request)
+                    self._parked.add(request)  # A timer ends it: the finder may wait longer.
+                    self._deadlines.add(request, request.give_up_at)
                     self._look()
                     return
                 line = self._choice(self.lines)
@@ -101,17 +115,54 @@ class Router:
             self._forget(line)
         request.fail(ActorUnavailable(f"{request.what} did not run: its client was closed"))
 
-    def lines_now(self) -> Sequence[Line]:
-        """The lines that there are, of which there is one at least.
+    def lines_now(self, what: str, timeout: float | None) -> Sequence[Line]:
+        """The lines that there are, of which there is one at least; waits for them as a call does.
+
+        Args:
+            what: shall be called at all of them, for messages.
+            timeout: seconds, if not as many as the patience.
 
         Raises:
             ActorUnavailable: there is none.
+            CallTimeout: there is none, and the timeout was shorter than the patience.
+            Failure: nobody lets this caller in.
         """
-        with self._lock:
-            lines = list(self.lines)
-        if not lines:
-            raise ActorUnavailable(f"nobody serves {self.name!r} at the moment")
-        return lines
+        refusal = None
+        with self.changed:
+            if not self.lines and not in_wire_loop():
+                refusal = self._await_lines(self._patience_s if timeout is None else timeout)
+            if self.lines:
+                return list(self.lines)
+        if refusal is not None:
+            raise copy(refusal)
+        if self._is_closed:
+            raise ActorUnavailable(f"{what} did not run: its client was closed")
+        if timeout is not None and timeout < self._patience_s:
+            raise CallTimeout(f"{what} did not run: {self._nobody()} after {timeout:.3g} s")
+        raise self._unavailable(what)
+
+    def _await_lines(self, wait_s: float) -> Failure | None:
+        """Wait for all lines that there are at first, or for why there can be none; the lock is held at both ends."""
+        self._awaiting += 1
+        self._refusal = None
+        self._look()
+        self.changed.wait_for(
+            lambda: (
+                (self.lines and not self._is_opening)
+                or self._refusal is not None
+                or self._is_closed
+            ),
+            min(wait_s, self._patience_s),
+        )
+        self._awaiting -= 1
+        return self._refusal
+
+    def _nobody(self) -> str:
+        return f"nobody could be reached ({self._why_none})"
+
+    def _unavailable(self, what: str) -> ActorUnavailable:
+        words = f"{what} did not run: in {self._patience_s:.3g} s {self._nobody()}"
+        return ActorUnavailable(words)
 
     def send_to(self, line: Line, request: Request) -> None:
         """Make a call to one server and no other."""
@@ -128,12 +179,21 @@ class Router:
         request.end()
 
     def _expire(self, request: Request) -> None:
-        """The time of a call is over."""
-        if request.is_over:
+        """The time of a call is over, or that for which it waits for somebody who serves."""
+        now = time.monotonic()
+        is_late = request.until is not None and request.until <= now
+        with self._lock:
+            was_parked = (is_late or request.give_up_at <= now) and self._parked.take(request)
+        if request.is_over or not (is_late or was_parked):  # It has found a line meanwhile.
             return
         if request.line is not None:
             request.line.cancel(request)
-        request.fail(late(request))
+        if not is_late:
+            request.fail(self._unavailable(request.what))
+        elif was_parked:
+            request.fail(late(request, self._nobody()))
+        else:
+            request.fail(late(request, "" if was_sent(request) else "it had not been sent"))
 
     def again(self, request: Request) -> None:
         """A call did not run, and is made elsewhere."""
@@ -161,23 +221,20 @@ class Router:
         for request in requests:
             if not was_sent(request):
                 self._send(request)
-            elif request.retries > 0:
+                continue
+            request.lost = f"the server at {line.endpoint.address} was lost ({why})"
+            if request.retries > 0:
                 request.retries -= 1
                 self._send(request)
             else:
-                request.fail(
-                    ActorLost(
-                        f"{request.what} may have run or not: the server at"
-                        f" {line.endpoint.address} was lost ({why})"
-                    )
-                )
+                request.fail(ActorLost(f"{request.what} may have run or not: {request.lost}"))
 
     def close(self) -> None:
         """End all lines; what waits or is under way fails."""
         with self._lock:
             self._is_closed = True
             lines, self.lines = self.lines, []
-            parked, self._parked = self._parked, deque()
+            parked = self._parked.clear()
             self.changed.notify_all()
         self._news.set()
         for request in parked:
@@ -192,6 +249,7 @@ class Router:
         self._news.set()
         if not self._is_looking:
             self._is_looking = True
+            self._why_none = _NOT_TOLD
             name = f"iris-actor-find-{self.name}"
             threading.Thread(target=self._find, name=name, daemon=True).start()
 
@@ -199,7 +257,7 @@ class Router:
         """Whether somebody must look further; the lock is held."""
         if self._is_closed:
             return False
-        if self._parked:
+        if self._parked or (self._awaiting and not self.lines):
             return True
         if not self._of_all:
             return False
@@ -227,14 +285,15 @@ class Router:
                     self._fail_parked(error)
             except Exception as error:  # noqa: BLE001
                 why = f"its resolver failed: {type(error).__name__}: {error}"
+            self._why_none = why
             self._send_parked()
-            left = self._impatient(why)
-            self._rest(endpoints, min(left, pause if endpoints else _LOOK_S))
+            self._rest(endpoints, pause if endpoints else _LOOK_S)
             pause = min(2 * pause, _LONGEST_PAUSE_S)
 
-    def _rest(self, endpoints: Endpoints | None, wait_s: float) -> None:
+    def _rest(self, endpoints: Endpoints | None, most_s: float) -> None:
         """Wait a while, or until there may be other endpoints."""
         with self._lock:
+            wait_s = min(max(self._parked.left(most_s), _FIRST_PAUSE_S), most_s)
             if not self._needs(endpoints):
                 return
         if self._of_all or endpoints:
@@ -273,8 +332,14 @@ class Router:
         """
         with self._lock:
             have = [line.endpoint for line in self.lines]
-        missing = [endpoint for endpoint in endpoints if endpoint not in have]
-        return asyncio.run_coroutine_threadsafe(self._open(missing), self._loop).result()
+            missing = [endpoint for endpoint in endpoints if endpoint not in have]
+            self._is_opening = True
+        try:
+            return asyncio.run_coroutine_threadsafe(self._open(missing), self._loop).result()
+        finally:
+            with self._lock:
+                self._is_opening = False
+                self.changed.notify_all()
 
     async def _open(self, endpoints: Endpoints) -> str:
         if self._of_all:
@@ -315,32 +380,21 @@ class Router:
         """Make the calls that wait, before any that are made meanwhile."""
         while True:
             with self._lock:
-                self._is_sending_parked = bool(self.lines and self._parked)
-                if not self._is_sending_parked:
+                request = self._parked.next() if self.lines else None
+                self._is_sending_parked = request is not None
+                if request is None:
                     return
-                request = self._parked.popleft()
                 line = self._choice(self.lines)
             if not request.is_over and not line.send(request, now=False):
                 with self._lock:
-                    self._parked.appendleft(request)
+                    self._parked.put_back(request)
+                    self._deadlines.add(request, request.give_up_at)
                 self._forget(line)
 
     def _fail_parked(self, error: Failure) -> None:
         with self._lock:
-            parked, self._parked = self._parked, deque()
+            parked = self._parked.clear()
+            self._refusal = error
+            self.changed.notify_all()
         for request in parked:
             request.fail(copy(error))
-
-    def _impatient(self, why: str) -> float:
-        """End the calls that have waited long enough; the seconds that the next of them waits."""
-        now = time.monotonic()
-        with self._lock:
-            over = [request for request in self._parked if request.give_up_at <= now]
-            self._parked = deque(r for r in self._parked if r.give_up_at > now and not r.is_over)
-            left = min((r.give_up_at - now for r in self._parked), default=_LOOK_S)
-        for request in over:
-            text = (
-                f"{request.what} did not run: in {self._patience_s:.3g} s nobody could be reached"
-            )
-            request.fail(ActorUnavailable(f"{text} ({why})"))
-        return left

@@ -215,8 +215,13 @@ class Actor:
             raise NoSuchMethod(f"actor {self.name!r} cannot be called itself; call a method of it")
         if found is not None:
             raise NoSuchMethod(f"{self.name}.{name} is {type(found).__name__}, and no method")
-        known = [word for word in dir(self._target) if not word.startswith("_")]
+        known = [word for word in dir(self._target) if self._is_method(word)]
         raise NoSuchMethod(f"actor {self.name!r} has no method {name!r}", one_of(name, known))
+
+    def _is_method(self, name: str) -> bool:
+        """Whether callers may call it; no property is computed to know that."""
+        found = inspect.getattr_static(self._target, name, None)
+        return not name.startswith("_") and (callable(found) or isinstance(found, classmethod))
 
     def _prepared(
         self, call: Call

@@ -112,12 +112,18 @@ def run_local(place: Place, root: Path | None, port: int | None, keep_workers: b
 
     from iris.cluster.controller.main import run
     from iris.cluster.controller.service import Options
+    from iris.cluster.log_lines import log_to_stderr
     from iris.config import load_cluster
+    from iris.exit_status import ExitStatus
+    from iris.problems import Failure
 
     if place.config is None:
         raise click.UsageError("run-local needs `iris cluster --config=FILE`")
     config = load_cluster(place.config)
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        log_to_stderr(logging.WARNING)
+    except ValueError as error:
+        raise Failure(str(error), ExitStatus.BAD_INPUT, "unset it, or write json") from error
     folder = root if root is not None else Path(config.storage.root)
     number = config.controller.port if port is None else port
     options = Options(

@@ -4,11 +4,12 @@ import asyncio
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from iris.cli.connect import token
+from iris.cli.lifecycle import advertise_option
 from iris.cli.tables import print_list
 from iris.exit_status import ExitStatus
 
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 @click.command(epilog="\b\nExamples:\n  iris doctor --config=cluster.yaml\n  iris doctor --json\n")
 @click.option("--config", type=click.Path(path_type=Path), help="cluster.yaml")
+@advertise_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def doctor(config: Path | None, as_json: bool) -> int:
+def doctor(config: Path | None, advertise: str | None, as_json: bool) -> int:
     """Look whether a cluster can work, and say what to correct.
 
     Credentials, APIs, quota, image, hosts, ports, disk and clock. Nothing is changed. Ends with 1 if
@@ -35,7 +37,7 @@ def doctor(config: Path | None, as_json: bool) -> int:
         message = "no cluster is named: what must be right depends on its file"
         raise Failure(message, ExitStatus.BAD_INPUT, "give --config, or set IRIS_CONFIG")
     found = []
-    for check in _examined(load_cluster(named)):
+    for check in _examined(named, load_cluster(named), advertise):
         found.append(check)
         if not as_json:
             _print(check)
@@ -45,16 +47,21 @@ def doctor(config: Path | None, as_json: bool) -> int:
     return ExitStatus.FAILED if wrong else ExitStatus.DONE
 
 
-def _examined(config: "ClusterConfig") -> "Iterator[Check]":
+def _examined(path: Path, config: "ClusterConfig", advertise: str | None) -> "Iterator[Check]":
     """All checks, as they end."""
+    from iris.cli.hosts import check_advertised
     from iris.cluster.checkup import examine_here, skipped
     from iris.config import Gcp, Manual
 
-    yield from examine_here(config, token())
+    check_advertised(config, advertise)
+    yield from examine_here(config, token(), advertise)
     if isinstance(config.provider, Manual):
         from iris.cluster.checkup_hosts import examine_hosts
+        from iris.yaml_source import load_mapping
 
-        yield from asyncio.run(examine_hosts(config, config.provider))
+        raw: Any = load_mapping(path).data
+        certificate = (raw.get("controller") or {}).get("tls") or {}
+        yield from asyncio.run(examine_hosts(config, config.provider, certificate))
     if isinstance(config.provider, Gcp):
         from iris.cluster.vm.gcp_endpoints import (
             google,

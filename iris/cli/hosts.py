@@ -32,16 +32,9 @@ def host_of(config: "ClusterConfig", path: Path, advertise: str | None = None) -
     """
     from iris.cluster.vm.host_process import ProcessHost, ProcessSettings
     from iris.config import Gcp, Manual
-    from iris.problems import Failure
     from iris.rpc.addresses import parse_address
 
-    elsewhere = config.controller.host is not None or config.controller.vm is not None
-    if advertise is not None and elsewhere:
-        raise Failure(
-            f"--advertise {advertise}: the controller has a machine of its own, whose address workers call",
-            ExitStatus.BAD_INPUT,
-            "leave it out",
-        )
+    check_advertised(config, advertise)
     words = () if advertise is None else ("--advertise", parse_address(advertise).url)
     if isinstance(config.provider, Manual) and config.controller.host is not None:
         from iris.cluster.vm.host_ssh import SshHost, ssh_settings
@@ -53,6 +46,23 @@ def host_of(config: "ClusterConfig", path: Path, advertise: str | None = None) -
     root = _root(config)
     tls = config.controller.tls is not None
     return ProcessHost(ProcessSettings(root, path.absolute(), config.controller.port, tls, words))
+
+
+def check_advertised(config: "ClusterConfig", advertise: str | None) -> None:
+    """Refuse another address than that of a machine which the controller has to itself.
+
+    Raises:
+        Failure: it has one.
+    """
+    from iris.problems import Failure
+
+    elsewhere = config.controller.host is not None or config.controller.vm is not None
+    if advertise is not None and elsewhere:
+        raise Failure(
+            f"--advertise {advertise}: the controller has a machine of its own, whose address workers call",
+            ExitStatus.BAD_INPUT,
+            "leave it out",
+        )
 
 
 def _sealed(config: "ClusterConfig", path: Path) -> str:
@@ -126,12 +136,14 @@ def url_of_machine(config: "ClusterConfig", path: Path) -> str:
     Raises:
         Failure: there is none, it does not serve, or it cannot be reached from here.
     """
+    from iris.cluster.vm.host import Standing
     from iris.problems import Failure
 
     found = run(host_of(config, path).look)
     if found.url is None:
         why = f": {found.why}" if found.why else ""
-        message = f"the controller of {path} is {found.standing.value}{why}"
+        has = "has" if found.standing is Standing.FAILED else "is"
+        message = f"the controller of {path} {has} {found.standing.value}{why}"
         remedy = f"`iris cluster --config={path} start`, or give --controller-url"
         raise Failure(message, ExitStatus.UNREACHABLE, remedy)
     return reachable(config, found)

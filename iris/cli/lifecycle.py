@@ -193,7 +193,8 @@ class _Ending:
         from iris.cluster.vm.host import Standing
 
         lines = []
-        if self._found.standing in (Standing.BOOTING, Standing.SERVING) or self._found.where:
+        there = (Standing.BOOTING, Standing.FAILED, Standing.SERVING)
+        if self._found.standing in there or self._found.where:
             where = f" in {self._found.where}" if self._found.where else ""
             lines.append(f"controller: {self._found.name}{where}, {self._found.standing.value}")
         if self.slices:

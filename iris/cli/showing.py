@@ -112,7 +112,8 @@ async def _show(
     serving = asyncio.create_task(server.serve())
     try:
         await stage.run(asked.is_set)
-        ended(stage.finish())
+        # In a thread, for the pages are looked at meanwhile, and a report takes its time.
+        await asyncio.to_thread(lambda: ended(stage.finish()))
         if not asked.is_set():
             click.echo("it is over, and still on show; Ctrl-C ends that", err=True)
             await asked.wait()

@@ -21,6 +21,7 @@ from iris.cli.progress import Progress
 from iris.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from sim.export import Output
     from sim.measure import Measures
     from sim.model import Scenario
     from sim.study import Run
@@ -153,24 +154,24 @@ def sim(
 def _on_show(request: Request, port: int, speed: str) -> ExitStatus:
     """Run what the command line asked for while somebody looks on; the status."""
     from iris.cli.showing import Show, show, speed_of
-    from sim.export import prepare_directory
+    from sim.export import write_outputs_apart
     from sim.results import summarize
-    from sim.scenario import load_scenario
     from sim.study import Run
 
     how = Show(
         port, speed_of(speed), None if request.out is None else request.out.absolute().parent
     )
-    scenario = load_scenario(request.path, seed=request.seed, overrides=request.overrides)
+    scenario = _prepared(request)
     told: list[Mapping[str, object]] = []
-    if request.out is not None:
-        prepare_directory(request.out)
 
     def ended(measures: "Measures") -> None:
         results = summarize(measures, scenario.expect)
         told.append(results)
         if request.out is not None:
-            _write(request, request.out, scenario, results, [Run(results, measures)])
+            click.echo(f"writing {request.out}", err=True)
+            # In a process of its own: drawing holds up all threads of one for seconds, and pages with them.
+            output = _output(request, scenario, results, [Run(results, measures)])
+            write_outputs_apart(request.out, output)
         _print(request, results)
 
     show(scenario, how, ended)
@@ -179,16 +180,10 @@ def _on_show(request: Request, port: int, speed: str) -> ExitStatus:
 
 def _simulate(request: Request) -> ExitStatus:
     """Run it, tell it, write it; the status."""
-    from sim.export import prepare_directory
+    from sim.export import write_outputs
     from sim.results import aggregate
-    from sim.scenario import load_scenario
-    from sim.suspicions import suspicions
 
-    scenario = load_scenario(request.path, seed=request.seed, overrides=request.overrides)
-    for sentence in suspicions(scenario):
-        click.echo(f"warning: {sentence}", err=True)
-    if request.out is not None:
-        prepare_directory(request.out)
+    scenario = _prepared(request)
     with Interrupt() as interrupt:
         runs = runs_of(request, scenario, interrupt)
     if not runs:
@@ -200,9 +195,23 @@ def _simulate(request: Request) -> ExitStatus:
         results = aggregate([run.results for run in runs])
         results["partial"] = results["partial"] or len(runs) < request.replications
     if request.out is not None:
-        _write(request, request.out, scenario, results, runs)
+        write_outputs(request.out, _output(request, scenario, results, runs))
     _print(request, results)
     return ExitStatus.INTERRUPTED if interrupt.seen else status_of(results)
+
+
+def _prepared(request: Request) -> "Scenario":
+    """The scenario, with what is odd about it told, and the folder for its files made."""
+    from sim.export import prepare_directory
+    from sim.scenario import load_scenario
+    from sim.suspicions import suspicions
+
+    scenario = load_scenario(request.path, seed=request.seed, overrides=request.overrides)
+    for sentence in suspicions(scenario):
+        click.echo(f"warning: {sentence}", err=True)
+    if request.out is not None:
+        prepare_directory(request.out)
+    return scenario
 
 
 def status_of(results: Mapping[str, object]) -> ExitStatus:
@@ -242,18 +251,14 @@ def runs_of(request: Request, scenario: "Scenario", interrupt: "Interrupt") -> "
             ) from error
 
 
-def _write(
-    request: Request,
-    directory: Path,
-    scenario: "Scenario",
-    results: Mapping[str, object],
-    runs: "Sequence[Run]",
-) -> None:
-    from sim.export import Output, write_outputs
+def _output(
+    request: Request, scenario: "Scenario", results: Mapping[str, object], runs: "Sequence[Run]"
+) -> "Output":
+    """What the files are made of."""
+    from sim.export import Output
 
     rows = [run.measures for run in runs if run.measures is not None]
-    command = _command(request, scenario)
-    write_outputs(directory, Output(scenario, results, rows, command, request.plots))
+    return Output(scenario, results, rows, _command(request, scenario), request.plots)
 
 
 def _command(request: Request, scenario: "Scenario") -> str:

@@ -61,7 +61,12 @@ class LocalCluster:
         command = [sys.executable, "-m", "iris.cluster.controller.local", str(config)]
         with log.open("wb") as errors:
             process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                process_group=0,  # Ctrl-C is its program's, which may need it to end what it has begun.
             )
         assert process.stdout is not None
         url = process.stdout.readline().strip()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -115,14 +116,34 @@ class Driver:
         self.learn(c.PoolClosed(cancels))
 
     def leave(self) -> None:
-        """The program ends: wait for the last call and for the end of the jobs."""
+        """The program ends: wait for the last call and for the end of the jobs; not for calls after Ctrl-C."""
+        if _is_interrupted():
+            self.interrupt()
         self.shut()
-        self.over.wait()
+        try:
+            self.over.wait()
+        except KeyboardInterrupt:
+            self.interrupt()
+            self.over.wait()
+            raise
+
+    def interrupt(self) -> None:
+        """End every call now, and the pool; nobody waits for them any more."""
+        found = self.progress()
+        if found.waiting or found.running:
+            words = "pool %s is interrupted: of its calls %d were not begun and %d are given up"
+            _log.warning(words, self._shown, found.waiting, found.running)
+        self.learn(c.PoolEnded("it was interrupted"))
 
     def progress(self) -> Progress:
         """How far the pool is."""
         with self._stepping:
             return self._pool.progress()
+
+    @property
+    def _shown(self) -> str:
+        """Its first job, by which its user knows it."""
+        return self._jobs.jobs[0].id
 
     @property
     def ended(self) -> str | None:
@@ -198,7 +219,7 @@ class Driver:
 
     def _crash(self, error: BaseException) -> None:
         """A bug must not leave anybody waiting."""
-        _log.error("pool %s has failed", self._name, exc_info=error)
+        _log.error("pool %s has failed", self._shown, exc_info=error)
         for number in list(self.book.entries):
             self.book.settle(c.SettleCall(number, Verdict.ENDED, f"a bug in Iris: {error!r}"))
         with suppress(Exception):  # It is settled without the pool, in whichever state that is.
@@ -262,7 +283,7 @@ class Driver:
         try:
             tasks = await self.in_thread(self._jobs.add, number)
         except (BadRequest, RemoteError) as error:
-            _log.warning("pool %s gets no %s further workers: %s", self._name, number, error)
+            _log.warning("pool %s gets no %s further workers: %s", self._shown, number, error)
             self.learn(c.SeatsRefused(number, str(error)))
         else:
             self.learn(c.SeatsAdded(tasks))
@@ -271,7 +292,7 @@ class Driver:
         try:
             await self.in_thread(self._jobs.stop, job)
         except RemoteError as error:
-            _log.warning("job %s of pool %s cannot be stopped: %s", job, self._name, error)
+            _log.warning("job %s of pool %s cannot be stopped: %s", job, self._shown, error)
 
     def look(self) -> None:
         """Something is amiss with a worker: ask the controller at once."""
@@ -301,5 +322,12 @@ class Driver:
         try:
             await self.in_thread(self._jobs.end, await self._workers.dismiss())
         except RemoteError as error:
-            _log.warning("jobs of pool %s end by themselves, and later: %s", self._name, error)
+            _log.warning("jobs of pool %s end by themselves, and later: %s", self._shown, error)
         self._workers.close()
+
+
+def _is_interrupted() -> bool:
+    """Whether this program ends by Ctrl-C, or is closing something because of it."""
+    # What ended the program; where somebody types at a prompt, it may be long ago.
+    last = None if hasattr(sys, "ps1") else getattr(sys, "last_value", None)
+    return isinstance(last or sys.exc_info()[1], KeyboardInterrupt)

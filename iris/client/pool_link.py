@@ -36,6 +36,7 @@ from iris.pool.words import (
     Orders,
     Session,
     apart,
+    own,
 )
 
 PATIENCE_S: Final = 10.0
@@ -309,5 +310,5 @@ class Link:
         if outcome == GIVEN_BACK:
             self._report(CallsGivenBack((call,), self.task, self.attempt))
             return
-        self._book.answered(call, Outcome(outcome), payload)
+        self._book.answered(call, Outcome(outcome), own(payload))
         self._report(CallAnswered(call, self.task, self.attempt, Outcome(outcome), took_us))

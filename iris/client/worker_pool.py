@@ -8,6 +8,7 @@ import secrets
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, as_completed
+from types import TracebackType
 from typing import Any, Final, ParamSpec, Self, TypedDict, TypeVar, Unpack, cast
 
 from iris.client.client import IrisClient
@@ -21,6 +22,7 @@ from iris.client.pool_progress import Shown
 from iris.cluster.types import Constraint, Entrypoint, EnvironmentSpec, ResourceSpec
 from iris.core.calls import CallLimits, Progress, Resized
 from iris.core.instant import Millis
+from iris.core.spec import MAX_REPLICAS
 from iris.pool.serve import serve
 from iris.units import BadQuantity, parse_duration
 
@@ -204,7 +206,7 @@ class WorkerPool(Submits):
         waits beside others that run goes when its worker has come.
 
         Raises:
-            BadRequest: there must be one or more.
+            BadRequest: there must be one or more, and no more than 100,000.
             PoolEnded: the pool has ended.
             RuntimeError: the pool was shut down.
         """
@@ -233,6 +235,16 @@ class WorkerPool(Submits):
     def __enter__(self) -> Self:
         return self
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> bool | None:
+        if isinstance(error, KeyboardInterrupt):
+            self._driver.interrupt()
+        return super().__exit__(kind, error, trace)
+
 
 def _submitter(
     client: IrisClient, name: str, mark: str, entrypoint: Entrypoint, asked: OfWorkers
@@ -256,6 +268,8 @@ def _submitter(
 def _check_workers(workers: int) -> None:
     if not _is_count(workers, 1):
         raise BadRequest(f"workers: {workers!r} cannot be; give a whole number, 1 or more")
+    if workers > MAX_REPLICAS:
+        raise BadRequest(f"workers: {workers} is more than {MAX_REPLICAS}")
 
 
 def _limits(failures: int, losses: int, timeout: float | str | None) -> CallLimits:

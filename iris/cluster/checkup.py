@@ -6,9 +6,7 @@ Nothing is changed. Each check ends in a line, whatever it meets.
 import os
 import shutil
 import socket
-import ssl
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 
 LEAST_FREE_BYTES: Final = 1 << 30
 """A folder with less room than that soon has none."""
-LEAST_LEFT_S: Final = 7 * 24 * 3600
-"""A certificate that expires sooner is to be renewed now."""
 MOST_SKEW_S: Final = 5.0
 """Clocks that differ by more put logs, leases and tokens in doubt."""
 _LOOPBACK: Final = "127.0.0.1"
@@ -71,12 +67,14 @@ def skipped(name: str, why: str) -> Check:
     return Check(name, Outcome.SKIPPED, why)
 
 
-def examine_here(config: ClusterConfig, token: str) -> Iterator[Check]:
-    """This machine, for a cluster of this configuration."""
+def examine_here(
+    config: ClusterConfig, token: str, advertise: str | None = None
+) -> Iterator[Check]:
+    """This machine, for a cluster of this configuration, whose workers call what is advertised."""
     yield ok("python", f"{sys.version.split()[0]} with Iris {__version__}")
     yield _libraries(config)
     yield _secrets(config)
-    yield from _tls(config)
+    yield from _tls(config, advertise)
     yield from _controller(config, token)
     runs_containers = (
         isinstance(config.provider, Local) and config.provider.runtime is Runtime.DOCKER
@@ -137,31 +135,23 @@ def _secrets(config: ClusterConfig) -> Check:
     return ok("tokens", f"those of {', '.join(user for user, _ in auth.tokens)} can be read")
 
 
-def _tls(config: ClusterConfig) -> Iterator[Check]:
-    """The controller's certificate, as those see it who call the controller on this machine."""
-    from iris.cluster.tls_files import NoPair, read_pair
-    from iris.rpc.certificates import Refusal, examine
+def _tls(config: ClusterConfig, advertise: str | None) -> Iterator[Check]:
+    """The controller's certificate, as those see it who call the controller on this machine, or what it advertises."""
+    from iris.cluster.tls_files import judged
 
-    tls, host = config.controller.tls, config.controller.host
-    if tls is None:
+    tls = config.controller.tls
+    if tls is None or config.controller.host is not None:  # There, those of that host count.
         return
-    if host is not None:
-        yield skipped("tls", f"files of {host} count")
-        return
-    try:
-        read_pair(tls)
-    except NoPair as error:
-        yield failed("tls", str(error), error.finding.help)
-        return
-    found = examine(tls.cert, tls.key, _LOOPBACK)
-    if isinstance(found, Refusal):
-        yield failed("tls", f"{tls.cert}: {found.said}", found.help)
-        return
-    said = f"{tls.cert} is good until {found['notAfter']}"
-    if ssl.cert_time_to_seconds(found["notAfter"]) - time.time() < LEAST_LEFT_S:
-        yield failed("tls", said, "renew it, and `iris cluster restart`")
-    else:
-        yield ok("tls", said)
+    names = [_LOOPBACK]
+    if advertise is not None:
+        address = parse_address(advertise)
+        if not address.tls:
+            said = f"workers call {address.url}, and the controller speaks TLS only"
+            yield failed("tls", said, "advertise it as https://")
+            return
+        names.append(address.host)
+    said, help = judged(tls, names)
+    yield failed("tls", said, help) if help else ok("tls", said)
 
 
 # ---- the controller's place --------------------------------------------------------------------

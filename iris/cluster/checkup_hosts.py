@@ -23,8 +23,16 @@ from iris.config import ClusterConfig, Manual, Runtime
 _PATIENCE_S = 30.0
 
 
-async def examine_hosts(config: ClusterConfig, pool: Manual) -> list[Check]:
-    """One answer for each host, in the order of the file, and one for that of the controller."""
+async def examine_hosts(
+    config: ClusterConfig, pool: Manual, certificate: Mapping[str, str]
+) -> list[Check]:
+    """One answer for each host, in the order of the file, and those for that of the controller.
+
+    Args:
+        config: of the cluster.
+        pool: its hosts.
+        certificate: `controller.tls` as the file has it, with paths of the controller's host; empty for none.
+    """
     try:
         hosts = SshHosts(pool.ssh, pool.python)
     except NoLibrary as error:
@@ -35,7 +43,10 @@ async def examine_hosts(config: ClusterConfig, pool: Manual) -> list[Check]:
     try:
         found = await asyncio.gather(*(_host(hosts, pool, at.address) for at in pool.hosts))
         if config.controller.host is not None:
-            found.append(await _controller(hosts, config, pool, config.controller.host))
+            at = config.controller.host
+            found.append(await _controller(hosts, config, pool, at))
+            if certificate:
+                found.append(await _certificate(hosts, pool, at, certificate))
         return found
     finally:
         hosts.close()
@@ -62,6 +73,23 @@ async def _controller(hosts: SshHosts, config: ClusterConfig, pool: Manual, at: 
     if standing is Standing.SERVING:
         return ok(name, f"{found.said}; its controller serves")
     return await _asked(hosts, pool, at, name, {**asked, "port": where.port})
+
+
+async def _certificate(
+    hosts: SshHosts, pool: Manual, at: str, certificate: Mapping[str, str]
+) -> Check:
+    """The controller's certificate, as those see it who call that host."""
+    asked = {"verb": "certificate", "folder": pool.folder, "name": at, **certificate}
+    try:
+        said = await hosts.call(at, asked, _PATIENCE_S)
+    except Unreachable:
+        return skipped("tls", f"{at} is not reached")
+    if said["iris"] != __version__:
+        return skipped("tls", f"{at} has Iris {said['iris']}")
+    if "error" in said:
+        return failed("tls", said["error"], "name another folder by provider.folder")
+    told = f"{at}: {said['found']}"
+    return failed("tls", told, said["help"]) if said["help"] else ok("tls", told)
 
 
 async def _asked(

@@ -15,6 +15,11 @@ VARIABLE: Final = "IRIS_LOG_FORMAT"
 """`json`, or `text`, which is what it is without."""
 
 
+def log_format() -> str:
+    """`json` or `text`, as this process was told; what it starts on other machines is told the same."""
+    return os.environ.get(VARIABLE, "") or "text"
+
+
 class JsonLines(logging.Formatter):
     """An object on one line: at, level, logger, message, and the traceback of an error."""
 
@@ -31,16 +36,16 @@ class JsonLines(logging.Formatter):
         return json.dumps(told)
 
 
-def log_to_stderr() -> None:
-    """Let everything from INFO on be logged.
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """Let everything from a level on be logged.
 
     Raises:
         ValueError: the variable says neither; tells what would be right.
     """
-    asked = os.environ.get(VARIABLE, "") or "text"
+    asked = log_format()
     if asked not in ("json", "text"):
         raise ValueError(f"{VARIABLE}: {asked!r} is neither json nor text")
     handler = logging.StreamHandler()
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
     handler.setFormatter(JsonLines() if asked == "json" else text)
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=level, handlers=[handler])

@@ -1,9 +1,15 @@
-"""The files of a controller's certificate and its key: read, and found to belong together."""
+"""The files of a controller's certificate and its key: read, found to belong together, and looked at as callers do."""
 
 import ssl
+import time
+from collections.abc import Iterable
+from typing import Final
 
 from iris.config import Tls
 from iris.problems import Finding
+
+LEAST_LEFT_S: Final = 7 * 24 * 3600
+"""A certificate that expires sooner is to be renewed now."""
 
 
 class NoPair(ValueError):
@@ -44,3 +50,25 @@ def read_pair(tls: Tls) -> tuple[bytes, bytes]:
         help = "name a certificate by `cert`, and by `key` the key that it was made with"
         raise NoPair(f"{message} ({error.reason or error})", help=help) from error
     return found[0], found[1]
+
+
+def judged(tls: Tls, names: Iterable[str]) -> tuple[str, str]:
+    """What becomes of those who call a controller with these files by each of some names; nobody is called.
+
+    Returns: how it stands, and what would be right; that is empty where they can call it, now and for a week at least.
+    """
+    from iris.rpc.certificates import Refusal, examine
+
+    try:
+        read_pair(tls)
+    except NoPair as error:
+        return str(error), error.finding.help
+    until = ""
+    for name in names:
+        found = examine(tls.cert, tls.key, name)
+        if isinstance(found, Refusal):
+            return f"{tls.cert}: {found.said}", found.help
+        until = found["notAfter"]
+    is_ageing = ssl.cert_time_to_seconds(until) - time.time() < LEAST_LEFT_S
+    renew = "renew it, and `iris cluster restart`"
+    return f"{tls.cert} is good until {until}", renew if is_ageing else ""

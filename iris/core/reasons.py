@@ -55,6 +55,8 @@ class Verdict(Enum):
     """Nothing that could serve it is there, and nothing may be asked for on its account."""
 
 
+WAITS: Final = frozenset(Verdict) - {Verdict.NOT_WAITING}
+"""All that something may wait for."""
 NEVER: Final = frozenset({Verdict.NO_MATCHING_GROUP, Verdict.TOO_BIG})
 """Nobody should wait for what is told so: only another configuration, or another job, helps."""
 

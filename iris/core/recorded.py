@@ -1,12 +1,21 @@
 """What the tables still say of a thing's past, where the journal no longer does."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from iris.core.ids import JobId, SliceId, TaskId
 from iris.core.instant import Instant
 from iris.core.records import Task
 from iris.core.state import ClusterState
-from iris.core.timeline import Happening, Of, Subject
+from iris.core.timeline import Chapter, Happening, Of, Subject
+
+
+def completed(page: Chapter, state: ClusterState, subject: Subject, limit: int) -> Chapter:
+    """A page, and behind the last one what the tables still know from before the turns that are kept."""
+    if page.before:
+        return page
+    known = recorded(state, subject, page.first_at)[-limit:]
+    return replace(page, happenings=(*known, *page.happenings))
 
 
 def recorded(state: ClusterState, subject: Subject, before: Instant) -> list[Happening]:

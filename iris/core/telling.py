@@ -37,7 +37,7 @@ def headline(told: Reason | Scaling) -> str:
     if told.verdict is Verdict.NOT_WAITING:
         return f"{told.state.value}: {told.why}" if told.why else told.state.value
     detail = _detail(told)
-    return f"needs {need_of(told)}; {_VERDICTS[told.verdict]}{f' ({detail})' if detail else ''}"
+    return f"needs {need_of(told)}; {VERDICTS[told.verdict]}{f' ({detail})' if detail else ''}"
 
 
 def sentences(told: Reason | Scaling) -> tuple[str, ...]:
@@ -47,7 +47,7 @@ def sentences(told: Reason | Scaling) -> tuple[str, ...]:
     if told.state in ENDED_JOB:
         return (headline(told),)
     if told.verdict is Verdict.NOT_WAITING:
-        return (f"{told.job} is {told.state.value}: {_VERDICTS[told.verdict]}.",)
+        return (f"{told.job} is {told.state.value}: {VERDICTS[told.verdict]}.",)
     said = [f"{told.job} is {told.state.value}: {headline(told)}."]
     if told.queue is not None:
         said += _of_queue(told.queue)
@@ -69,7 +69,7 @@ def sentences(told: Reason | Scaling) -> tuple[str, ...]:
 
 # ---- jobs --------------------------------------------------------------------------------------
 
-_VERDICTS: Final = {
+VERDICTS: Final = {
     Verdict.NOT_WAITING: "nothing of it waits to be placed",
     Verdict.FITS_NOW: "it is first and fits, so the next step places it",
     Verdict.MAKING_ROOM: "others were asked to stop for it",
@@ -88,9 +88,12 @@ _VERDICTS: Final = {
     Verdict.BARRED: "hosts that could serve it are there, and none of them may have it now",
     Verdict.UNSUPPLIED: "nothing that could serve it is there, or may be asked for on its account",
 }
+"""What a job waits for, as a clause of a sentence about it."""
 
 
-TOLD_BY_LIMITS: Final = frozenset({Verdict.QUOTA, Verdict.BACKOFF, Verdict.GROUP_AT_MAX})
+TOLD_BY_LIMITS: Final = frozenset(
+    {Verdict.QUOTA, Verdict.BACKOFF, Verdict.GROUP_AT_MAX, Verdict.UNSUPPLIED}
+)
 """Verdicts of which a headline says what stops slices."""
 TOLD_BY_POOLS: Final = NEVER | {Verdict.HELD, Verdict.GANG_INCOMPLETE, Verdict.BARRED}
 """Verdicts of which a headline names blockers."""

@@ -323,8 +323,16 @@ def _throttled(throttle: de.Throttle, now: Instant) -> str:
     return f"{where}: no creates for {span(until - now)}"
 
 
-def happenings(turns: Iterable[tuple[int, Turn]], subject: Subject) -> Iterator[Happening]:
-    """What happened to a subject in numbered turns, which come in their order."""
-    reader = Timeline()
+def happenings(
+    turns: Iterable[tuple[int, Turn]], subject: Subject, reader: Timeline | None = None
+) -> Iterator[Happening]:
+    """What happened to a subject in numbered turns, which come in their order.
+
+    Args:
+        turns: with their numbers.
+        subject: whose timeline it is.
+        reader: has read what was before; without one nothing was.
+    """
+    reader = reader or Timeline()
     for number, turn in turns:
         yield from (it for it in reader.of_turn(turn, number) if subject.is_of(it))

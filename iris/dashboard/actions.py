@@ -32,15 +32,21 @@ class Action:
 
     path: str
     """Of its address, for the question and for the answer alike."""
-    ask: Callable[[Subject, str], Question]
-    """Raises `Refusal` when there is nothing to be asked about."""
+    ask: Callable[[Subject, str, Viewer], Question]
+    """Raises `Refusal` when there is nothing to be asked about, or the viewer may not."""
     do: Callable[[Subject, str, Viewer, Mapping[str, str]], Awaitable[None]]
 
 
-def _ask_stop(subject: Subject, name: str) -> Question:
+def _permit(why_not: str) -> None:
+    if why_not:
+        raise Refusal(HTTPStatus.FORBIDDEN, why_not)
+
+
+def _ask_stop(subject: Subject, name: str, viewer: Viewer) -> Question:
     job = subject.state.jobs.get(JobId(f"/{name}"))
     if job is None:
         raise Refusal(HTTPStatus.NOT_FOUND, f"job /{name} is not known")
+    _permit(subject.why_not_stop(job.id, viewer))
     live = sum(1 for task in job.tasks if task.attempts and task.attempts[-1].ended_at is None)
     lost = [f"{words.plural(live, 'attempt')} of it will be stopped."] if live else []
     if job.children:
@@ -54,10 +60,11 @@ async def _stop(subject: Subject, name: str, viewer: Viewer, _: Mapping[str, str
     await subject.stop_job(JobId(f"/{name}"), viewer)
 
 
-def _ask_terminate(subject: Subject, name: str) -> Question:
+def _ask_terminate(subject: Subject, name: str, viewer: Viewer) -> Question:
     slice_ = subject.state.slices.get(SliceId(name))
     if slice_ is None:
         raise Refusal(HTTPStatus.NOT_FOUND, f"slice {name} is not known")
+    _permit(subject.why_not_operate(viewer))
     lost = (
         f"It is {slice_.state.value}, with {words.plural(slice_.live, 'attempt')} on it.",
         "Tasks on it are tried again elsewhere; what they had not saved is lost.",
@@ -69,16 +76,17 @@ async def _terminate(subject: Subject, name: str, viewer: Viewer, _: Mapping[str
     await subject.terminate_slice(SliceId(name), viewer)
 
 
-def _worker(subject: Subject, name: str) -> int:
-    """How many attempts are on a worker that is known."""
+def _worker(subject: Subject, name: str, viewer: Viewer) -> int:
+    """How many attempts are on a worker that is known, and the viewer's to drain."""
     row = subject.state.workers.get(WorkerId(name))
     if row is None:
         raise Refusal(HTTPStatus.NOT_FOUND, f"worker {name} is not known")
+    _permit(subject.why_not_operate(viewer))
     return len(row.attempts)
 
 
-def _ask_drain(subject: Subject, name: str) -> Question:
-    count = _worker(subject, name)
+def _ask_drain(subject: Subject, name: str, viewer: Viewer) -> Question:
+    count = _worker(subject, name, viewer)
     lost = (f"{words.plural(count, 'attempt')} on it will run on.",) if count else ()
     return Question(f"Give {name} no new work?", lost, "Drain it", words.worker_url(name))
 
@@ -87,8 +95,8 @@ async def _drain(subject: Subject, name: str, viewer: Viewer, _: Mapping[str, st
     await subject.drain_worker(WorkerId(name), viewer, resume=False)
 
 
-def _ask_resume(subject: Subject, name: str) -> Question:
-    _worker(subject, name)
+def _ask_resume(subject: Subject, name: str, viewer: Viewer) -> Question:
+    _worker(subject, name, viewer)
     title = f"Let {name} have work again?"
     return Question(title, (), "Let it", words.worker_url(name), is_dangerous=False)
 
@@ -97,7 +105,7 @@ async def _resume(subject: Subject, name: str, viewer: Viewer, _: Mapping[str, s
     await subject.drain_worker(WorkerId(name), viewer, resume=True)
 
 
-def _ask_speed(subject: Subject, _: str) -> Question:
+def _ask_speed(subject: Subject, _: str, __: Viewer) -> Question:
     simulation = subject.simulation
     if simulation is None:
         raise Refusal(HTTPStatus.NOT_FOUND, "a live cluster has no speed to be chosen")

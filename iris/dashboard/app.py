@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from urllib.parse import parse_qs, quote
 from weakref import WeakValueDictionary
 
@@ -27,7 +27,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from iris.dashboard.actions import ACTIONS, Action
 from iris.dashboard.assets import load_assets
 from iris.dashboard.breath import Breath
-from iris.dashboard.page import Asked, Page
+from iris.dashboard.page import Asked, Page, Sharing
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import Query
 from iris.dashboard.render import Renderer
@@ -62,6 +62,8 @@ _STALE_MS: Final = 10_000
 """Ages on a page may be so old though nothing changed."""
 
 _Handler = Callable[[Request], Awaitable[Response]]
+_Key: TypeAlias = tuple[str, Viewer | None]
+"""An address, and whose page it is where not all are shown the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +91,12 @@ class Dashboard:
         self._sessions = Sessions(door)
         self._assets = load_assets()
         self._renderer = Renderer(subject, [p for p in PAGES if p.in_menu])
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[_Key, _Kept] = {}
         self.stopping = asyncio.Event()
         self._beat = Beat(subject, self.stopping)
         self._breathing = asyncio.Lock()
-        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-        """By address, so that it is made once for all who ask for it together."""
+        self._making: WeakValueDictionary[_Key, asyncio.Lock] = WeakValueDictionary()
+        """Likewise, so that it is made once for all who ask for it together."""
         routes = [
             Route("/static/{name}", self._static),
             Route("/sign-in", self._guarded(self._ask_token), methods=["GET"]),
@@ -136,27 +138,28 @@ class Dashboard:
     async def _main(self, page: Page, request: Request, viewer: Viewer) -> tuple[str, str]:
         """A page's changing part, shared by all who look at the same while nothing changes."""
         url = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        if not page.is_shared:
+        if page.sharing is Sharing.NOBODY:
             main = await self._rendered(page, request, viewer, url)
             return sha256(main.encode()).hexdigest()[:16], main
-        making = self._making.setdefault(url, asyncio.Lock())
+        key = url, (viewer if page.sharing is Sharing.VIEWER else None)
+        making = self._making.setdefault(key, asyncio.Lock())
         async with making:
-            return await self._made(page, request, viewer, url)
+            return await self._made(page, request, viewer, key)
 
     async def _made(
-        self, page: Page, request: Request, viewer: Viewer, url: str
+        self, page: Page, request: Request, viewer: Viewer, key: _Key
     ) -> tuple[str, str]:
         subject = self._subject
-        age, turns = subject.now() // _STALE_MS, subject.turns
-        kept = self._kept.get(url)
+        age, turns = subject.now() // _STALE_MS, subject.changes
+        kept = self._kept.get(key)
         if kept is not None and self._stands(
             kept, turns, age, fragment="hx-request" in request.headers
         ):
             return kept.mark, kept.main
         told = self._beat.told
-        main = await self._rendered(page, request, viewer, url)
-        self._kept.pop(url, None)
-        kept = self._kept[url] = _Kept(turns, told, age, main)
+        main = await self._rendered(page, request, viewer, key[0])
+        self._kept.pop(key, None)
+        kept = self._kept[key] = _Kept(turns, told, age, main)
         if len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
         return kept.mark, main
@@ -213,8 +216,8 @@ class Dashboard:
 
     def _asked(self, action: Action) -> _Handler:
         async def ask(request: Request) -> Response:
-            self._sessions.viewer(request)
-            question = action.ask(self._subject, _name(request))
+            viewer = self._sessions.viewer(request)
+            question = action.ask(self._subject, _name(request), viewer)
             seal = self._sessions.seal(request)
             html = self._renderer.alone("question.html", question=question, seal=seal)
             return HTMLResponse(html, headers={"cache-control": "no-store"})
@@ -226,7 +229,7 @@ class Dashboard:
             viewer = self._sessions.viewer(request)
             form = await _form(request)
             self._sessions.check_wish(request, form.get("seal", ""))
-            question = action.ask(self._subject, _name(request))
+            question = action.ask(self._subject, _name(request), viewer)
             await action.do(self._subject, _name(request), viewer, form)
             _log.info("%s: %s", viewer.user or "somebody here", question.title)
             return RedirectResponse(question.back, HTTPStatus.SEE_OTHER)

@@ -77,6 +77,11 @@ def at_end(path: Path) -> Window:
     return _window(_lines(start, content)[-LINES:], size, start)
 
 
+def of_tail(content: bytes) -> tuple[Line, ...]:
+    """The last lines of a tail that somebody else has read; their places count within it."""
+    return tuple(_lines(0, content)[-LINES:])
+
+
 def after(path: Path, at: int) -> Window:
     """The lines from a place on; a place within a line stands for the line that holds it."""
     with path.open("rb") as file:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, TypeAlias
 
 from iris.dashboard.breath import Breath
@@ -23,6 +24,16 @@ class Asked:
     """Of the one thing that the page is about; empty for a list."""
 
 
+class Sharing(Enum):
+    """Who may be shown the same copy of a page while nothing changes."""
+
+    ALL = "all"
+    VIEWER = "viewer"
+    """One viewer's browsers: it shows what they may do."""
+    NOBODY = "nobody"
+    """It changes without a turn."""
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One kind of page."""
@@ -36,8 +47,7 @@ class Page:
     told: Callable[[Any], Json]
     """The same for programs: `kind`, and what a list or an object of that kind holds."""
     in_menu: bool = True
-    is_shared: bool = True
-    """What it shows changes by turns only, so that all who look at it may be shown the same."""
+    sharing: Sharing = Sharing.ALL
 
 
 def object_of(kind: str, item: Json) -> Json:

@@ -1,7 +1,7 @@
 """What was decided lately, and how the fleet was used: kept in memory beside the state, for the pages.
 
 Each turn is only put on a list here; what it says is worked out when a page asks. Nothing of this is
-state: a restarted controller begins with empty lists, and the journal has all of it.
+state: a restarted controller reads its last decisions off the journal, which has all of them.
 """
 
 from collections import deque
@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from iris.core import decisions as de
-from iris.core.ids import GroupName, JobId, SliceId, TaskId, WorkerId, slice_of, split_task_id
+from iris.core.ids import (
+    GroupName,
+    JobId,
+    SliceId,
+    TaskId,
+    WorkerId,
+    slice_id,
+    slice_of,
+    split_task_id,
+)
 from iris.core.instant import MINUTE, Instant
 from iris.core.lifecycle import COMING, SliceState
 from iris.core.record import Turn
 from iris.core.state import ClusterState
 from iris.dashboard.breath import Breath
+from iris.dashboard.costs import Costs
 from iris.dashboard.usage import Usage
 
 MOST_DECISIONS: Final = 5_000
@@ -61,8 +71,6 @@ class Sample:
     coming: int
     waiting: int
     """Units that wait."""
-    cost_per_hour: int
-    """Millionths of a dollar, of all slices that may exist."""
 
 
 class Recent:
@@ -77,9 +85,7 @@ class Recent:
         self.samples: list[Sample] = []
         self._every = MINUTE
         self._next_at = Instant(0)
-        self.cost: dict[GroupName, int] = {}
-        """Spent on each group since the first sample, in millionths of a dollar times hours in milliseconds."""
-        self._standing: tuple[Instant, dict[GroupName, int]] | None = None  # None: no sample yet
+        self.costs = Costs()
         self.usage = Usage()
         self.pace: deque[tuple[Instant, float]] = deque(maxlen=MOST_TURNS)
         """When the last turns were, and the milliseconds that each took."""
@@ -89,7 +95,24 @@ class Recent:
         for decision in turn.decisions:
             if not isinstance(decision, _SILENT):
                 self._decisions.append((turn.now, decision))
+        self.costs.turned(turn, state)
         self.look(state, turn.now)
+
+    def recall(self, turns: Sequence[Turn], state: ClusterState) -> None:
+        """Put what was decided before before everything that was decided since.
+
+        Args:
+            turns: the oldest first.
+            state: as it is.
+        """
+        later = list(self._entries)
+        self._entries.clear()
+        for turn in turns:
+            for decision in turn.decisions:
+                if not isinstance(decision, _SILENT):
+                    self._enter(entry_of(state, turn.now, decision))
+        for entry in later:
+            self._enter(entry)
 
     def took(self, at: Instant, millis: float) -> None:
         """A turn took so long, from its facts to its requests."""
@@ -106,19 +129,10 @@ class Recent:
         count = "a turn" if len(slow) == 1 else f"{len(slow)} turns"
         return f"{count} of the last {SLOW_FOR // MINUTE} minutes took long, up to {millis:,.0f} ms"
 
-    def cost_at(self, now: Instant) -> dict[GroupName, int]:
-        """What was spent on each group by an instant, as `cost`."""
-        since, prices = self._standing if self._standing is not None else (now, {})
-        return {
-            group: self.cost.get(group, 0) + prices.get(group, 0) * (now - since)
-            for group in (*self.cost, *(name for name in prices if name not in self.cost))
-        }
-
     def look(self, state: ClusterState, now: Instant) -> None:
         """Take a sample if one is due."""
         if now < self._next_at:
             return
-        self._spend(state, now)
         self.samples.append(sample_of(state, now))
         if len(self.samples) > MOST_SAMPLES:
             if self._every * MOST_SAMPLES < now - self.samples[0].at:
@@ -126,15 +140,6 @@ class Recent:
             else:
                 self.samples = self.samples[::2]
         self._next_at = Instant(now + self._every)
-
-    def _spend(self, state: ClusterState, now: Instant) -> None:
-        """What stood since the last sample has cost something."""
-        if self._standing is not None:
-            since, prices = self._standing
-            for group, price in prices.items():
-                self.cost[group] = self.cost.get(group, 0) + price * (now - since)
-        prices = {g.name: g.price_per_hour * state.existing(g.name) for g in state.spec.groups}
-        self._standing = now, prices
 
     async def catch_up(self, state: ClusterState, breath: Breath) -> None:
         """Work out what the decisions say that nobody has asked for yet, a piece at a time."""
@@ -148,13 +153,15 @@ class Recent:
         return reversed(self._entries)
 
     def _work_off(self, state: ClusterState, count: int) -> None:
-        lines = self._entries
         for _ in range(count):
-            entry = entry_of(state, *self._decisions.popleft())
-            if lines and _same(lines[-1], entry):
-                lines[-1] = _folded(entry, lines[-1])
-            else:
-                lines.append(entry)
+            self._enter(entry_of(state, *self._decisions.popleft()))
+
+    def _enter(self, entry: Entry) -> None:
+        lines = self._entries
+        if lines and _same(lines[-1], entry):
+            lines[-1] = _folded(entry, lines[-1])
+        else:
+            lines.append(entry)
 
 
 def _same(one: Entry, other: Entry) -> bool:
@@ -165,7 +172,7 @@ def _same(one: Entry, other: Entry) -> bool:
 
 def _folded(newer: Entry, older: Entry) -> Entry:
     return Entry(
-        older.at, newer.last_at, newer.times + 1, newer.rule, newer.why, newer.job, newer.task,
+        older.at, newer.last_at, newer.times + older.times, newer.rule, newer.why, newer.job, newer.task,
         newer.slice, newer.worker, newer.group, newer.more,
     )  # fmt: skip
 
@@ -177,11 +184,10 @@ def thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
 
 def sample_of(state: ClusterState, now: Instant) -> Sample:
     """The fleet as it is."""
-    busy = ready = coming = cost = 0
+    busy = ready = coming = 0
     for group in state.spec.groups:
         tally = state.fleet.get(group.name, {})
         coming += group.chips * sum(tally.get(it, 0) for it in COMING)
-        cost += group.price_per_hour * state.existing(group.name)
     for slice_ in state.slices.values():
         group_ = state.groups.get(slice_.group)
         if group_ is None or slice_.state not in (SliceState.READY, SliceState.DRAINING):
@@ -193,7 +199,7 @@ def sample_of(state: ClusterState, now: Instant) -> Sample:
             hosts = (state.workers[name] for name in slice_.workers if name is not None)
             busy += sum(worker.committed.cpu for worker in hosts) // 1_000
     waiting = sum(len(queue) for queue in state.waiting.queues.values())
-    return Sample(now, busy, max(0, ready - busy), coming, waiting, cost)
+    return Sample(now, busy, max(0, ready - busy), coming, waiting)
 
 
 def entry_of(state: ClusterState, at: Instant, decision: de.Decision) -> Entry:
@@ -204,11 +210,20 @@ def entry_of(state: ClusterState, at: Instant, decision: de.Decision) -> Entry:
     workers = tuple(getattr(decision, "workers", ()))
     worker = getattr(decision, "worker", None) or (workers[0] if workers else None)
     slice_ = getattr(decision, "slice", None) or (slice_of(worker) if worker else None)
-    row = state.slices.get(slice_) if slice_ else None
-    group = getattr(decision, "group", None) or (row.group if row is not None else None)
+    group = getattr(decision, "group", None) or _group_of(state, slice_)
     more = max(0, len(tasks) - 1)
     rule, why = rule_of(decision), _why(decision)
     return Entry(at, at, 1, rule, why, job, task, slice_, worker, group, more)
+
+
+def _group_of(state: ClusterState, slice_: SliceId | None) -> GroupName | None:
+    """Whose a slice is, or was by its name."""
+    if slice_ is None:
+        return None
+    if slice_ in state.slices:
+        return state.slices[slice_].group
+    stem = slice_.rpartition("-")[0]
+    return next((it for it in state.groups if slice_id(it, 0).rpartition("-")[0] == stem), None)
 
 
 def rule_of(decision: de.Decision) -> str:

@@ -28,7 +28,7 @@ class Beat:
         self._listening: dict[asyncio.Event, None] = {}
         self._beating: asyncio.Task[None] | None = None  # None: nobody listens
         self.told = -1
-        """The turns that were taken when streams were told last; whatever came later, they will be told of."""
+        """The changes that there were when streams were told last; whatever came later, they will be told of."""
 
     @property
     def is_heard(self) -> bool:
@@ -40,7 +40,7 @@ class Beat:
         news = asyncio.Event()
         self._listening[news] = None
         if self._beating is None:
-            self.told = self._subject.turns
+            self.told = self._subject.changes
             self._beating = asyncio.create_task(self._beat())
         known = self.told
         yield _message(known)
@@ -64,11 +64,11 @@ class Beat:
         try:
             while True:
                 await asyncio.sleep(EVERY_S - spent)
-                if self._subject.turns == self.told:
+                if self._subject.changes == self.told:
                     await changed.wait()
                 changed.clear()
-                if self._subject.turns != self.told:
-                    self.told = self._subject.turns
+                if self._subject.changes != self.told:
+                    self.told = self._subject.changes
                     spent = await self._tell()
         finally:
             self._subject.unwatch(changed)
@@ -84,8 +84,8 @@ class Beat:
         return apart * (len(streams) - 1)
 
 
-def _message(turns: int) -> str:
-    return f"event: changed\nid: {turns}\ndata: {turns}\n\n"
+def _message(changes: int) -> str:
+    return f"event: changed\nid: {changes}\ndata: {changes}\n\n"
 
 
 async def _first(*events: asyncio.Event, within_s: float) -> bool:

@@ -12,10 +12,10 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Protocol
 
-from iris.core.ids import JobId, SliceId, TaskId, UserName, WorkerId
+from iris.core.ids import GroupName, JobId, SliceId, TaskId, UserName, WorkerId
 from iris.core.instant import Instant, Millis
 from iris.core.state import ClusterState
-from iris.core.timeline import Chapter
+from iris.core.timeline import Chapter, Happening
 from iris.core.timeline import Subject as Timed
 from iris.dashboard.recent import Recent
 
@@ -100,6 +100,11 @@ class Simulation(Protocol):
         ...
 
     @property
+    def warm_up(self) -> Millis:
+        """What comes before counts in no result."""
+        ...
+
+    @property
     def is_over(self) -> bool:
         """Whether it has come to its end."""
         ...
@@ -154,23 +159,45 @@ class Subject(Protocol):
 
     @property
     def turns(self) -> int:
-        """How many turns were taken: what is shown stands while this does."""
+        """How many turns were taken."""
+        ...
+
+    @property
+    def changes(self) -> int:
+        """Turns, and whatever else changes what is shown: that stands while this does."""
         ...
 
     def now(self) -> Instant:
         """The present: of the clock, or of the simulation."""
         ...
 
+    def spent(self) -> Mapping[GroupName, int]:
+        """What the slices of each group have cost: of a live cluster since the controller began.
+
+        In millionths of a dollar times hours in milliseconds. A simulation tells what its results do.
+        """
+        ...
+
     def watch(self) -> asyncio.Event:
-        """An event that is set after the next turn; hand it back with `unwatch`."""
+        """An event that is set after the next change; hand it back with `unwatch`."""
         ...
 
     def unwatch(self, changed: asyncio.Event) -> None:
         """Nobody waits for this any more."""
         ...
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
-        """What happened to somebody before a turn (0: up to now); nothing where no turn is kept."""
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
+        """What happened to somebody before a turn (0: up to now)."""
+        ...
+
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of what happened to somebody, about so many, oldest first.
+
+        For pages that are looked at again and again: what was told once is not read anew.
+
+        Raises:
+            Refusal: it cannot be read.
+        """
         ...
 
     async def command(self, job: JobId) -> str:
@@ -191,6 +218,22 @@ class Subject(Protocol):
         Raises:
             Refusal: there is no such attempt.
         """
+        ...
+
+    async def machine_log(self, slice_: SliceId, host: int, viewer: Viewer) -> bytes:
+        """The end of what a machine has said of itself, its boot included.
+
+        Raises:
+            Refusal: there is no such machine, the viewer is no administrator, or nobody can read a log of it.
+        """
+        ...
+
+    def why_not_stop(self, job: JobId, viewer: Viewer) -> str:
+        """What keeps a viewer from stopping a job on record, in a sentence; empty when nothing does."""
+        ...
+
+    def why_not_operate(self, viewer: Viewer) -> str:
+        """What keeps a viewer from draining workers and giving up slices; empty when nothing does."""
         ...
 
     async def stop_job(self, job: JobId, viewer: Viewer) -> None:

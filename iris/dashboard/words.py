@@ -33,11 +33,20 @@ def short_span(millis: int) -> str:
 
 
 def moment(kind: Kind, at: Instant) -> str:
-    """An instant: in UTC, or of a simulation since its begin."""
+    """An instant to the second: in UTC, or of a simulation since its begin."""
     if kind is Kind.SIMULATION:
-        return f"t={span(at)}"
+        return f"t={_whole_seconds(at)}"
     told = datetime.fromtimestamp(at / 1_000, UTC)
     return told.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _whole_seconds(millis: int) -> str:
+    """A span in all of its units, down to seconds."""
+    parts = []
+    for size, unit in _SPANS:
+        count, millis = divmod(millis, size)
+        parts += [f"{count}{unit}"] if count else []
+    return " ".join(parts) or "0s"
 
 
 def ago(kind: Kind, now: Instant) -> Callable[[Instant | None], Markup]:

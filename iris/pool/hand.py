@@ -1,11 +1,12 @@
-"""The process that makes the calls of a pool's worker, one after the other: `python -m iris.pool.hand IN OUT`.
+"""The process that makes the calls of a pool's worker, one by one: `python -m iris.pool.hand` and four descriptors.
 
 It is apart from the worker so that a call that crashes, hangs or holds the interpreter's lock takes nothing with it:
 the worker still answers, says which call it was, and has a new one of these at once. It ends when its input does.
 
 In comes, for each call, its function as a pickle, or nothing if it is the same as that of the call before, and
 its arguments as a payload. Out goes how it ended, how many microseconds it took, and the payload of its value
-or of what it raised.
+or of what it raised. Both ways have a pipe and a shelf: the descriptors are those of the pipes, in and out, and those
+of the shelves.
 """
 
 import os
@@ -20,7 +21,7 @@ from typing import Any, Final
 from iris.actor.errors import NotReadable
 from iris.actor.payload import Payload, packed_error, packed_result, unpacked
 from iris.pickling import NotPicklable
-from iris.pool.pipes import read_message, write_message
+from iris.pool.pipes import Shelf, read_message, write_message
 
 RETURNED: Final = "returned"
 RAISED: Final = "raised"
@@ -82,14 +83,17 @@ def make(functions: Functions, content: bytes, arguments: Payload) -> tuple[str,
         return RAISED, packed_error(error)
     name = getattr(function, "__qualname__", type(function).__name__)
     try:
-        return RETURNED, packed_result(name, value)
+        return RETURNED, packed_result(name, value, snapshot=False)  # It is written at once.
     except NotPicklable as error:
         return RAISED, packed_error(error)
 
 
 def main() -> None:
     """Make calls until there are no more."""
-    came, goes = int(sys.argv[1]), int(sys.argv[2])
+    came, goes, *files = map(int, sys.argv[1:])
+    there, back = map(Shelf, files)
+    for fd in files:
+        os.close(fd)
     for fd in (came, goes):
         os.set_inheritable(fd, False)  # noqa: FBT003
     # A child that a call forks takes no calls and answers none, also if it comes back here: it finds an end.
@@ -99,14 +103,14 @@ def main() -> None:
     functions = Functions()
     content = b""
     with os.fdopen(came, "rb") as calls:
-        while (message := read_message(calls)) is not None:
+        while (message := read_message(calls, there, writable=True)) is not None:
             content = bytes(message[0]) or content
             began = time.perf_counter_ns()
             outcome, payload = make(functions, content, message[1:])
             took_us = (time.perf_counter_ns() - began) // 1_000
             head = pickle.dumps((outcome, took_us))
             del message
-            write_message(goes, (head, *payload))
+            write_message(goes, (head, *payload), back)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Final
 
 from iris.actor.payload import Payload
 from iris.core.calls import Outcome
-from iris.pool.pipes import read_message, widen, write_message
+from iris.pool.pipes import Shelf, read_message, widen, write_message
 
 _SOON_S: Final = 1.0
 
@@ -25,15 +25,17 @@ class Hand:
         """It starts."""
         came, self._to = os.pipe()
         back, goes = os.pipe()
-        command = [sys.executable, "-P", "-m", "iris.pool.hand", str(came), str(goes)]
+        self._there, self._back = Shelf(), Shelf()
+        ends = (came, goes, self._there.fd, self._back.fd)
+        command = [sys.executable, "-P", "-m", "iris.pool.hand", *map(str, ends)]
         # A group of its own, which ends with it, but no session: by that its memory is held to the task's.
         self._process = subprocess.Popen(
-            command, pass_fds=(came, goes), stdin=subprocess.DEVNULL, process_group=0
+            command, pass_fds=ends, stdin=subprocess.DEVNULL, process_group=0
         )
         widen(came)
         widen(goes)
-        os.close(came)
-        os.close(goes)
+        for fd in ends:
+            os.close(fd)
         self._from = io.BufferedReader(_Results(back, self._process.pid))
         self._function = b""
         self._began = time.monotonic()
@@ -45,7 +47,7 @@ class Hand:
         """Hand a call over; whether the process was there to take it."""
         is_same, self._function = function == self._function, function
         try:
-            write_message(self._to, (b"" if is_same else function, *arguments))
+            write_message(self._to, (b"" if is_same else function, *arguments), self._there)
         except OSError:
             self.is_ending = True
         return not self.is_ending
@@ -55,7 +57,7 @@ class Hand:
 
         None: the process has ended, and with it all that it had started in its group.
         """
-        message = read_message(self._from)
+        message = read_message(self._from, self._back, writable=False)
         if message is None:
             self._kill()  # It may only have closed its pipes.
             return None

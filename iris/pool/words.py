@@ -48,3 +48,13 @@ def apart(payload: Payload) -> Payload:
         for buffer in payload
     ]
     return cast("Payload", buffers)  # What is unpickled on the other side are buffers again.
+
+
+def own(payload: Payload) -> Payload:
+    """What `apart` has become on the other side; its buffers may be written to, for nobody else has them there."""
+    return [
+        buffer.obj
+        if isinstance(buffer, memoryview) and isinstance(buffer.obj, bytearray)
+        else buffer
+        for buffer in payload
+    ]

@@ -202,6 +202,10 @@ def test_what_is_no_method_for_callers_is_refused_with_the_nearest() -> None:
     with served(Cabinet()) as client:
         with pytest.raises(NoSuchMethod, match="no method 'ad'; did you mean `add`"):
             client.ad()
+        with pytest.raises(
+            NoSuchMethod, match="one of add, count, counted, echo, forever, run, slowly, throw,"
+        ):
+            client.zzz()
         with pytest.raises(NoSuchMethod, match="its name begins with `_`"):
             client["__init__"]()
         with pytest.raises(NoSuchMethod, match=r"it\.total is int, and no method"):
@@ -299,3 +303,21 @@ def test_a_resolver_that_fails_ends_calls_when_patience_does() -> None:
         pytest.raises(ActorUnavailable, match="its resolver failed: ValueError: no idea of it"),
     ):
         client.add()
+
+
+def test_patience_and_time_are_the_callers_however_long_a_resolver_takes() -> None:
+    answer = threading.Event()
+
+    class Slow(FixedResolver):
+        def resolve(self, name: str) -> Any:
+            answer.wait(20)
+            return super().resolve(name)
+
+    with ActorClient("it", Slow("127.0.0.1:1"), patience=0.1) as client:
+        with pytest.raises(
+            ActorUnavailable, match=r"in 0\.1 s nobody .*asked, and not answered yet"
+        ):
+            client.add()
+        with pytest.raises(CallTimeout, match=r"it\.add did not run: nobody .* after 0\.05 s"):
+            client.options(timeout=0.05).add()
+        answer.set()

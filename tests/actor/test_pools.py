@@ -5,7 +5,16 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from iris.actor import ActorLost, ActorPool, ActorServer, ActorUnavailable
+from iris.actor import (
+    ActorClient,
+    ActorDenied,
+    ActorLost,
+    ActorPool,
+    ActorServer,
+    ActorUnavailable,
+    CallTimeout,
+    FixedResolver,
+)
 from tests.actor.actors import Cabinet, until
 from tests.actor.directory import Directory
 
@@ -37,15 +46,23 @@ def test_i_133_calls_go_around_and_the_resolver_is_not_asked_for_them() -> None:
 
 def test_a_broadcast_reaches_each_of_those_that_are_there() -> None:
     directory, cabinets = Directory(), [Cabinet() for _ in range(3)]
-    with ActorPool("it", directory) as pool:
-        with pytest.raises(ActorUnavailable, match="nobody serves 'it' at the moment"):
+    with ActorPool("it", directory, patience=0.05) as pool:
+        with pytest.raises(ActorUnavailable, match=r"it\.add did not run: in 0\.05 s nobody could"):
             pool.add.broadcast()
-        with serving(directory, *cabinets):
-            pool.wait_for(3, timeout=5)
-            futures = pool.add.broadcast(5)
-            assert [future.result(5) for future in futures] == [5, 5, 5]
-            assert {future.endpoint for future in futures} == set(directory.listed)
-            assert len(pool.endpoints()) == 3
+        with pytest.raises(CallTimeout, match=r"add did not run: nobody .* after 0\.01 s"):
+            pool.options(timeout=0.01).add.broadcast()
+    # It waits for all that there are, of which not one is known yet.
+    with serving(directory, *cabinets), ActorPool("it", directory) as pool:
+        futures = pool.add.broadcast(5)
+        assert [future.result(5) for future in futures] == [5, 5, 5]
+        assert {future.endpoint for future in futures} == set(directory.listed)
+        assert len(pool.endpoints()) == 3
+    with (
+        serving(directory, Cabinet()) as (server,),
+        ActorClient("it", FixedResolver(server.address)) as client,
+        pytest.raises(ActorDenied),
+    ):
+        client.add.broadcast()
 
 
 def test_the_least_loaded_takes_the_next_call() -> None:
@@ -110,3 +127,19 @@ def test_what_nobody_serves_is_told_when_patience_ends() -> None:
         ),
     ):
         pool.add()
+
+
+def test_what_may_have_run_where_it_was_lost_is_never_said_not_to_have_run() -> None:
+    directory, cabinet = Directory(), Cabinet()
+    with serving(directory, cabinet) as (server,):
+        with ActorClient("it", directory, patience=0.1, retries=1) as client:
+            call = client.wait.submit()
+            until(lambda: cabinet.running)
+            directory.listed = []
+            for link in list(server._doors.links):
+                link.connection.close("cut")
+            with pytest.raises(
+                ActorLost, match=r"may have run or not: .* was lost .*; made again, "
+            ):
+                call.result(5)
+        cabinet.gate.set()

@@ -1,6 +1,7 @@
 """`iris doctor`: each thing that a cluster needs, found right or wrong, with the correction."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -40,10 +41,12 @@ def written(file: Path, provider: Mapping[str, object], **more: object) -> Path:
     return file
 
 
-def examined(file: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Item]]:
+def examined(
+    file: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> tuple[int, dict[str, Item]]:
     """The status, and what was found by its name."""
     capsys.readouterr()
-    status = main(["doctor", f"--config={file}", "--json"])
+    status = main(["doctor", f"--config={file}", "--json", *more])
     found = json.loads(capsys.readouterr().out)
     assert found["kind"] == "CheckList"
     return status, {item["name"]: item for item in found["items"]}
@@ -119,13 +122,19 @@ def test_a_certificate_that_nobody_accepts_is_found_before_it_is_shown(
     cert, key = own.chain("good")
     _, other = own.sign("other")
 
-    def tls(cert: Path, key: Path) -> Item:
+    def tls(cert: Path, key: Path, *more: str) -> Item:
         place = {"vm": {"port": free_port()}, "tls": {"cert": str(cert), "key": str(key)}}
-        _, found = examined(written(file, {"type": "local"}, controller=place), capsys)
+        _, found = examined(written(file, {"type": "local"}, controller=place), capsys, *more)
         return found["tls"]
 
-    good = tls(cert, key)
-    assert (good["outcome"], "is good until" in good["said"]) == ("ok", True)
+    for more in ((), ("--advertise=https://localhost:9",)):
+        good = tls(cert, key, *more)
+        assert (good["outcome"], "is good until" in good["said"]) == ("ok", True)
+    astray = tls(cert, key, "--advertise=https://iris.example:9")
+    assert "hostname mismatch" in astray["said"]
+    assert "(127.0.0.1, localhost), or have one made for iris.example" in astray["help"]
+    plain = tls(cert, key, "--advertise=http://localhost:9")
+    assert plain["said"].startswith("workers call http://localhost:9, and the controller")
     wrong = [
         ((cert, file.parent / "none"), "tls.key: ", "may read"),
         ((cert, other), "other.key is no key of the certificate", "that it was made with"),
@@ -204,8 +213,13 @@ def test_the_host_of_a_controller_is_looked_at_and_not_this_machine(
     name = f"controller host {far.address}"
     provider = hosts.provider(hosts=[worker.address])
 
-    def looked(port: int) -> tuple[dict[str, Item], Item]:
-        place = {"host": far.address, "vm": {"port": port}}
+    own = Authority(file.parent, "own")
+    (good, key), (astray, _) = own.chain("good", f"IP:{far.address}"), own.chain("astray")
+
+    def looked(port: int, cert: Path = good) -> tuple[dict[str, Item], Item]:
+        # What is not absolute is looked for in that host's folder, as its controller does.
+        tls = {"cert": os.path.relpath(cert, hosts.shared / "controller"), "key": str(key)}
+        place = {"host": far.address, "vm": {"port": port}, "tls": tls}
         written(file, provider, auth=auth, controller=place)
         _, found = examined(file, capsys)
         return found, found[name]
@@ -215,11 +229,15 @@ def test_the_host_of_a_controller_is_looked_at_and_not_this_machine(
         found, well = looked(other.getsockname()[1])
     assert well["outcome"] == "ok", well
     assert (found["port"]["outcome"], found["disk"]["outcome"]) == ("skipped", "skipped")
+    assert found["tls"]["outcome"] == "ok", found["tls"]
+    assert f"{far.address}: " in found["tls"]["said"]
     listen = "import socket; s = socket.create_server(('', 17171)); print(flush=True); input()"
     inside = ["ip", "netns", "exec", far.space, sys.executable, "-c", listen]
     with subprocess.Popen(inside, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as listener:
         assert listener.stdout is not None
         listener.stdout.readline()
-        _, ill = looked(17_171)
+        found, ill = looked(17_171, cert=astray)
         listener.kill()
     assert "port 17171 cannot be listened on" in ill["said"]
+    assert "is no key of the certificate" in found["tls"]["said"]
+    assert main(["doctor", f"--config={file}", "--advertise=https://x:1"]) == ExitStatus.BAD_INPUT

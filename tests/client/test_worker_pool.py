@@ -6,11 +6,13 @@ import ctypes
 import importlib
 import io
 import os
+import pickle
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, as_completed, wait
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -104,16 +106,38 @@ def test_whatever_takes_an_executor_takes_a_pool(pool: WorkerPool) -> None:
     assert asyncio.run(main()) == 5
 
 
+@dataclass
+class Pages:
+    """An array, of a kind that travels beside its pickle."""
+
+    content: bytearray | memoryview
+
+    def __reduce_ex__(self, _: object) -> tuple[type["Pages"], tuple[pickle.PickleBuffer]]:
+        return Pages, (pickle.PickleBuffer(self.content),)
+
+
+def turned(pages: Pages) -> Pages:
+    """The same, once it has been written to."""
+    pages.content[:] = b"\x07" * len(pages.content)
+    return pages
+
+
 def test_thousands_of_calls_may_be_open_and_large_ones_among_them(pool: WorkerPool) -> None:
     large = os.urandom(8 << 20)
+    larger = 3 * large
     futures = [pool.submit(abs, -n) for n in range(5_000)]
-    there, back = pool.submit(len, large), pool.submit(bytes, len(large))
+    those = [pool.submit(bytes, each) for each in (large, larger, large)]
+    pages = [pool.submit(turned, Pages(bytearray(n))) for n in (1_000, len(large), len(larger))]
     assert [future.result() for future in futures] == list(range(5_000))
     for _ in range(2):  # More functions than either side keeps.
         functions = [pool.submit(partial(max, number), -1) for number in range(700)]
         assert [future.result() for future in functions] == list(range(700))
-    assert there.result() == len(large)
-    assert back.result() == bytes(len(large))
+    assert [future.result() for future in those] == [large, larger, large]
+    for future in pages:  # What could be written to still can, wherever it comes to.
+        content = future.result().content
+        content[0] += 1
+        assert bytes(content[:2]) == b"\x08\x07"
+        assert content[-1] == 7
 
 
 def test_i_131_whatever_a_call_raises_comes_back_as_itself_and_was_raised_once(
@@ -210,6 +234,8 @@ def test_what_cannot_be_sent_or_asked_for_is_told_at_once(
         pool.submit(3)  # type: ignore[arg-type]
     with pytest.raises(BadRequest, match="workers: 0 cannot be"):
         WorkerPool(client, 0)
+    with pytest.raises(BadRequest, match="workers: 1000000 is more than 100000"):
+        pool.resize(1_000_000)
     with pytest.raises(BadRequest, match=r"lease: 0.5 is less than 1 s"):
         WorkerPool(client, 1, lease=0.5)
     with pytest.raises(BadRequest, match="max_retries_failure: -1 cannot be"):
@@ -284,6 +310,38 @@ def test_a_pool_that_never_gets_a_worker_ends_and_says_so(client: IrisClient) ->
         pytest.raises(PoolEnded, match="unschedulable"),
     ):
         pool.submit(int).result(20)
+
+
+def interrupted_within(pool: WorkerPool) -> None:
+    with pool:
+        raise KeyboardInterrupt
+
+
+def interrupted_and_closed(pool: WorkerPool) -> None:
+    try:
+        raise KeyboardInterrupt
+    finally:
+        pool._driver.leave()
+
+
+def interrupted_while_it_waits(pool: WorkerPool) -> None:
+    threading.Timer(0.05, os.kill, (os.getpid(), signal.SIGINT)).start()
+    pool._driver.leave()
+
+
+@pytest.mark.parametrize(
+    "program", [interrupted_within, interrupted_and_closed, interrupted_while_it_waits]
+)
+def test_an_interrupt_ends_a_pool_and_its_calls_at_once(
+    client: IrisClient, program: Callable[[WorkerPool], None]
+) -> None:
+    pool = WorkerPool(client, 1, resources=ResourceSpec(cpu=8))
+    future = pool.submit(int)
+    with pytest.raises(KeyboardInterrupt):
+        program(pool)
+    with pytest.raises(PoolEnded, match="its pool has ended: it was interrupted"):
+        future.result(0)
+    assert [job.wait(10).state for job in pool.jobs] == ["killed"]
 
 
 def test_a_pool_whose_workers_cannot_be_reached_says_where_they_are(

@@ -70,6 +70,7 @@ class Host:
     """By which it is known."""
     process: subprocess.Popen[bytes] | None = None
     _net: int = 1
+    _rules: list[tuple[str, ...]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.root.mkdir(parents=True)
@@ -157,6 +158,12 @@ class Host:
         """Let a firewall refuse, at once, what is sent to it, or no longer."""
         _run("ip", "route", "add" if on else "del", "prohibit", f"{self.address}/32")
 
+    def close_port(self, port: int) -> None:
+        """Let a firewall refuse, at once, what is sent to one of its ports, until `end`."""
+        rule = ("to", f"{self.address}/32", "ipproto", "tcp", "dport", str(port), "prohibit")
+        _run("ip", "rule", "add", *rule)
+        self._rules.append(rule)
+
     def route_to(self, far: "Host") -> None:
         """Lay a cable from this host to another, by which alone this one reaches that."""
         ours, theirs = f"n77-{self._net}", f"f77-{self._net}"
@@ -186,6 +193,8 @@ class Host:
         if self.process is not None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait(20)
+        for rule in self._rules:
+            _run("ip", "rule", "del", *rule)
         subprocess.run(["ip", "netns", "del", self.space], capture_output=True, check=False)
 
     def pids(self) -> list[int]:

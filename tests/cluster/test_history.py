@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from iris.cluster.controller import history
-from iris.cluster.controller.history import page_of, read_page
+from iris.cluster.controller.history import Latest, page_of, read_decided, read_page
 from iris.cluster.controller.journal import JournalError, SqliteJournal
 from iris.core.instant import MINUTE
 from iris.core.retry import EndCause
 from iris.core.snapshot import snapshot
 from iris.core.timeline import Chapter, Happening, Of, Subject, happenings
+from iris.dashboard.recent import Recent
 from iris.exit_status import ExitStatus
 from tests.cli.commands import Run, commands_of
 from tests.cluster.situated import Situated, situated
@@ -101,12 +102,56 @@ def test_a_journal_is_read_while_its_controller_writes(tmp_path: Path) -> None:
         asyncio.run(read_page(tmp_path / "none", JOB, 0, 5))
 
 
+def test_what_is_looked_at_again_is_read_on_and_told_as_if_it_were_read_anew(
+    tmp_path: Path,
+) -> None:
+    script = busy()
+    half = len(script.journal) // 2
+    state = script.controller.state
+
+    async def story(book: SqliteJournal) -> None:
+        latest = Latest(tmp_path / "j")
+        for stop in (half, half + 1, len(script.journal)):
+            for turn in script.journal[book.turns : stop]:
+                book.append(turn)
+            for subject in (JOB, Subject(Of.GROUP, "cpu")):
+                anew = page_of(book, subject, 0, 1_000).happenings
+                assert await latest.of(state, subject, 1_000) == anew
+                assert await latest.of(state, subject, 4) == anew[-4:]
+
+    with closing(SqliteJournal(tmp_path / "j")) as book:
+        asyncio.run(story(book))
+    with closing(written(script, tmp_path / "trimmed", trimmed_at=half)):
+        told = asyncio.run(Latest(tmp_path / "trimmed").of(state, JOB, 1_000))
+        assert told[0].kind == "Record"
+
+
+def test_decisions_of_before_come_before_those_of_this_process(tmp_path: Path) -> None:
+    script = busy()
+    state, half = script.controller.state, len(script.journal) // 2
+    whole, restarted = Recent(), Recent()
+    for number, turn in enumerate(script.journal):
+        whole.turned(turn, state)
+        if number >= half:
+            restarted.turned(turn, state)
+            list(restarted.entries(state))
+    with closing(written(script, tmp_path / "j")):
+        turns = asyncio.run(read_decided(tmp_path / "j", half + 1, 5_000))
+        assert turns[-1].now <= script.journal[half - 1].now
+        assert asyncio.run(read_decided(tmp_path / "j", half + 1, 2)) == turns[-2:]
+    restarted.recall(turns, state)
+    assert list(restarted.entries(state)) == list(whole.entries(state))
+
+
 def test_a_damaged_turn_is_named(tmp_path: Path) -> None:
     script = busy()
     with closing(written(script, tmp_path / "j")) as book:
         book._db.execute("UPDATE turns SET body = '\"/alice/often\"' WHERE number = 9")
         with pytest.raises(JournalError, match="turn 9 is damaged"):
             page_of(book, JOB, 0, 1_000)
+        book._db.execute("UPDATE turns SET body = '{\"decisions\": [{}]}' WHERE number = 9")
+        with pytest.raises(JournalError, match="turn 9 is damaged"):
+            book.decided(10, 5)
 
 
 # ---- commands ----------------------------------------------------------------------------------

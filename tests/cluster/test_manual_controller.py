@@ -1,17 +1,24 @@
 """A manual cluster whose controller runs on a host of its own, begun and ended by SSH from here."""
 
 import json
-import socket
+import signal
+import subprocess
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Final
 
+import httpx2
 import pytest
 
 from iris.cli.main import main
+from tests.cli.commands import PROGRAM
 from tests.cluster import sshds
 from tests.cluster.running import free_port
 from tests.cluster.sshds import TOKEN, Hosts
+
+PAGES: Final = 10_080
+"""Where a controller has its dashboard, if nobody says otherwise."""
 
 pytestmark = pytest.mark.skipif(bool(sshds.lacking()), reason=sshds.lacking())
 
@@ -50,6 +57,41 @@ def written(folder: Path, some: Mapping[str, object]) -> Path:
     return path
 
 
+@contextmanager
+def dashboard(config: str) -> Iterator[str]:
+    """Where `iris cluster dashboard` says that it is, as long as that runs: until Ctrl-C."""
+    command = [*PROGRAM, "cluster", config, "dashboard", "--print"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        url = process.stdout.readline().strip()
+        assert url.startswith("http://127.0.0.1:")
+        yield url
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@contextmanager
+def looked_at(config: str) -> Iterator[None]:
+    """Look at the dashboard while something is done: what comes of it is told of as it happens."""
+    with dashboard(config) as url, httpx2.Client(base_url=url, timeout=30) as browser:
+        assert browser.get("/jobs").headers["location"] == "/sign-in?to=/jobs"
+        browser.post("/sign-in", data={"token": TOKEN})
+        assert browser.get("/api/v1/jobs.json").json()["items"] == []
+        with browser.stream("GET", "/events") as stream:
+            told = (line for line in stream.iter_lines() if line.startswith("id: "))
+            known = next(told)
+            yield
+            assert next(told) != known
+        (row,) = browser.get("/api/v1/jobs.json").json()["items"]
+        assert row["state"] == "succeeded"
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(url)
+
+
 def test_a_controller_on_a_host_is_begun_called_by_a_tunnel_and_ended_with_its_slices(
     two: Hosts, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,6 +99,7 @@ def test_a_controller_on_a_host_is_begun_called_by_a_tunnel_and_ended_with_its_s
     port = free_port()
     config = f"--config={cluster_file(tmp_path, two, port)}"
     monkeypatch.setenv("IRIS_TOKEN", TOKEN)
+    monkeypatch.setenv("IRIS_LOG_FORMAT", "json")
     assert main(["cluster", config, "start"]) == 0, capsys.readouterr().err
     assert f"controller at http://{first.address}:{port}" in capsys.readouterr().out
     shipped = (first.folder / "controller" / "cluster.yaml").read_text()
@@ -64,17 +107,17 @@ def test_a_controller_on_a_host_is_begun_called_by_a_tunnel_and_ended_with_its_s
     assert main(["cluster", config, "start"]) == 0
     assert capsys.readouterr().err.endswith("it runs already\n")
 
-    real = socket.create_connection
-
-    def firewall(place: tuple[str, int], *rest: Any) -> socket.socket:
-        if place == (first.address, port):
-            raise ConnectionRefusedError("a firewall between")
-        return real(place, *rest)
-
-    monkeypatch.setattr("socket.create_connection", firewall)
+    for closed in (port, PAGES):
+        first.close_port(closed)
     job = ["job", "run", config, "--cpu=1", "--memory=10MB", "--", "echo", "by a tunnel"]
-    assert main(job) == 0, capsys.readouterr().err
-    assert capsys.readouterr().out == "by a tunnel\n"
+    with looked_at(config):
+        assert main(job) == 0, capsys.readouterr().err
+        assert capsys.readouterr().out == "by a tunnel\n"
+    for log in (
+        first.folder / "controller" / "state" / "controller.log",
+        *second.folder.glob("iris-cpu-1/0/worker.log"),
+    ):
+        assert json.loads(log.read_text().splitlines()[0])["level"] == "info"
     assert main(["cluster", config, "restart"]) == 0
     assert main(["cluster", config, "stop", "-y"]) == 0
     err = capsys.readouterr().err

@@ -15,12 +15,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
 from starlette.responses import Response
 
-from iris.cluster.controller import probes
+from iris.cluster.controller import pulse
 from iris.cluster.controller.auth import Doorkeeper
 from iris.cluster.controller.dashboard import PeopleOnly
 from iris.cluster.controller.main import main as controller
 from iris.cluster.controller.metrics import CONTENT_TYPE
 from iris.cluster.controller.probes import Probes
+from iris.cluster.controller.pulse import Pulse
 from iris.cluster.log_lines import VARIABLE, JsonLines
 from iris.cluster.worker.main import main as worker
 from iris.config import Auth, Secret, SecretSource
@@ -71,7 +72,8 @@ def story() -> Script:
 
 
 def probe(found: Situated, auth: Auth = OPEN, trouble: str = "") -> Probes:
-    return Probes(found.loop, PeopleOnly(Doorkeeper(auth, KEY), KEY), lambda: trouble)
+    door = PeopleOnly(Doorkeeper(auth, KEY), KEY)
+    return Probes(found.loop, door, Pulse(found.loop, lambda: trouble))
 
 
 def ask(
@@ -249,7 +251,7 @@ def test_without_tokens_numbers_are_told_under_this_machines_own_names_only(
 def test_a_loop_that_turns_is_ready_and_one_that_stands_still_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probes, "READY_WITHIN_S", 0.2)
+    monkeypatch.setattr(pulse, "READY_WITHIN_S", 0.2)
 
     async def live() -> None:
         with situated(tmp_path) as found:
@@ -262,7 +264,7 @@ def test_a_loop_that_turns_is_ready_and_one_that_stands_still_is_not(
             assert (ready.status_code, ready.body) == (HTTPStatus.OK, b"ok\n")
             turning.cancel()  # As if a turn never came back.
             await asyncio.wait([turning])
-            await asyncio.to_thread(until, lambda: found.loop.age_s() > probes.READY_WITHIN_S)
+            await asyncio.to_thread(until, lambda: found.loop.age_s() > pulse.READY_WITHIN_S)
             ready = await asking.ready(Request({"type": "http"}))
             assert ready.status_code == HTTPStatus.SERVICE_UNAVAILABLE
             assert bytes(ready.body).startswith(b"not ready: no look for work since 0.")
@@ -294,7 +296,6 @@ def test_every_query_of_the_grafana_dashboard_names_what_is_exported(asked: Situ
     used = set()
     for panel in board["panels"]:
         assert panel["title"]
-        assert set(panel["gridPos"]) == {"h", "w", "x", "y"}
         for target in panel["targets"]:
             names = set(re.findall(r"\biris_[a-z_]+", target["expr"]))
             assert names, target
@@ -303,6 +304,34 @@ def test_every_query_of_the_grafana_dashboard_names_what_is_exported(asked: Situ
     labels = re.findall(r"by \(([a-z, ]+)\)", GRAFANA.read_text(encoding="utf-8"))
     known = {label for f in told.values() for s in f.samples for label in s.labels} | {"instance"}
     assert {word.strip() for group in labels for word in group.split(",")} <= known | {"job", "le"}
+
+
+def test_the_grafana_dashboard_can_be_imported_as_it_is() -> None:
+    text = GRAFANA.read_text(encoding="utf-8")
+    board = json.loads(text)
+    assert board["schemaVersion"] >= 33  # Since then a data source is named by type and uid.
+    assert board.get("id") is None  # Else it would take the place of another.
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
+    assert variables["datasource"]["type"] == "datasource"
+    assert variables["datasource"]["query"] == "prometheus"
+    used = set(re.findall(r"\$\{?([A-Za-z_]+)", text))
+    assert {name for name in used if not name.startswith("__")} == set(variables)
+    chosen = {"type": "prometheus", "uid": "${datasource}"}
+    assert variables["instance"]["datasource"] == chosen
+    taken: set[tuple[int, int]] = set()
+    for panel in board["panels"]:
+        assert panel["datasource"] == chosen
+        assert [target["datasource"] for target in panel["targets"]] == [chosen] * len(
+            panel["targets"]
+        )
+        letters = [target["refId"] for target in panel["targets"]]
+        assert len(letters) == len(set(letters)) > 0
+        at = panel["gridPos"]
+        assert 0 <= at["x"] < at["x"] + at["w"] <= 24
+        cells = {(at["x"] + x, at["y"] + y) for x in range(at["w"]) for y in range(at["h"])}
+        assert cells, panel["title"]
+        assert not cells & taken, panel["title"]
+        taken |= cells
 
 
 def test_by_a_variable_each_line_of_the_log_is_an_object() -> None:

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from grpc_health.v1 import health_pb2
 
 from iris.client import IrisClient
+from iris.cluster.controller import pulse
 from iris.cluster.controller.journal import SqliteJournal
 from iris.cluster.controller.service import ControllerService, Options
 from iris.cluster.controller.turns import TurnLoop
@@ -24,6 +26,7 @@ from iris.ports import NoLog, VmPlace
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import GET_STATUS, LIST_SLICES
 from tests.cluster.running import until
+from tests.cluster.test_standard import health_of
 
 JOURNALS = Path(__file__).parent / "journals"
 
@@ -33,6 +36,7 @@ class Mute:
 
     def __init__(self) -> None:
         self.asked = 0
+        self.gives_back = threading.Event()
 
     async def create_slice(self, request: CreateSlice) -> Sequence[Event]:
         assert request.slice
@@ -55,12 +59,12 @@ class Mute:
         raise NoLog(f"{vm}: {most_bytes} bytes of nothing")
 
     async def end_all(self) -> None:
-        pass
+        await asyncio.to_thread(self.gives_back.wait)
 
 
 @pytest.fixture
-def mute(tmp_path: Path) -> Iterator[tuple[Mute, str]]:
-    """A controller in a thread on such a cloud, and its address."""
+def mute(tmp_path: Path) -> Iterator[tuple[Mute, ControllerService]]:
+    """A controller in a thread on such a cloud."""
     cloud = Mute()
     group = {"accelerator_type": "cpu", "vm": {"cpu": 4, "memory": "4GB"}, "max_slices": 50}
     config = tmp_path / "cluster.yaml"
@@ -80,18 +84,19 @@ def mute(tmp_path: Path) -> Iterator[tuple[Mute, str]]:
     thread.start()
     assert ready.wait(30)
     try:
-        yield cloud, served[0].url
+        yield cloud, served[0]
     finally:
+        cloud.gives_back.set()
         loop.call_soon_threadsafe(served[0].close)
         thread.join(30)
         assert not thread.is_alive()
 
 
 def test_i_87_requests_of_the_cloud_that_hang_stop_neither_turns_nor_answers(
-    mute: tuple[Mute, str],
+    mute: tuple[Mute, ControllerService],
 ) -> None:
-    cloud, url = mute
-    with IrisClient.remote(url, user="alice") as client:
+    cloud, service = mute
+    with IrisClient.remote(service.url, user="alice") as client:
         jobs = [client.submit(Entrypoint.from_command("true"), f"job-{n}") for n in range(40)]
         until(lambda: cloud.asked >= 5)
         assert {job.status().state for job in jobs} == {"pending"}
@@ -101,6 +106,20 @@ def test_i_87_requests_of_the_cloud_that_hang_stop_neither_turns_nor_answers(
         slices = client.channel.call(LIST_SLICES, pb.ListSlicesRequest()).slices
         assert {row.state for row in slices} == {"requested"}
         assert any("requested" in said for said in jobs[1].why())
+
+
+def test_health_is_told_by_grpc_as_it_is_by_http_to_the_very_end(
+    mute: tuple[Mute, ControllerService], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, service = mute
+    states = health_pb2.HealthCheckResponse
+    assert health_of(service.port) == states.SERVING
+    with monkeypatch.context() as patched:
+        patched.setattr(pulse, "READY_WITHIN_S", -1.0)  # As if no look for work were recent enough.
+        until(lambda: health_of(service.port) == states.NOT_SERVING)
+    until(lambda: health_of(service.port) == states.SERVING)
+    service.close(give_back=True)  # Which its cloud takes its time for.
+    until(lambda: health_of(service.port) == states.NOT_SERVING)
 
 
 def test_i_69_a_start_that_took_long_is_no_silence_of_the_workers(tmp_path: Path) -> None:

@@ -27,7 +27,11 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningCluster
 
 
 def check(cluster: RunningCluster, service: str, token: str = "") -> int:
-    with grpc.insecure_channel(f"127.0.0.1:{cluster.port}") as channel:
+    return health_of(cluster.port, service, token)
+
+
+def health_of(port: int, service: str = "", token: str = "") -> int:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         metadata = (("authorization", f"Bearer {token}"),) if token else ()
         request = health_pb2.HealthCheckRequest(service=service)
         ask = channel.unary_unary(

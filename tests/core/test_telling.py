@@ -79,6 +79,7 @@ def test_a_slice_that_comes_for_an_accelerator_is_not_waited_for_by_cpu_work() -
     script.submit("gang", gang=True, replicas=2, tpu=TPU)
     reason = why(script, script.submit("cpu"))
     assert (reason.under_way, reason.verdict) == ((), Verdict.UNSUPPLIED)
+    assert headline(reason).endswith("on its account (cpu: 0 of max_slices 0 exist)")
     assert reason.next.what.endswith("or a slice comes for other work")
     assert advice(reason)[Advised.RAISE_MAX_SLICES] == "raise max_slices of cpu, which is 0"
 

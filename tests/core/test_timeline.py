@@ -1,5 +1,6 @@
 """What happened to whom: told of each thing that it concerns, once, and of nobody else."""
 
+from dataclasses import replace
 from typing import get_args
 
 import pytest
@@ -11,10 +12,18 @@ from iris.core.ids import EndpointId, GroupName, RequestId, TaskId, WorkerId, Zo
 from iris.core.instant import HOUR, MINUTE, Instant
 from iris.core.lifecycle import AttemptState
 from iris.core.record import Turn
-from iris.core.recorded import recorded
+from iris.core.recorded import completed, recorded
 from iris.core.retry import EndCause
 from iris.core.spec import Band
-from iris.core.timeline import Happening, Of, Subject, Timeline, happenings, timeline_of_group
+from iris.core.timeline import (
+    Chapter,
+    Happening,
+    Of,
+    Subject,
+    Timeline,
+    happenings,
+    timeline_of_group,
+)
 from tests.core.test_record import example
 from tests.harness import Script, cluster, cpu_group, fleet, tpu_group
 
@@ -236,4 +245,9 @@ def test_what_the_journal_has_let_go_of_is_told_from_the_tables() -> None:
     for unknown in (of(Of.JOB, "/x/y"), of(Of.WORKER, "iris-cpu-1-w0"), of(Of.SLICE, "nope")):
         assert lines(unknown, end) == []
     assert lines(of(Of.JOB, script.submit("open")), end)[:1]
-    assert isinstance(recorded(state, of(Of.JOB, job), end)[0], Happening)
+    (first, *_, last) = recorded(state, of(Of.JOB, job), end)
+    assert isinstance(first, Happening)
+    page = Chapter((), 0, 9, end)
+    assert completed(page, state, of(Of.JOB, job), 1).happenings == (last,)
+    newer = replace(page, before=9)  # What is older is on another page.
+    assert completed(newer, state, of(Of.JOB, job), 1) == newer

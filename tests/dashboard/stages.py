@@ -2,21 +2,22 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Final
 
 import yaml
 from starlette.testclient import TestClient
 
-from iris.core.ids import JobId, SliceId, TaskId, WorkerId
+from iris.core.ids import GroupName, JobId, SliceId, TaskId, WorkerId
 from iris.core.instant import Instant
 from iris.core.record import Turn
 from iris.core.state import ClusterState
-from iris.core.timeline import Chapter, happenings
+from iris.core.timeline import Chapter, Happening, happenings
 from iris.core.timeline import Subject as Timed
 from iris.dashboard.app import Dashboard
 from iris.dashboard.recent import Recent
-from iris.dashboard.subject import CallRow, Door, Kind, Simulation, Viewer
+from iris.dashboard.subject import CallRow, Door, Kind, Refusal, Simulation, Viewer
 from sim.on_stage import OwnMachine, Stage
 from sim.run import world_of
 from sim.scenario import load_scenario
@@ -124,8 +125,15 @@ class Still:
         self.runs: Path | None = None
         self.watching: list[asyncio.Event] = []
 
+    @property
+    def changes(self) -> int:
+        return self.turns
+
     def now(self) -> Instant:
         return self.state.now
+
+    def spent(self) -> Mapping[GroupName, int]:
+        return self.recent.costs.spent(self.state, self.now())
 
     def watch(self) -> asyncio.Event:
         self.watching.append(asyncio.Event())
@@ -134,10 +142,13 @@ class Still:
     def unwatch(self, changed: asyncio.Event) -> None:
         self.watching.remove(changed)
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
         told = [it for it in happenings(self._turns, subject) if not before or it.turn < before]
         page = tuple(told[-limit:])
         return Chapter(page, page[0].turn if len(told) > limit else 0, 1, Instant(0))
+
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        return (await self.history(subject, 0, limit)).happenings
 
     async def command(self, job: JobId) -> str:
         return f"run {job}"
@@ -151,6 +162,17 @@ class Still:
     async def log(self, task: TaskId, attempt: int, viewer: Viewer) -> Path | None:
         del task, attempt, viewer
         return None
+
+    async def machine_log(self, slice_: SliceId, host: int, viewer: Viewer) -> bytes:
+        raise Refusal(HTTPStatus.NOT_FOUND, f"host {host} of {slice_} says nothing to {viewer}")
+
+    def why_not_stop(self, job: JobId, viewer: Viewer) -> str:
+        del job, viewer
+        return "it stands still"
+
+    def why_not_operate(self, viewer: Viewer) -> str:
+        del viewer
+        return "it stands still"
 
     async def stop_job(self, job: JobId, viewer: Viewer) -> None:
         raise AssertionError(job, viewer)

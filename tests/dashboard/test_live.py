@@ -120,16 +120,23 @@ def test_an_action_asks_first_and_needs_the_right_token(
         until(lambda: job.status().state == "running")
         alice, bob, root = (look(token) for token in (ALICE, BOB, ADMIN))
         stop = f"/stop/jobs{job.id}"
-        assert "1 attempt of it will be stopped" in bob.get(stop).text
-        refused = post(bob, stop)
-        assert refused.status_code == HTTPStatus.FORBIDDEN
-        assert f"{job.id} belongs to alice" in refused.text
+        assert "1 attempt of it will be stopped" in alice.get(stop).text
         worker = alice.get("/api/v1/workers.json").json()["items"][0]
         drain, slice_ = f"/drain/workers/{worker['id']}", f"/terminate/slices/{worker['slice']}"
-        for url in (drain, slice_):
-            refused = post(alice, url)
-            assert refused.status_code == HTTPStatus.FORBIDDEN
-            assert "a token of a user is not good for" in refused.text
+        for url, stranger, owner, why_not in (
+            (stop, bob, alice, f"{job.id} belongs to alice"),
+            (drain, alice, root, "a token of a user is not good for DrainWorker"),
+            (slice_, alice, root, "a token of a user is not good for"),
+        ):
+            page, link = "/" + url.split("/", 2)[2], f'href="{url}"'
+            assert link in owner.get(page).text
+            assert link not in stranger.get(page).text
+            for refused in (
+                stranger.get(url),
+                stranger.post(url, data={"seal": seal_of(stranger, "/")}),
+            ):
+                assert refused.status_code == HTTPStatus.FORBIDDEN
+                assert why_not in refused.text
         assert post(root, drain).headers["location"] == f"/workers/{worker['id']}"
         assert "It gets no new work." in alice.get(f"/workers/{worker['id']}").text
         assert post(root, f"/resume/workers/{worker['id']}").status_code == HTTPStatus.SEE_OTHER
@@ -137,6 +144,23 @@ def test_an_action_asks_first_and_needs_the_right_token(
         assert job.wait(60).state == "killed"
         assert post(root, slice_).status_code == HTTPStatus.SEE_OTHER
         until(lambda: "an operator terminated it" in alice.get(f"/slices/{worker['slice']}").text)
+
+
+def test_the_log_of_a_machine_is_on_its_slices_page_for_administrators(
+    cluster: RunningCluster, look: Look
+) -> None:
+    alice, root = look(ALICE), look(ADMIN)
+    until(lambda: bool(alice.get("/api/v1/workers.json").json()["items"]))
+    worker = alice.get("/api/v1/workers.json").json()["items"][0]
+    page = f"/slices/{worker['slice']}"
+    assert 'href="?log=0#log"' in root.get(page).text
+    assert 'href="?log=0#log"' not in alice.get(page).text
+    assert f"registered as {worker['id']}" in root.get(f"{page}?log=0").text
+    assert "is not good for ReadVmLog" in alice.get(f"{page}?log=0").text
+    assert root.get(f"{page}?log=1").status_code == HTTPStatus.NOT_FOUND
+    (log,) = cluster.root.rglob(f"{worker['slice']}/0/worker.log")
+    log.unlink()
+    until(lambda: "worker.log: no such file" in root.get(f"{page}?log=0").text)
 
 
 def test_calls_are_counted_on_the_controllers_page(
@@ -205,6 +229,30 @@ def test_a_controller_without_the_extra_says_what_to_install(
     server = dashboard.DashboardServer("127.0.0.1", 0, None)
     assert server.port is None
     assert server.trouble == "uvicorn is not installed: pip install 'iris-orchestrator[server]'"
+
+
+def test_what_was_before_a_restart_is_told_as_by_commands(
+    cluster: RunningCluster, talker: str, look: Look, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    before = look(BOB).get("/api/v1/decisions.json?job=talker").json()
+    cluster.kill()
+    cluster.start()
+    until(lambda: _listens(cluster.dashboard))
+    client = look(BOB)
+    assert client.get("/api/v1/decisions.json?job=talker").json() == before
+    assert before["total"] > 1
+    run = commands_of(cluster.url, monkeypatch, capfd)
+    monkeypatch.setenv("IRIS_TOKEN", BOB)
+    status, out, err = run("job", "events", talker, "--json")
+    assert (status, err) == (0, "")
+    told = json.loads(out)["items"]
+    rows = re.findall(
+        r"<tr><td>[^<]*<td class=\"name\">(.*)<td>(.*)<td class=\"why\">(.*)<td",
+        client.get(f"/jobs{talker}").text,
+    )
+    shown = [tuple(unescape(cell) for cell in row) for row in rows]
+    assert shown == [(it["subject"], it["text"], it["cause"] or "") for it in reversed(told)]
 
 
 def test_a_controller_ends_in_order_while_somebody_looks(

@@ -11,10 +11,13 @@ from starlette.testclient import TestClient
 
 from iris.cluster.wheels import checked_out_files
 from iris.core.ids import JobId
+from iris.core.instant import DAY, HOUR, MINUTE, Instant
 from iris.core.lifecycle import JobState
 from iris.dashboard.assets import load_assets, load_manifest
 from iris.dashboard.pages import PAGES
 from iris.dashboard.query import ROWS
+from iris.dashboard.subject import Kind
+from iris.dashboard.words import moment
 from sim.on_stage import Stage
 from tests.benchmarks.crowds import Crowd, jobs
 from tests.dashboard.stages import FLEET, LONG, STUCK, TRAIN, Still, browser_of, stage_of
@@ -210,6 +213,13 @@ def test_what_happened_is_told_newest_first_page_by_page() -> None:
     for wrong in ("/timeline/zone/us-a", "/timeline/job", "/timeline/x/y"):
         assert client.get(wrong).status_code == HTTPStatus.NOT_FOUND
     assert client.get("/timeline/job/a/b?before=x").status_code == HTTPStatus.BAD_REQUEST
+
+
+def test_an_instant_is_told_to_the_second() -> None:
+    at = Instant(2 * DAY + 3 * HOUR + 59 * MINUTE + 1_999)
+    assert moment(Kind.SIMULATION, at) == "t=2d 3h 59m 1s"
+    assert moment(Kind.SIMULATION, Instant(DAY)) == "t=1d"
+    assert moment(Kind.LIVE, at) == "1970-01-03 03:59:01"
 
 
 def test_nothing_walks_over_rows_that_are_not_on_the_page() -> None:

@@ -1,8 +1,12 @@
 """`iris sim --serve`: the dashboard's pages of a simulation as it runs, at a speed of one's choice."""
 
+import asyncio
 import json
+import os
 import signal
+import socket
 import subprocess
+import threading
 from http import HTTPStatus
 from pathlib import Path
 
@@ -10,15 +14,25 @@ import httpx2
 import pytest
 import yaml
 
+from iris.cli.main import main
+from iris.cli.showing import Show, show
+from iris.core.controller import Controller
+from iris.core.timeline import Of, Subject
+from iris.dashboard.recent import Recent
+from iris.dashboard.subject import Viewer
 from iris.exit_status import ExitStatus
+from sim.measure import Measures
 from sim.on_stage import Stage
+from sim.recorded import measures_of
+from sim.results import summarize
 from sim.run import simulate, world_of
 from sim.scenario import load_scenario
 from tests.cli.commands import PROGRAM
 from tests.cluster.running import free_port, until
 from tests.dashboard.stages import FLEET, browser_of, stage_of
+from tests.sim.journals import WrittenWorld, chronicle_of
 
-SMALL = {**FLEET, "name": "small", "duration": "2h"}
+SMALL = {**FLEET, "name": "small", "duration": "2h", "expect": ["jobs.failed > 1000"]}
 
 
 def written(folder: Path) -> Path:
@@ -47,9 +61,15 @@ def test_a_simulation_is_looked_at_hurried_and_told_when_it_is_over(tmp_path: Pa
             assert "t=0s of 2h" in client.get("/simulations").text
             seal = seal_of(client, "/simulations/speed")
             choice = {"seal": seal, "choice": "as fast as it goes"}
-            assert (
-                client.post("/simulations/speed", data=choice).status_code == HTTPStatus.SEE_OTHER
-            )
+            with client.stream("GET", "/events") as stream:
+                told = (line for line in stream.iter_lines() if line.startswith("id: "))
+                known = next(told)
+                for speed in ("rest", "as it is"):  # At either no turn is taken, but pages change.
+                    client.post("/simulations/speed", data={"seal": seal, "choice": speed})
+                    assert f">{speed}<" in client.get("/").text
+                assert next(told) != known
+            answer = client.post("/simulations/speed", data=choice)
+            assert answer.status_code == HTTPStatus.SEE_OTHER
             until(lambda: ">over<" in client.get("/").text.replace("\n", ""))
             until((tmp_path / "runs" / "here" / "report.html").exists)
             assert "/simulations/runs/here" in client.get("/simulations").text
@@ -59,8 +79,10 @@ def test_a_simulation_is_looked_at_hurried_and_told_when_it_is_over(tmp_path: Pa
     finally:
         process.kill()
         process.wait()
-    assert process.returncode == ExitStatus.DONE, err
-    assert json.loads(out)["digest"] == summary_of(tmp_path)["digest"]
+    assert process.returncode == ExitStatus.EXPECTATION_FALSE, err
+    told = json.loads(out)
+    assert told["digest"] == summary_of(tmp_path)["digest"]
+    assert told["wall_s"] > 0
 
 
 def summary_of(folder: Path) -> dict[str, object]:
@@ -78,6 +100,10 @@ def test_looking_changes_nothing_of_a_run_and_acting_does(tmp_path: Path) -> Non
         for url in ("/", "/jobs", "/capacity", "/users", "/jobs/bob/stuck-0", "/decisions"):
             client.get(url)
     assert stage.is_over
+    story = client.get("/timeline/job/alice/train-0").text
+    assert "4 tasks are placed" in story
+    assert "attempt 0: succeeded on iris-tpu-2-w3" in story
+    assert "0 to 2 slices" in client.get("/timeline/group/tpu").text
     assert stage.finish().digest == alone
     meddled = stage_of(tmp_path, SMALL, hours=1.1)
     client = browser_of(meddled)
@@ -90,13 +116,94 @@ def test_looking_changes_nothing_of_a_run_and_acting_does(tmp_path: Path) -> Non
     assert late.status_code == HTTPStatus.CONFLICT
 
 
+def test_pages_metrics_results_and_a_journal_retold_tell_one_cost(tmp_path: Path) -> None:
+    world = WrittenWorld(load_scenario(written(tmp_path)), audit_every_turn=False)
+    stage = Stage(world, 0, None)
+    stage.advance(world.scenario.duration or 0)
+    told = browser_of(stage).get("/api/v1/users.json").json()["groups"]
+    results = summarize(stage.finish(), [])["groups"]
+    costs = {row["group"]: round(row["cost_usd"], 6) for row in told}
+    assert costs == costs_of(results)
+    assert costs["tpu"] > costs["cpu"] > costs["scarce"] == 0
+    # What metrics have of a live controller, and what its journal comes to, know only what it was told.
+    recent = Recent()
+    controller = Controller()
+    for turn in world.turns:
+        controller.replay(turn)
+        recent.turned(turn, controller.state)
+    state, end = controller.state, world.turns[-1].now
+    known = {
+        group: round(cost / 3.6e12, 6) for group, cost in recent.costs.spent(state, end).items()
+    }
+    retold = summarize(measures_of(chronicle_of(world.turns), "retold"), [])["groups"]
+    assert known == costs_of(retold)
+    paying = {group: price for group, price in recent.costs.per_hour(state).items() if price}
+    assert paying == {"cpu": 3 * 600_000, "tpu": 2 * 9_600_000}
+
+
+def costs_of(groups: object) -> dict[str, float]:
+    assert isinstance(groups, dict)
+    return {group: figures["cost_usd"] for group, figures in groups.items()}
+
+
 @pytest.mark.parametrize("speed", ["fast", "-1", "1e9"])
 def test_a_speed_that_cannot_be_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], speed: str
 ) -> None:
-    from iris.cli.main import main
-
     assert (
         main(["sim", str(written(tmp_path)), "--serve", "--speed", speed]) == ExitStatus.BAD_INPUT
     )
     assert "is neither `max` nor a number from 0 to 1,000,000" in capsys.readouterr().err
+
+
+def test_pages_are_served_while_results_are_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    port, looked = free_port(), threading.Event()
+    seen: list[bool] = []
+
+    def look() -> None:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", timeout=30) as client:
+            until(lambda: bool(seen))
+            assert client.get("/jobs").status_code == HTTPStatus.OK
+        looked.set()
+        until(lambda: len(seen) == 2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def ended(measures: Measures) -> None:
+        assert not measures.partial
+        seen.append(False)
+        seen.append(looked.wait(20))
+
+    visitor = threading.Thread(target=look)
+    visitor.start()
+    show(load_scenario(written(tmp_path)), Show(port, None, None), ended)
+    visitor.join()
+    assert seen == [False, True]
+
+
+def test_the_time_of_a_simulation_goes_on_though_nothing_happens_and_what_is_asked_for_happens_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wall = [100.0]
+    monkeypatch.setattr("sim.on_stage.time.perf_counter", lambda: wall[0])
+    late = [{"name": "late", "arrivals": {"at": ["1h"]}, "resources": {"cpu": 1}, "run_time": "1h"}]
+    stage = stage_of(tmp_path, {**SMALL, "workload": late}, hours=0.5)
+    stage.pace(60)
+    came, wall[0] = stage.now(), wall[0] + 0.0625
+    assert stage.now() == came + 3_750
+    stage.pace(0)
+    wall[0] += 100
+    assert stage.now() == came + 3_750
+    (worker,) = stage.state.workers
+    asyncio.run(stage.drain_worker(worker, Viewer(None, is_admin=True), resume=False))
+    stage.advance(3_750)
+    drained = asyncio.run(stage.latest(Subject(Of.WORKER, worker), 1))[0]
+    assert drained.at == came + 3_750
+    assert drained.text == "an operator says that it shall get no new work"
+
+
+def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        words = ["sim", str(written(tmp_path)), "--serve", "--port", str(port)]
+        assert main(words) == ExitStatus.CONFLICT
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use" in capsys.readouterr().err

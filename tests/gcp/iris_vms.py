@@ -46,7 +46,9 @@ class IrisVms(ProcessVms):
         return end
 
     def _run(self, vm: Vm, home: Path, metadata: str, script: str) -> subprocess.Popen[bytes]:
-        own = {"IRIS_HOME": str(home / "iris"), "DOCKER_HOME": str(home / "docker")}
+        docker = home / "docker"
+        own = {"IRIS_HOME": str(home / "iris"), "DOCKER_HOME": str(docker)}
+        own["IRIS_ENGINE"] = str(docker / "engine.pid")
         self._environment = {**self._environment, **self._common, **own}
         self._environment["PATH"] = f"{self.commands}:{os.environ['PATH']}"
         return super()._run(vm, home, metadata, script)

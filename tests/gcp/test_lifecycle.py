@@ -49,6 +49,7 @@ def google(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGoog
             ELSEWHERE, elsewhere(found.grpc_address, f"http://{found.compute_address}")
         )
         monkeypatch.setenv("IRIS_TOKEN", TOKEN)
+        monkeypatch.setenv("IRIS_LOG_FORMAT", "json")
         yield found
 
 
@@ -74,8 +75,27 @@ def state(google: FakeGoogle) -> str:
 
 
 def controller_pids(folder: Path) -> list[int]:
-    told = (folder / "vms" / "iris-controller" / "docker" / "iris-controller" / "pids").read_text()
-    return [int(word) for word in told.split()]
+    told = folder / "vms" / "iris-controller" / "docker" / "iris-controller" / "pids"
+    return [int(word) for word in told.read_text().split()] if told.exists() else []
+
+
+def end_controller(folder: Path, google: FakeGoogle) -> None:
+    """End it in order, by an engine that is restarted, which is undone, and then by somebody who means it."""
+    _, controller = controller_pids(folder)
+    (folder / "vms" / "iris-controller" / "docker" / "engine.pid").write_text("another")
+    os.kill(controller, signal.SIGTERM)
+    until(lambda: controller not in (controller_pids(folder) or [controller]), 30)
+    until(lambda: " serving: " in state(google), 30)
+    os.kill(controller_pids(folder)[1], signal.SIGTERM)
+    until(lambda: " failed: the controller has ended" in state(google))
+
+
+def all_log_as_the_command_was_told_to(folder: Path) -> None:
+    """The controller, and the worker of each host."""
+    logs = [*(folder / "vms").glob("*/docker/*/log")]
+    assert len(logs) == 5
+    for log in logs:
+        assert json.loads(log.read_text().splitlines()[0])["level"]
 
 
 GANG = ("--tpu=v5litepod-16", "--replicas=4", "--coscheduled", "--cpu=1", "--memory=64MB")
@@ -103,13 +123,13 @@ def test_from_start_to_stop_a_gang_runs_a_restart_keeps_jobs_and_nothing_is_left
     assert len(google.gate.calls("instances.insert")) == 1
     assert TOKEN not in json.dumps(google.gate.calls("instances.insert")[0].request)
 
-    done = tmp_path / "done"
-    wait = f"while [ ! -e {done} ]; do sleep 0.1; done"
+    wait = f"while [ ! -e {tmp_path}/done ]; do sleep 0.1; done"
     words = ("job", "run", config, *GANG, "--no-wait", "--", "sh", "-c", wait)
     job = said(capsys, *words)[0].strip()
     until(lambda: [at["state"] for at in attempts(capsys, config, job)] == 4 * ["running"])
     said(capsys, "cluster", config, "restart")
-    done.touch()
+    all_log_as_the_command_was_told_to(tmp_path)
+    (tmp_path / "done").touch()
     until(lambda: "succeeded" in said(capsys, "job", "status", config, job)[0])
     (first,) = {at["attempt"] for at in attempts(capsys, config, job)}
     assert first == 0, "a restart of the controller ends no task"
@@ -140,15 +160,15 @@ def test_a_cluster_whose_controller_answers_nobody_is_stopped_by_its_labels(
     said(capsys, "cluster", config, "start")
     said(capsys, "job", "run", config, *GANG, "--no-wait", "--", "sleep", "100")
     until(lambda: bool(nodes(google)))
-    _, controller = controller_pids(tmp_path)
-    os.kill(controller, signal.SIGTERM)
-    until(lambda: " failed: the controller has ended" in state(google))
+    end_controller(tmp_path, google)
     google.knobs.unreachable = frozenset({"us-central1-a"})
     assert main(["cluster", config, "start"]) == 1, "a listing that lacks its zone proves nothing"
     assert "whether iris-controller is there is not known" in capsys.readouterr().err
     google.knobs.unreachable = frozenset()
     assert main(["cluster", config, "status"]) == 5
-    assert "is booting: failed: the controller has ended" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "cluster.yaml has failed: the controller has ended: " in err
+    assert f"help:  `iris cluster {config} start`" in err
     monkeypatch.setattr("sys.stdin", io.StringIO())
     assert main(["cluster", config, "stop"]) == 2, "nobody can answer its question"
     err = capsys.readouterr().err

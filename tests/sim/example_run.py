@@ -7,7 +7,8 @@ starts; `/carol/oops` is killed waiting.
 
 from iris.core.instant import Instant
 from iris.core.lifecycle import AttemptState, JobState
-from sim.measure import AttemptRow, JobRow, Measures, Sample, SliceRow
+from iris.core.reasons import Verdict
+from sim.measure import AttemptRow, JobRow, Measures, Sample, SliceRow, Waits
 
 TPU_CHIPS = 16_000
 CPU_CORES = 16_000
@@ -32,6 +33,7 @@ def example() -> Measures:
         attempts=_attempts(),
         slices={row.slice: row for row in _slices()},
         samples=_samples(),
+        waits=_waits(),
         group_price_per_hour={"tpu": 9_600_000, "cpu": 1_000_000, "spare": 5_000_000},
         now=at(7200),
         turns=120,
@@ -104,4 +106,14 @@ def _samples() -> list[Sample]:
         Sample(at(3600), 1, 0, 0, 0, 0, 16_000, ()),
         Sample(at(3760), 0, 1, 16_000, 0, 0, 0, (("tpu", 1),)),
         Sample(at(5000), 0, 0, 0, 16_000, 0, 0, (("tpu", 1),)),
+    ]
+
+
+def _waits() -> list[Waits]:
+    return [
+        Waits(at(0), ((Verdict.WAITING_FOR_SLICES, 2),)),
+        Waits(at(65), ((Verdict.WAITING_FOR_SLICES, 1),)),
+        Waits(at(160), ()),
+        Waits(at(3600), ((Verdict.BACKOFF, 1),)),
+        Waits(at(3760), ()),
     ]

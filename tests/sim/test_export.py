@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from iris.core.lifecycle import AttemptState
+from iris.core.reasons import WAITS
 from sim import export
 from sim.export import FILES, Output, json_text, prepare_directory, write_outputs
 from sim.measure import Measures
@@ -90,10 +91,18 @@ def test_the_time_series_has_a_column_for_every_group(written: Path) -> None:
     assert rows[3]["busy_chips"] == "20.0"
 
 
+def test_what_waits_has_a_column_for_everything_that_may_be_waited_for(written: Path) -> None:
+    rows = table(written / "waiting.csv")
+    assert [row["t_s"] for row in rows] == ["0.0", "65.0", "160.0", "3600.0", "3760.0"]
+    assert [row["waiting_for_slices"] for row in rows] == ["2", "1", "0", "0", "0"]
+    assert [row["backoff"] for row in rows] == ["0", "0", "0", "1", "0"]
+    assert len(rows[0]) == 2 + len(WAITS)
+
+
 def test_replications_share_the_tables_told_apart_by_seed(tmp_path: Path) -> None:
     second = replace(example(), seed=8)
     write_outputs(tmp_path, output(example(), second))
-    for name in ("jobs.csv", "slices.csv", "timeseries.csv"):
+    for name in ("jobs.csv", "slices.csv", "timeseries.csv", "waiting.csv"):
         seeds = [row["seed"] for row in table(tmp_path / name)]
         assert seeds == ["7"] * (len(seeds) // 2) + ["8"] * (len(seeds) // 2)
     assert json.loads((tmp_path / "summary.json").read_text())["replications"] == 2
@@ -214,6 +223,12 @@ def test_the_counters_are_the_time_series() -> None:
             },
         )
         for sample in measures.samples
+    ]
+
+    waiting = [event for event in events_of(measures, "C") if event["name"] == "waiting for"]
+    assert [(whole(event["ts"]) // 1_000_000, event["args"]) for event in waiting][2:4] == [
+        (160, {"waiting_for_slices": 0, "backoff": 0}),
+        (3600, {"waiting_for_slices": 0, "backoff": 1}),
     ]
 
 

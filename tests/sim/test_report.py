@@ -25,6 +25,8 @@ from sim.report_data import (
     queue_over_time,
     time_unit,
     wait_curve,
+    waited,
+    waits_over_time,
     worst_slices,
 )
 from sim.report_page import POLICY
@@ -138,6 +140,39 @@ def test_the_verdict_gives_each_expectation_with_its_margin() -> None:
     assert "holds queue_wait_s.p95 < 2h 3,910 against 7,200: 3,290 apart, 45.7%" in words
 
 
+def test_a_false_expectation_is_told_with_what_weighs_most_in_its_figure() -> None:
+    falsehoods = {
+        "jobs.unfinished == 0": "1 of 3 that did not succeed are failed",
+        "queue_wait_s.p95 < 1": "58.4% of all waiting was waiting_for_slices: it waits for slices",
+        "completion_s.mean < 1": "3.9% of the completions is time before the first start; 11.8% of",
+        "1 < work.goodput_fraction": "most of what was not kept is idle, 40.2%: ready, and nothing",
+        "cost_usd < 1": "the dearest group, tpu, cost $20.45, $9.52 of it for time",
+        "attempts.preempted == 0": "most slices were taken of tpu: 1, 0.469 an hour of one",
+        "groups.cpu.utilisation > 0.9": "most of what was not kept is idle, 84.5%",
+    }
+    words = page_of(example(), *falsehoods).words
+    for told in falsehoods.values():
+        assert told in words
+    assert "of all waiting" not in page_of_example("queue_wait_s.p95 < 2h").words, "it holds"
+
+
+def test_what_work_waited_for_is_told_over_time_and_in_all() -> None:
+    measures = replace(
+        example(), explanations=[("/a", ("/a is pending: <no room>.", "Next: room."))]
+    )
+    first, second = waited(measures)
+    assert (first.verdict.value, first.time, first.peak) == ("waiting_for_slices", 225_000, 2)
+    assert (second.verdict.value, second.time, second.peak) == ("backoff", 160_000, 1)
+    measures.warm_up = at(100)
+    assert waited(measures)[1].time == 60_000
+    rows = waits_over_time(measures, spans=7200)
+    seen = {(row["verdict"], row["at"]): row["units"] for row in rows}
+    assert [seen["waiting_for_slices", s / 3600] for s in (0, 64, 65, 160)] == [2, 2, 1, 0]
+    words = page_of(measures).words
+    assert "backoff it waits until slices may be asked for again 0.0 72.7% 1" in words
+    assert "/a is pending: <no room>. Next: room." in words
+
+
 def test_nothing_that_a_scenario_says_becomes_markup() -> None:
     measures = example()
     evil = '</script><script>alert("x")</script><em>'
@@ -202,11 +237,10 @@ def test_the_library_draws_every_chart() -> None:
 
     version = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
     titles = {
-        "time": ("Chips by use", "Queue: mean", "Slices: what"),
+        "time": ("Chips by use", "Queue: mean", "Why: what", "Preemptions", "Slices: what"),
         "waits": ("Queue wait: ",),
         "slowdown": ("Slowdown: ",),
         "goodput": ("Goodput and badput",),
-        "preemptions": ("Preemptions",),
     }
     specs = specs_of(example(), *EXPECTED)
     assert set(specs) == set(titles)

@@ -65,6 +65,15 @@ class Caller:
         mine = tuple(task for task in worker.tasks if self.may_see(split_task_id(task)[0]))
         return replace(worker, tasks=mine)
 
+    def check_owner(self, job: JobId, owner: UserName) -> None:
+        """Refuse a user who acts on what is another's; administrators act on all.
+
+        Raises:
+            NotPermitted: the job is another user's.
+        """
+        if self.kind is Kind.USER and self.user != owner:
+            raise NotPermitted(f"{job} belongs to {owner}")
+
     def check_attempt(self, task: TaskId, attempt: int) -> None:
         """Refuse a task that speaks for another, or for another attempt.
 

@@ -23,24 +23,34 @@ from google.protobuf.message import Message
 from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSignedIn
 from iris.cluster.controller.counts import OK, Spread
 from iris.cluster.controller.handlers import Handlers, Refused
-from iris.cluster.controller.history import read_chapter
+from iris.cluster.controller.history import Latest, read_chapter, read_decided
+from iris.cluster.controller.journal import JournalError
+from iris.cluster.controller.pulse import Pulse
 from iris.cluster.controller.store import Store
 from iris.cluster.controller.turns import TurnLoop
+from iris.cluster.controller.vm_handlers import SharedLogs, VmHandlers
 from iris.cluster.controller.worker_handlers import LogHandlers
 from iris.config import Tls
-from iris.core.ids import JobId, SliceId, TaskId, UserName, WorkerId
+from iris.core.ids import GroupName, JobId, SliceId, TaskId, UserName, WorkerId, worker_id
 from iris.core.instant import Instant
 from iris.core.state import ClusterState
-from iris.core.timeline import Chapter
+from iris.core.timeline import Chapter, Happening
 from iris.core.timeline import Subject as Timed
 from iris.dashboard import NEEDS
 from iris.dashboard.listener import bind
-from iris.dashboard.recent import Recent
+from iris.dashboard.recent import MOST_DECISIONS, Recent
 from iris.dashboard.subject import CallRow, Refusal, Simulation, Viewer
 from iris.dashboard.subject import Kind as Shown
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec import Malformed
-from iris.rpc.methods import DRAIN_WORKER, STOP_JOB, TERMINATE_SLICE, Kind, Method
+from iris.rpc.methods import (
+    DRAIN_WORKER,
+    READ_VM_LOG,
+    STOP_JOB,
+    TERMINATE_SLICE,
+    Kind,
+    Method,
+)
 from iris.units import timestamp
 
 if TYPE_CHECKING:
@@ -108,6 +118,7 @@ class LiveCluster:
         door: Doorkeeper,
         handlers: Handlers,
         logs: LogHandlers,
+        vms: VmHandlers,
         store: Store,
     ) -> None:
         """As calls see it."""
@@ -120,6 +131,9 @@ class LiveCluster:
         self._door = door
         self._handlers = handlers
         self._logs = logs
+        self._machines = SharedLogs(vms)
+        self._latest = Latest(loop.journal.path)
+        self._turns_before = loop.journal.turns
 
     @property
     def recent(self) -> Recent:
@@ -137,9 +151,18 @@ class LiveCluster:
         """How many turns were taken."""
         return self.loop.journal.turns
 
+    @property
+    def changes(self) -> int:
+        """What is shown changes by turns only."""
+        return self.turns
+
     def now(self) -> Instant:
         """The present."""
         return self.loop.clock.now()
+
+    def spent(self) -> Mapping[GroupName, int]:
+        """What the slices of each group have cost since the controller began."""
+        return self.loop.recent.costs.spent(self.state, self.now())
 
     def watch(self) -> asyncio.Event:
         """An event that is set after the next turn."""
@@ -149,9 +172,26 @@ class LiveCluster:
         """Nobody waits for this any more."""
         self.loop.unwatch(changed)
 
-    async def history(self, subject: Timed, before: int, limit: int) -> Chapter | None:
+    async def history(self, subject: Timed, before: int, limit: int) -> Chapter:
         """What happened to somebody, out of the journal."""
         return await read_chapter(self.loop.journal.path, self.state, subject, (before, limit))
+
+    async def latest(self, subject: Timed, limit: int) -> Sequence[Happening]:
+        """The newest of what happened to somebody, out of the journal."""
+        try:
+            return await self._latest.of(self.state, subject, limit)
+        except JournalError as error:
+            raise Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, str(error)) from error
+
+    async def recall(self) -> None:
+        """Remember what was decided before this process began, as far as pages show it."""
+        journal = self.loop.journal
+        try:
+            turns = await read_decided(journal.path, self._turns_before + 1, MOST_DECISIONS)
+        except JournalError as error:
+            _log.warning("pages tell nothing from before this start: %s", error)
+        else:
+            self.loop.recent.recall(turns, self.state)
 
     async def command(self, job: JobId) -> str:
         """What a job runs."""
@@ -184,6 +224,35 @@ class LiveCluster:
         """Where the log of an attempt is, once it is here."""
         return await _answered(self._logs.bring(task, attempt, _caller(viewer)))
 
+    async def machine_log(self, slice_: SliceId, host: int, viewer: Viewer) -> bytes:
+        """The end of what a machine has said of itself, its boot included."""
+        why_not = self._why_not(READ_VM_LOG, viewer)
+        if why_not:
+            raise Refusal(HTTPStatus.FORBIDDEN, why_not)
+        return await _answered(self._machines.end_of(worker_id(slice_, host)))
+
+    def why_not_stop(self, job: JobId, viewer: Viewer) -> str:
+        """What keeps a viewer from stopping a job on record; empty when nothing does."""
+        found = self.state.jobs.get(job)
+        if found is None:
+            return f"job {job} is not known"
+        try:
+            _caller(viewer).check_owner(job, found.spec.user)
+        except NotPermitted as error:
+            return str(error)
+        return ""
+
+    def why_not_operate(self, viewer: Viewer) -> str:
+        """What keeps a viewer from draining workers and giving up slices; empty when nothing does."""
+        return self._why_not(DRAIN_WORKER, viewer) or self._why_not(TERMINATE_SLICE, viewer)
+
+    def _why_not(self, method: Method[Any, Any], viewer: Viewer) -> str:
+        try:
+            self._door.check_kind(method, _caller(viewer))
+        except NotPermitted as error:
+            return str(error)
+        return ""
+
     async def stop_job(self, job: JobId, viewer: Viewer) -> None:
         """Stop a job and its whole tree."""
         request = pb.StopJobRequest(request_id=token_hex(16), job=job)
@@ -206,12 +275,10 @@ class LiveCluster:
         request: _Q,
         viewer: Viewer,
     ) -> None:
-        caller = _caller(viewer)
-        try:
-            self._door.check_kind(method, caller)
-        except NotPermitted as error:
-            raise Refusal(HTTPStatus.FORBIDDEN, str(error)) from error
-        await _answered(handle(request, caller))
+        why_not = self._why_not(method, viewer)
+        if why_not:
+            raise Refusal(HTTPStatus.FORBIDDEN, why_not)
+        await _answered(handle(request, _caller(viewer)))
 
 
 def _call_row(method: str, count: int, failed: int, spread: Spread | None) -> CallRow:
@@ -265,16 +332,15 @@ class DashboardServer:
         self.trouble = trouble
         _log.warning("no dashboard: %s", trouble)
 
-    async def serve(
-        self, cluster: LiveCluster, door: PeopleOnly, trouble: Callable[[], str]
-    ) -> None:
-        """Serve until stopped; `trouble` says what keeps the controller from being ready, if anything does."""
+    async def serve(self, cluster: LiveCluster, door: PeopleOnly, pulse: Pulse) -> None:
+        """Serve until stopped; `pulse` is told to those who probe it."""
         if self._listener is None:
             await asyncio.Event().wait()
             return
+        await cluster.recall()
         # Reading all of it takes a moment, in which the loop would not turn.
         pages, http, probes = await asyncio.to_thread(_modules)
-        probed = probes.Probes(cluster.loop, door, trouble)
+        probed = probes.Probes(cluster.loop, door, pulse)
         dashboard = await asyncio.to_thread(pages.Dashboard, cluster, door, probed.routes)
         self._server = http.HttpServer(dashboard.app, self._listener, dashboard.stopping, self._tls)
         await self._server.serve()

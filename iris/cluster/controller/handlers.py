@@ -39,7 +39,7 @@ from iris.rpc import codec
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.codec_explain import explanation_to_wire
 from iris.rpc.image import Image, packed
-from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS, Kind
+from iris.rpc.methods import CHUNK_BYTES, LONG_POLL_MS
 
 MAX_PAGE: Final = 1_000
 _STATUS: Final = {
@@ -138,8 +138,7 @@ class Handlers:
         parent = self.state.jobs.get(name)
         if parent is None:
             unknown(f"parent {name}")
-        if caller.kind is Kind.USER and caller.user != parent.spec.user:
-            raise NotPermitted(f"{name} belongs to {parent.spec.user}")
+        caller.check_owner(name, parent.spec.user)
 
     async def get_job(self, request: pb.GetJobRequest, caller: Caller) -> pb.GetJobResponse:
         """A job with everything on record, at once or when it has ended."""
@@ -212,11 +211,9 @@ class Handlers:
     async def stop_job(self, request: pb.StopJobRequest, caller: Caller) -> pb.StopJobResponse:
         """Stop a job and its whole tree."""
         view = self._job(JobId(request.job), caller)
-        owner = view.line.user
-        if caller.kind is Kind.USER and caller.user != owner:
-            raise NotPermitted(f"{request.job} belongs to {owner}")
+        caller.check_owner(view.line.id, view.line.user)
         asked = RequestId(f"stop/{request.request_id}")
-        user = caller.user if caller.user is not None else owner
+        user = caller.user if caller.user is not None else view.line.user
         granted(await self._loop.ask(asked, ev.JobStopRequested(asked, view.line.id, user)))
         return pb.StopJobResponse()
 

@@ -219,27 +219,61 @@ class SqliteJournal:
         row = self._db.execute("SELECT number, now FROM turns ORDER BY number LIMIT 1").fetchone()
         return None if row is None else (row[0], Instant(row[1]))
 
-    def turns_with(self, words: Sequence[str], before: int, most: int) -> list[tuple[int, Turn]]:
+    def last(self) -> int:
+        """The number of the last turn; 0 when there is none."""
+        (number,) = self._db.execute("SELECT max(number) FROM turns").fetchone()
+        return number or 0
+
+    def decided(self, before: int, most: int) -> list[Turn]:
+        """The last turns before one in which something was decided, oldest first, without their facts.
+
+        Args:
+            before: the number of a turn.
+            most: how many at most.
+
+        Raises:
+            JournalError: one cannot be read.
+        """
+        query = (
+            "SELECT number, now, json_extract(body, '$.decisions') AS decided FROM turns"
+            " WHERE number < ? AND decided <> '[]' ORDER BY number DESC LIMIT ?"
+        )
+        found: list[Turn] = []
+        reached = before
+        try:
+            for row in self._db.execute(query, (before, most)).fetchall():
+                reached = row[0]
+                shell = to_json(Turn(Instant(row[1]), (), ()))
+                assert isinstance(shell, dict), shell
+                found.append(turn_from_json(shell | {"decisions": json.loads(row[2])}))
+        except (ValueError, sqlite3.DatabaseError) as error:
+            raise self._damaged(f"turn {reached}", error) from error
+        return found[::-1]
+
+    def turns_with(
+        self, words: Sequence[str], before: int, most: int, after: int = 0
+    ) -> list[tuple[int, Turn]]:
         """The newest turns before one that hold any of these words, newest first, with their numbers.
 
         Args:
             words: as they stand in a turn's JSON; one at least.
             before: the number of a turn, or 0 for all.
             most: how many at most.
+            after: the number of a turn, which is itself left out.
 
         Raises:
             JournalError: one cannot be read.
         """
         anything = " OR ".join("instr(body, ?)" for _ in words)
         query = (
-            f"SELECT number, body FROM turns WHERE (? = 0 OR number < ?) AND ({anything})"
-            " ORDER BY number DESC LIMIT ?"
+            f"SELECT number, body FROM turns WHERE number > ? AND (? = 0 OR number < ?)"
+            f" AND ({anything}) ORDER BY number DESC LIMIT ?"
         )
         reached = before
         found: list[tuple[int, Turn]] = []
         try:
             # All at once: whoever still reads keeps a snapshot's writer waiting.
-            for row in self._db.execute(query, (before, before, *words, most)).fetchall():
+            for row in self._db.execute(query, (after, before, before, *words, most)).fetchall():
                 reached = row[0]
                 found.append((reached, turn_from_json(json.loads(row[1]))))
         except (ValueError, sqlite3.DatabaseError) as error:

@@ -26,7 +26,7 @@ from iris.cluster.controller.service import (
     Provider,
     Surroundings,
 )
-from iris.cluster.log_lines import log_to_stderr
+from iris.cluster.log_lines import log_format, log_to_stderr
 from iris.cluster.vm.host_process import SERVES
 from iris.config import ClusterConfig, Gcp, Local, Manual, Runtime, load_cluster
 from iris.exit_status import ExitStatus
@@ -139,6 +139,7 @@ def _gcp(config: ClusterConfig, gcp: Gcp) -> Callable[[Surroundings], Provider]:
             around.slice_token,
             None if tls is None else tls.cert.read_text(encoding="utf-8"),
             config.spec.timeouts.orphan_timeout,
+            log_format(),
         )
         settings = GcpSettings(gcp, dict(config.runtime_versions))
         return GcpVmManager(settings, bootstrap, around.clock, around.deliver)

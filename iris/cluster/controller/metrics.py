@@ -25,7 +25,7 @@ from iris.cluster.controller.turns import TurnLoop
 from iris.core.explain import waiting_by_verdict
 from iris.core.instant import HOUR
 from iris.core.lifecycle import SliceState
-from iris.core.reasons import Verdict
+from iris.core.reasons import WAITS, Verdict
 from iris.core.scaling import scalings
 from iris.core.state import ClusterState
 from iris.core.survey import Survey
@@ -178,17 +178,20 @@ class Metrics:
         )
 
     def _of_cost(self) -> "Iterator[Metric]":
-        state, groups = self._state, self._state.spec.groups
-        cost = self._loop.recent.cost_at(self._loop.clock.now())
+        state, costs = self._state, self._loop.recent.costs
+        spent = costs.spent(state, self._loop.clock.now())
+        per_hour = costs.per_hour(state)
         yield _counters(
             "iris_cost_dollars",
             "Spent on slices since the controller began.",
             ("group",),
-            {(g.name,): cost.get(g.name, 0) / HOUR / _DOLLAR for g in groups},
+            {(group,): spent[group] / HOUR / _DOLLAR for group in per_hour},
         )
-        prices = {(g.name,): g.price_per_hour * state.existing(g.name) / _DOLLAR for g in groups}
         yield _gauges(
-            "iris_cost_dollars_per_hour", "Price of the slices that may exist.", ("group",), prices
+            "iris_cost_dollars_per_hour",
+            "Price of the slices that cost something now.",
+            ("group",),
+            {(group,): price / _DOLLAR for group, price in per_hour.items()},
         )
 
     def _of_controller(self) -> "Iterator[Metric]":
@@ -236,8 +239,6 @@ class Metrics:
 
 
 _NO_LABELS: Final[tuple[str, ...]] = ()
-WAITS: Final = frozenset(Verdict) - {Verdict.NOT_WAITING}
-"""All that something may wait for."""
 
 
 class _Told(Collector):

@@ -4,41 +4,35 @@ The server shares its event loop with the turns. Where that loop stands still no
 all, which a prober takes for no; where it runs and turns are not taken, the answer itself is no.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
-from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
 from iris.cluster.controller.metrics import CONTENT_TYPE, Metrics
+from iris.cluster.controller.pulse import Pulse
 from iris.cluster.controller.turns import TurnLoop
 from iris.dashboard.sessions import Sessions
 from iris.dashboard.subject import Door, Refusal
-
-READY_WITHIN_S: Final = 5.0
-"""A loop that wakes by itself every second and has not for so long is not ready."""
-ALIVE_WITHIN_S: Final = 60.0
-"""And dead after so long: nothing but a restart helps."""
 
 
 class Probes:
     """The addresses of one controller."""
 
-    def __init__(self, loop: TurnLoop, door: Door, trouble: Callable[[], str]) -> None:
+    def __init__(self, loop: TurnLoop, door: Door, pulse: Pulse) -> None:
         """Probes of a loop.
 
         Args:
-            loop: whose age and numbers are asked.
+            loop: whose numbers are asked.
             door: who knows the tokens that numbers are told to.
-            trouble: what else keeps the controller from being ready; empty when nothing does.
+            pulse: how it goes.
         """
-        self._loop = loop
+        self._pulse = pulse
         self._metrics = Metrics(loop)
         self._door = door
         self._sessions = Sessions(door)
-        self._trouble = trouble
 
     @property
     def routes(self) -> Sequence[Route]:
@@ -51,15 +45,11 @@ class Probes:
 
     async def health(self, _: Request) -> Response:
         """Whether the controller should be left alone."""
-        return _answer(self._stands_still(ALIVE_WITHIN_S))
+        return _answer(self._pulse.not_alive())
 
     async def ready(self, _: Request) -> Response:
         """Whether what it is asked for is done now."""
-        return _answer(self._stands_still(READY_WITHIN_S) or self._trouble())
-
-    def _stands_still(self, within_s: float) -> str:
-        age = self._loop.age_s()
-        return f"no look for work since {age:.1f} s" if age > within_s else ""
+        return _answer(self._pulse.not_ready())
 
     async def metrics(self, request: Request) -> Response:
         """All numbers, to whoever may see them."""

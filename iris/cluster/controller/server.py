@@ -14,6 +14,7 @@ from iris.cluster.controller.auth import Caller, Doorkeeper, NotPermitted, NotSi
 from iris.cluster.controller.counts import Counts
 from iris.cluster.controller.handlers import Refused
 from iris.cluster.controller.objects import StoreUnavailable
+from iris.cluster.controller.pulse import Pulse
 from iris.cluster.controller.standard import Health, OnlyKnownCallers, token_of
 from iris.cluster.tls_files import read_pair
 from iris.config import Tls
@@ -21,6 +22,8 @@ from iris.rpc.codec import Malformed
 from iris.rpc.methods import LONG_POLLS, MAX_MESSAGE_BYTES, METHODS, Method, Stream
 
 _log = logging.getLogger(__name__)
+
+_PULSE_S: Final = 1.0
 
 Handler: TypeAlias = Callable[[Any, Caller], Awaitable[Any]]
 StreamHandler: TypeAlias = Callable[[Any, Caller], AsyncGenerator[Any, None]]
@@ -86,6 +89,16 @@ class Server:
         await self._server.start()
         await self._health.say(serving=True)
         return int(bound)
+
+    async def watch_health(self, pulse: Pulse) -> None:
+        """Tell those who ask for its health how it goes, for ever."""
+        while True:
+            await self.tell_health(pulse)
+            await asyncio.sleep(_PULSE_S)
+
+    async def tell_health(self, pulse: Pulse) -> None:
+        """Tell those who ask for its health how it goes now."""
+        await self._health.say(serving=not pulse.not_ready())
 
     async def stop(self, grace_s: float) -> None:
         """Take no new calls, and end those under way after a while."""

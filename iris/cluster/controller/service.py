@@ -22,6 +22,7 @@ from iris.cluster.controller.janitor import sweep, sweep_daily
 from iris.cluster.controller.links import Links
 from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.objects import ObjectFolder, StoreUnavailable
+from iris.cluster.controller.pulse import Pulse
 from iris.cluster.controller.recovery import begin, open_folder
 from iris.cluster.controller.server import Server
 from iris.cluster.controller.store import Store
@@ -126,6 +127,7 @@ class ControllerService:
         self.dashboard_port: int | None = None  # None: there is none
         self._gives_back = options.end_workers
         self._closing = asyncio.Event()
+        self._pulse = Pulse(self._loop, self._trouble)
 
     @property
     def url(self) -> str:
@@ -176,10 +178,12 @@ class ControllerService:
         ready(self)
         showing = asyncio.create_task(self._show(dashboard))
         turning = asyncio.create_task(loop.run(hands.perform))
-        others = [asyncio.create_task(work) for work in self._beside(links, provider)]
+        others = [asyncio.create_task(work) for work in self._beside(links, provider, server)]
         try:
             await _first_end([turning, *others])
         finally:
+            self._closing.set()  # Whatever it is that ends it.
+            await server.tell_health(self._pulse)
             hands.leave()
             dashboard.stop()
             if self._gives_back:
@@ -189,7 +193,9 @@ class ControllerService:
             await hands.close()
             await self._end(turning, [showing, *others])
 
-    def _beside(self, links: Links, provider: Provider) -> "list[Coroutine[None, None, None]]":
+    def _beside(
+        self, links: Links, provider: Provider, server: Server
+    ) -> "list[Coroutine[None, None, None]]":
         """What goes on beside the turns, for ever or until it is closed."""
         state = self._recovered.controller.state
         return [
@@ -200,6 +206,7 @@ class ControllerService:
             self._endpoints.watch(),
             self._endpoints.watch_leases(),
             self._loop.counts.watch_lag(),
+            server.watch_health(self._pulse),
             self._mirror.run(state, partial(attempt_is_over, state)),
             self._until_closed(),
         ]
@@ -214,10 +221,12 @@ class ControllerService:
         """Serve the dashboard. Whatever becomes of it, jobs go on."""
         provider = self._config.provider
         name = provider.cluster if isinstance(provider, Gcp) else socket.gethostname()
-        cluster = LiveCluster(name, self._loop, self.door, self._handlers, self._logs, self._store)
+        cluster = LiveCluster(
+            name, self._loop, self.door, self._handlers, self._logs, self._vms, self._store
+        )
         try:
             people = PeopleOnly(self.door, signing_key(self._root))
-            await dashboard.serve(cluster, people, self._trouble)
+            await dashboard.serve(cluster, people, self._pulse)
         except Exception:  # noqa: BLE001
             _log.exception("the dashboard has ended; the controller goes on")
 

@@ -8,7 +8,7 @@ umask 077
 metadata="http://${GCE_METADATA_HOST:-metadata.google.internal}/computeMetadata/v1"
 home="${IRIS_HOME:-/var/lib/iris}"
 second="${IRIS_SECOND:-1}" # how long a second lasts
-called="" stamp="" image="" patience=600
+called="" stamp="" image="" log_format="" patience=600
 export DOCKER_CONFIG="$home/logins" # /root can be read only
 
 say() { echo "iris: $(date -u +%H:%M:%S) ${called:+$called: }$*"; }

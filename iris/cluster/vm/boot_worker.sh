@@ -44,6 +44,7 @@ who_am_i() {
     learn patience instance/attributes/iris-patience required
     number iris-patience "$patience"
     learn authority instance/attributes/iris-authority optional
+    learn log_format instance/attributes/iris-log-format optional
 }
 
 place() {
@@ -104,8 +105,8 @@ wait_for_the_others() {
 
 # Starts the worker, unless it runs as it should.
 launch() {
-    mark=$(printf '%s\n' "$slice" "$host" "$image" "$controller" "$offers" "$token" "$address" "$authority" |
-        cksum | cut -d ' ' -f 1)
+    mark=$(printf '%s\n' "$slice" "$host" "$image" "$controller" "$offers" "$token" "$address" "$authority" \
+        "$log_format" | cksum | cut -d ' ' -f 1)
     found=$(docker inspect -f '{{.State.Status}} {{index .Config.Labels "iris.launch"}}' "$name" 2>/dev/null)
     [ "$found" = "running $mark" ] && return
     docker rm -f "$name" >/dev/null 2>&1
@@ -121,7 +122,8 @@ launch() {
     fi
     docker run -d --name "$name" --label "iris.launch=$mark" --restart on-failure --network host \
         -v /var/run/docker.sock:/var/run/docker.sock -v "$home:$home" -v /dev:/dev \
-        -e "GCE_METADATA_HOST=${GCE_METADATA_HOST:-metadata.google.internal}" "$image" "$@"
+        -e "GCE_METADATA_HOST=${GCE_METADATA_HOST:-metadata.google.internal}" \
+        -e "IRIS_LOG_FORMAT=$log_format" "$image" "$@"
 }
 
 # Sees to the worker for ever. One that gives up leaves a word of farewell.

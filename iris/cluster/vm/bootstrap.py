@@ -44,6 +44,8 @@ class Bootstrap:
     """The certificate that signed the controller's, as PEM."""
     patience: Millis = Millis(10 * MINUTE)
     """A machine whose worker cannot work for so long ends itself: the cluster's `orphan_timeout`."""
+    log_format: str = "text"
+    """How workers log: `text` or `json`."""
 
 
 def metadata_of(config: Bootstrap, request: CreateSlice, host: int | None = None) -> dict[str, str]:
@@ -73,6 +75,7 @@ def metadata_of(config: Bootstrap, request: CreateSlice, host: int | None = None
         "iris-offers": json.dumps(group.host._asdict()),
         "iris-token": config.token(request.slice),
         "iris-patience": str(config.patience // 1_000),
+        "iris-log-format": config.log_format,
     }
     if host is not None:
         found["iris-host"] = str(host)

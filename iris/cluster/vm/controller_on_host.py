@@ -13,10 +13,9 @@ from typing import Any, Final
 from iris import __version__
 from iris.cluster.vm.host import Found, HostTrouble
 from iris.cluster.vm.host_process import ProcessHost, ProcessSettings
-from iris.cluster.vm.on_host import Unfit, own_folder
+from iris.cluster.vm.on_host import CONTROLLER, Unfit, own_folder
 from iris.cluster.vm.workers import write
 
-_FOLDER: Final = "controller"
 _CONFIG: Final = "cluster.yaml"
 
 
@@ -35,7 +34,7 @@ async def answer(request: Mapping[str, Any]) -> dict[str, object]:
 
 
 async def _done(request: Mapping[str, Any], said: list[str]) -> dict[str, object]:
-    folder = own_folder(Path(request["folder"])) / _FOLDER
+    folder = own_folder(Path(request["folder"])) / CONTROLLER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     words = ("--advertise", request["url"])
     settings = ProcessSettings(

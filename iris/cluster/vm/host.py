@@ -25,6 +25,8 @@ class Standing(Enum):
     """It is there, and can be begun again."""
     BOOTING = "booting"
     """It comes, or its controller does not serve yet."""
+    FAILED = "failed"
+    """It is there, and its controller does not come up by itself."""
     SERVING = "serving"
 
 
@@ -39,7 +41,7 @@ class Found:
     where: str = ""
     """The zone or the host."""
     why: str = ""
-    """What it last said, of one that does not serve yet."""
+    """What it last said, of one that does not serve."""
 
 
 class HostTrouble(Exception):

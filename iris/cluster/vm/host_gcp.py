@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from iris.cluster.log_lines import log_format
 from iris.cluster.vm.bootstrap import STARTUP_SCRIPT, controller_script
 from iris.cluster.vm.gcp_calls import Calls
 from iris.cluster.vm.gcp_compute import lacks_of, network_of
@@ -123,8 +124,10 @@ class GcpHost:
         state = await self._state(instance)
         if state == "serving":
             return Found(Standing.SERVING, self._name, self._url(instance), zone)
-        why = "" if state == "booting" else state
-        return Found(Standing.BOOTING, self._name, where=zone, why=why)
+        word, _, why = state.partition(": ")
+        if word == "failed":
+            return Found(Standing.FAILED, self._name, where=zone, why=why)
+        return Found(Standing.BOOTING, self._name, where=zone, why=state if why else "")
 
     async def _instance(self) -> dict[str, Any] | None:
         labels = {MANAGED: "true", CLUSTER: self._settings.gcp.cluster, ROLE: _CONTROLLER}
@@ -252,6 +255,7 @@ class GcpHost:
             "iris-image": self._settings.vm.image,
             "iris-port": str(self._settings.port),
             "iris-config": self._settings.config(),
+            "iris-log-format": log_format(),
             _GENERATION: secrets.token_hex(8),
         }
 

@@ -31,6 +31,8 @@ _REACH_S: Final = 5.0
 """For the controller to take a connection from here."""
 
 _AUTHORITY: Final = "authority.pem"
+CONTROLLER: Final = "controller"
+"""The folder of a controller that runs here; what its file names is looked for there."""
 
 
 class Unfit(Exception):
@@ -166,7 +168,25 @@ def log(root: Path, request: Mapping[str, Any]) -> dict[str, object]:
     return {"log": found.decode(errors="replace")}
 
 
-VERBS: Final = {"look": look, "start": start, "end": end, "attend": attend, "log": log}
+def certificate(root: Path, request: Mapping[str, Any]) -> dict[str, object]:
+    """What becomes of those who call the controller of this host by a name, with the files that are here."""
+    from iris.cluster.tls_files import judged
+    from iris.config import Tls
+
+    folder = root / CONTROLLER
+    tls = Tls(folder / request["cert"], folder / request["key"])
+    found, help = judged(tls, [request["name"]])
+    return {"found": found, "help": help}
+
+
+VERBS: Final = {
+    "look": look,
+    "start": start,
+    "end": end,
+    "attend": attend,
+    "log": log,
+    "certificate": certificate,
+}
 _ALTERING: Final = ("start", "end")
 
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from iris.cluster.log_lines import VARIABLE, log_format
 from iris.config import Ssh
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ class SshHosts:
         asyncssh.set_log_level(logging.WARNING)
         self._settings = settings
         self._known = settings.known_hosts or Path("~/.ssh/known_hosts").expanduser()
-        self._command = f"{shlex.quote(python)} -P -m {module}"
+        # What is started there inherits it.
+        told = shlex.quote(f"{VARIABLE}={log_format()}")
+        self._command = f"env {told} {shlex.quote(python)} -P -m {module}"
         self._python = python
         if settings.key is not None:
             settings.key.read_bytes()

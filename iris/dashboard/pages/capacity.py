@@ -36,6 +36,8 @@ class GroupRow:
     lost: int
     """Of its last slices, how many were lost or refused."""
     remembered: int
+    per_hour: int
+    """What its slices cost now, in millionths of a dollar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,10 @@ async def load(subject: Subject, asked: Asked) -> Capacity:
     await asked.breath.draw_in_time()
     state, query = subject.state, asked.query
     views, told, gates = group_views(state), reasons.of_groups(state), gate_views(state)
-    rows = [_row(state, spec_told, gates, entries.get(spec_told.group, [])) for spec_told in told]
+    prices = subject.recent.costs.per_hour(state)
+    rows = [
+        _row(state, it, gates, entries.get(it.group, []), prices.get(it.group, 0)) for it in told
+    ]
     only, group = query.choice("state", SliceState), query.text("group")
     slices = [
         slice_
@@ -86,6 +91,7 @@ def _row(
     told: reasons.GroupTold,
     gates: Sequence[GateView],
     entries: Sequence[Entry],
+    per_hour: int,
 ) -> GroupRow:
     spec = state.groups[told.group]
     tally = state.fleet.get(spec.name, {})
@@ -108,6 +114,7 @@ def _row(
         entries=entries,
         lost=sum(life.end is not SliceState.DELETING for life in lives),
         remembered=len(lives),
+        per_hour=per_hour,
     )
 
 

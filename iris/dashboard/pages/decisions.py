@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from iris.dashboard.page import Asked, Json, Page, list_of
-from iris.dashboard.recent import RULES, Entry
+from iris.dashboard.recent import MOST_DECISIONS, RULES, Entry
 from iris.dashboard.rows import Rows, cut
 from iris.dashboard.subject import Subject
 
@@ -19,6 +19,7 @@ class Decisions:
     rule: str
     group: str
     job: str
+    most: int
 
 
 async def load(subject: Subject, asked: Asked) -> Decisions:
@@ -33,7 +34,7 @@ async def load(subject: Subject, asked: Asked) -> Decisions:
         and (not job or (entry.job is not None and job in entry.job))
     ]
     groups = [spec.name for spec in state.spec.groups]
-    return Decisions(cut(matching, query.page), RULES, groups, rule, group, job)
+    return Decisions(cut(matching, query.page), RULES, groups, rule, group, job, MOST_DECISIONS)
 
 
 def told(model: Decisions) -> Json:

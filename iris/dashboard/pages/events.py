@@ -25,8 +25,6 @@ class Events:
 
     of: str
     id: str
-    is_kept: bool
-    """Somebody keeps the turns."""
     rows: Sequence[Happening]
     """Newest first."""
     before: int
@@ -46,10 +44,8 @@ async def load(subject: Subject, asked: Asked) -> Events:
     timed = _timed(subject.state, KINDS[of], rest)
     before = asked.query.number("before", 0, most=_MOST_TURNS)
     page = await subject.history(timed, before, ROWS)
-    if page is None:
-        return Events(of, timed.id, False, (), 0, False, subject.now())  # noqa: FBT003
     rows = tuple(reversed(page.happenings))
-    return Events(of, timed.id, True, rows, page.before, page.first_turn > 1, page.first_at)  # noqa: FBT003
+    return Events(of, timed.id, rows, page.before, page.first_turn > 1, page.first_at)
 
 
 def _timed(state: ClusterState, of: Of, rest: str) -> Timed:

@@ -12,10 +12,12 @@ from iris.core.lifecycle import ENDED_JOB, JobState, TaskState
 from iris.core.reasons import Reason, Verdict
 from iris.core.records import Attempt, Job, Task
 from iris.core.state import ClusterState
+from iris.core.timeline import Of
+from iris.core.timeline import Subject as Timed
 from iris.core.views import job_view
 from iris.dashboard import reasons
-from iris.dashboard.page import Asked, Json, Page, object_of
-from iris.dashboard.recent import Entry
+from iris.dashboard.history import History, history_of
+from iris.dashboard.page import Asked, Json, Page, Sharing, object_of
 from iris.dashboard.rows import JobRow, Rows, cut, job_rows, taken
 from iris.dashboard.subject import Refusal, Subject
 from iris.dashboard.timeline import Span, Timeline, timeline
@@ -26,7 +28,6 @@ from iris.rpc.codec_explain import explanation_to_wire
 MOST_CELLS: Final = 1_000
 MOST_BARS: Final = 40
 """Attempts that are drawn, the newest."""
-_ENTRIES: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,9 @@ class JobPage:
     children: Sequence[JobRow]
     children_total: int
     command: str
-    entries: Sequence[Entry]
+    why_not: str
+    """What keeps the viewer from stopping it; empty when nothing does."""
+    history: History
     whole: Callable[[], Json]
     """All of it for programs; found out when one asks, for it is of every task."""
     turns: int
@@ -75,14 +78,12 @@ class JobPage:
 async def load(subject: Subject, asked: Asked) -> JobPage:
     """Everything on record of a job."""
     state, name = subject.state, JobId(f"/{asked.name}")
-    job = state.jobs.get(name)
-    if job is None:
-        raise Refusal(
-            HTTPStatus.NOT_FOUND, f"job {name} is not known; ended jobs are kept for a while"
-        )
+    _known(state, name)
+    command = await subject.command(name)
+    history = await history_of(subject, Timed(Of.JOB, name))
+    job = _known(state, name)
     reason, sentences = _waits(subject, job)
     await asked.breath.draw_in_time()
-    command = await subject.command(name)
     is_over = job.state in ENDED_JOB
     attempts = [row for task in job.tasks for row in _attempts(task)]
     recent = sorted(attempts, key=lambda row: (-row.attempt.assigned_at, row.index))
@@ -101,10 +102,20 @@ async def load(subject: Subject, asked: Asked) -> JobPage:
         children=_children(subject, job),
         children_total=len(job.children),
         command=command,
-        entries=_entries(subject, name),
+        why_not=subject.why_not_stop(name, asked.viewer),
+        history=history,
         whole=partial(_whole, state, name),
         turns=subject.turns,
     )
+
+
+def _known(state: ClusterState, name: JobId) -> Job:
+    job = state.jobs.get(name)
+    if job is None:
+        raise Refusal(
+            HTTPStatus.NOT_FOUND, f"job {name} is not known; ended jobs are kept for a while"
+        )
+    return job
 
 
 def _whole(state: ClusterState, name: JobId) -> Json:
@@ -142,16 +153,6 @@ def _children(subject: Subject, job: Job) -> list[JobRow]:
     return job_rows(subject.state, taken(found, 1), subject.now())
 
 
-def _entries(subject: Subject, name: JobId) -> list[Entry]:
-    found: list[Entry] = []
-    for entry in subject.recent.entries(subject.state):
-        if entry.job == name:
-            found.append(entry)
-            if len(found) == _ENTRIES:
-                break
-    return found
-
-
 def _timeline(job: Job, attempts: Sequence[AttemptRow], now: Instant) -> Timeline:
     spans = []
     for row in sorted(attempts, key=lambda it: (it.index, it.attempt.number)):
@@ -173,4 +174,6 @@ def told(model: JobPage) -> Json:
     return object_of("Job", item)
 
 
-PAGE = Page("/jobs/{name:path}", "job.html", "Jobs", load, told, in_menu=False)
+PAGE = Page(
+    "/jobs/{name:path}", "job.html", "Jobs", load, told, in_menu=False, sharing=Sharing.VIEWER
+)

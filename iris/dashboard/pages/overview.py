@@ -43,6 +43,8 @@ class Overview:
     """The jobs that wait longest."""
     workers: Mapping[str, int]
     now: Sample
+    per_hour: int
+    """What all slices cost, in millionths of a dollar."""
     groups: Sequence[tuple[str, int, int]]
     """Name, slices that may exist, and the most that there may be."""
     since: Instant
@@ -70,6 +72,7 @@ async def load(subject: Subject, asked: Asked) -> Overview:
         waiting=waiting,
         workers=_workers(state),
         now=sample_of(state, now),
+        per_hour=sum(subject.recent.costs.per_hour(state).values()),
         groups=[(g.name, state.existing(g.name), g.max_slices) for g in state.spec.groups],
         since=samples[0].at if samples else now,
         chart=areas(
@@ -166,7 +169,7 @@ def told(model: Overview) -> Json:
             "idle": model.now.idle,
             "coming": model.now.coming,
         },
-        "usd_per_hour": model.now.cost_per_hour / 1_000_000,
+        "usd_per_hour": model.per_hour / 1_000_000,
     }
     return object_of("Overview", item)
 

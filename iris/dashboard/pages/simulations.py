@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from iris.dashboard.page import Asked, Json, Page, list_of, object_of
+from iris.dashboard.page import Asked, Json, Page, Sharing, list_of, object_of
 from iris.dashboard.runs import KEYS, REPORT, TRACE, Run, file_of, find_run, find_runs
 from iris.dashboard.subject import Refusal, Simulation, Subject
 
@@ -49,7 +49,8 @@ def speed_text(simulation: Simulation) -> str:
     return names.get(simulation.speed, f"{simulation.speed} times as fast")
 
 
-PAGE = Page("/simulations", "simulations.html", "Simulations", load, told)
+# Folders come and go without a turn, all the more when a simulation is over.
+PAGE = Page("/simulations", "simulations.html", "Simulations", load, told, sharing=Sharing.NOBODY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,15 @@ def told_run(model: RunPage) -> Json:
     return object_of("Simulation", {"name": model.run.name, "summary": model.run.summary})
 
 
-RUN = Page("/simulations/runs/{name}", "run.html", "Simulations", load_run, told_run, in_menu=False)
+RUN = Page(
+    "/simulations/runs/{name}",
+    "run.html",
+    "Simulations",
+    load_run,
+    told_run,
+    in_menu=False,
+    sharing=Sharing.NOBODY,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,4 +144,5 @@ COMPARE = Page(
     load_comparison,
     told_comparison,
     in_menu=False,
+    sharing=Sharing.NOBODY,
 )

@@ -15,7 +15,7 @@ from iris.core.lifecycle import ENDED_TASK
 from iris.core.records import Attempt, Task
 from iris.core.views import task_view
 from iris.dashboard import logs
-from iris.dashboard.page import Asked, Json, Page, object_of
+from iris.dashboard.page import Asked, Json, Page, Sharing, object_of
 from iris.dashboard.query import Query
 from iris.dashboard.subject import Refusal, Subject
 from iris.rpc import kinds_cluster
@@ -114,4 +114,6 @@ def told(model: TaskPage) -> Json:
     return object_of("Task", model.whole)
 
 
-PAGE = Page("/tasks/{name:path}", "task.html", "Jobs", load, told, in_menu=False, is_shared=False)
+PAGE = Page(
+    "/tasks/{name:path}", "task.html", "Jobs", load, told, in_menu=False, sharing=Sharing.NOBODY
+)

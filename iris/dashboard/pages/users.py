@@ -36,7 +36,7 @@ class GroupCost:
     group: GroupName
     per_hour: int
     so_far: float
-    """Since this controller began, or the simulation did."""
+    """Since this controller began, or the simulation did, its warm-up left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,8 @@ async def load(subject: Subject, _: Asked) -> Users:
         for user, it in had.items()
     ]
     users.sort(key=lambda row: (-(row.kept_h + row.lost_h + row.running_h), row.user))
-    groups = [
-        GroupCost(
-            group.name,
-            group.price_per_hour * state.existing(group.name),
-            subject.recent.cost_at(now).get(group.name, 0) / HOUR,
-        )
-        for group in state.spec.groups
-    ]
+    spent, per_hour = subject.spent(), subject.recent.costs.per_hour(state)
+    groups = [GroupCost(name, each, spent[name] / HOUR) for name, each in per_hour.items()]
     return Users(users, groups)
 
 

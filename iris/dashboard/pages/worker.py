@@ -7,14 +7,14 @@ from http import HTTPStatus
 from iris.core.ids import TaskId, WorkerId
 from iris.core.lifecycle import WorkerState
 from iris.core.records import Attempt
+from iris.core.timeline import Of
+from iris.core.timeline import Subject as Timed
 from iris.core.views import WorkerView, worker_view
-from iris.dashboard.page import Asked, Json, Page, object_of
-from iris.dashboard.recent import Entry
+from iris.dashboard.history import History, history_of
+from iris.dashboard.page import Asked, Json, Page, Sharing, object_of
 from iris.dashboard.subject import Refusal, Subject
 from iris.rpc import kinds_cluster
 from iris.rpc.codec import worker_to_wire
-
-_ENTRIES = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,9 @@ class WorkerPage:
     worker: WorkerView
     is_lost: bool
     attempts: Sequence[tuple[TaskId, Attempt]]
-    entries: Sequence[Entry]
+    why_not: str
+    """What keeps the viewer from draining it; empty when nothing does."""
+    history: History
     whole: Json
 
 
@@ -35,14 +37,15 @@ async def load(subject: Subject, asked: Asked) -> WorkerPage:
     if row is None:
         message = f"worker {name} is not known; it goes with its slice"
         raise Refusal(HTTPStatus.NOT_FOUND, message)
+    history = await history_of(subject, Timed(Of.WORKER, name))
     view = worker_view(row)
     attempts = [(task, state.tasks[task].attempts[-1]) for task in view.tasks]
-    found = (entry for entry in subject.recent.entries(state) if entry.worker == name)
     return WorkerPage(
         worker=view,
         is_lost=view.state is WorkerState.LOST,
         attempts=attempts,
-        entries=[entry for _, entry in zip(range(_ENTRIES), found, strict=False)],
+        why_not=subject.why_not_operate(asked.viewer),
+        history=history,
         whole=kinds_cluster.worker(worker_to_wire(view)),
     )
 
@@ -52,4 +55,6 @@ def told(model: WorkerPage) -> Json:
     return object_of("Worker", model.whole)
 
 
-PAGE = Page("/workers/{name}", "worker.html", "Workers", load, told, in_menu=False)
+PAGE = Page(
+    "/workers/{name}", "worker.html", "Workers", load, told, in_menu=False, sharing=Sharing.VIEWER
+)
