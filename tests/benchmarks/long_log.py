@@ -22,7 +22,7 @@ def measure_log(lines: int = 1_000_000) -> list[Figure]:
         with path.open("w") as file:
             for number in range(lines):
                 file.write(
-                    f"2026-11-28T12:00:00Z step {number}, loss {1 / (number + 1):.9f}, and a few more words of a trainer\n"
+                    f"2026-11-28T12:00:00Z step {number}, loss {1 / (number + 1):.9f}, and more words of a trainer\n"
                 )
                 if number == lines - 10:
                     file.write(f"{NEEDLE} is here\n")
