@@ -17,6 +17,7 @@ import yaml
 from iris.cli.main import main
 from iris.cli.showing import Show, show
 from iris.core.controller import Controller
+from iris.core.ids import GroupName
 from iris.core.timeline import Of, Subject
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Viewer
@@ -118,26 +119,41 @@ def test_looking_changes_nothing_of_a_run_and_acting_does(tmp_path: Path) -> Non
 
 
 def test_pages_metrics_results_and_a_journal_retold_tell_one_cost(tmp_path: Path) -> None:
-    world = WrittenWorld(load_scenario(written(tmp_path)), audit_every_turn=False)
+    autoscaler = {"idle_timeout": "10m", "tombstone_age": "20m"}
+    cluster = {"scale_groups": SMALL["cluster"]["scale_groups"], "autoscaler": autoscaler}  # type: ignore[index]
+    lifetime = {"exponential": {"mean": "20m"}}
+    cloud = {"boot": {"constant": "150s"}, "lifetime": lifetime, "delete": {"constant": "90s"}}
+    path = tmp_path / "costly.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, "cluster": cluster, "cloud": cloud}))
+    world = WrittenWorld(load_scenario(path), audit_every_turn=False)
     stage = Stage(world, 0, None)
     stage.advance(world.scenario.duration or 0)
     told = browser_of(stage).get("/api/v1/users.json").json()["groups"]
     results = summarize(stage.finish(), [])["groups"]
     costs = {row["group"]: round(row["cost_usd"], 6) for row in told}
     assert costs == costs_of(results)
-    assert costs["tpu"] > costs["cpu"] > costs["scarce"] == 0
+    assert min(costs["tpu"], costs["cpu"]) > costs["scarce"] == 0
     # What metrics have of a live controller, and what its journal comes to, know only what it was told.
-    recent = Recent()
+    recent, restarted = Recent(), Recent()
     controller = Controller()
-    for turn in world.turns:
+    before: dict[GroupName, int] = {}
+    for number, turn in enumerate(world.turns):
         controller.replay(turn)
         recent.turned(turn, controller.state)
+        if number == len(world.turns) // 2:
+            before = recent.costs.spent(controller.state, turn.now)
+        if before:
+            restarted.turned(turn, controller.state)
     state, end = controller.state, world.turns[-1].now
     known = {
         group: round(cost / 3.6e12, 6) for group, cost in recent.costs.spent(state, end).items()
     }
     retold = summarize(measures_of(chronicle_of(world.turns), "retold"), [])["groups"]
     assert known == costs_of(retold)
+    since = restarted.costs.spent(state, end)
+    assert since == {
+        group: cost - before[group] for group, cost in recent.costs.spent(state, end).items()
+    }
     paying = {group: price for group, price in recent.costs.per_hour(state).items() if price}
     assert paying == {"cpu": 3 * 600_000, "tpu": 2 * 9_600_000}
 
