@@ -79,6 +79,7 @@ def test_a_gpu_machine_is_one_host_in_any_spelling(spelling: str) -> None:
 
 @pytest.mark.parametrize("name", known_gpus())
 def test_every_gpu_is_known_by_its_lower_case(name: str) -> None:
+    assert name in known_gpus()
     assert gpu_name(name.lower()) == name
     assert resolve(f"{name.lower()}:{MOST_GPUS}").host.chips == MOST_GPUS
 
