@@ -70,17 +70,21 @@ class Annals:
         All of one turn is on one page, so there may be some more.
         """
         found = [self._kept[key] for key in _keys_to(subject) if key in self._kept]
-        told = [it for _, it in merge(*found, key=lambda entry: entry[0]) if subject.is_of(it)]
-        if before:
-            told = [it for it in told if it.turn < before]
-        begin = max(0, len(told) - limit)
-        while begin and told[begin - 1].turn == told[begin].turn:
-            begin -= 1
+        newest = merge(*map(reversed, found), key=lambda entry: entry[0], reverse=True)
+        told: list[Happening] = []
+        older = 0
+        for _, it in newest:
+            if not subject.is_of(it) or (before and it.turn >= before):
+                continue
+            if len(told) >= limit and it.turn != told[-1].turn:
+                older = told[-1].turn
+                break
+            told.append(it)
         full = [entries[0] for entries in found if len(entries) == MOST]
         first = max(full)[1] if full else None
         return Chapter(
-            tuple(told[begin:]),
-            told[begin].turn if begin else 0,
+            tuple(reversed(told)),
+            older,
             1 if first is None else first.turn,
             Instant(0) if first is None else first.at,
         )

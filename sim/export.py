@@ -25,18 +25,11 @@ from sim.measure import JobRow, Measures, Sample, SliceRow
 from sim.model import Scenario
 from sim.report import render_report
 from sim.report_charts import charts, pictures
+from sim.report_validity import FILES_BESIDE
 from sim.results import chip_seconds, cost_usd, seconds
 from sim.trace_events import trace_events
 
-FILES = (
-    "summary.json",
-    "jobs.csv",
-    "slices.csv",
-    "timeseries.csv",
-    "waiting.csv",
-    "trace.json",
-    "report.html",
-)
+FILES = (*FILES_BESIDE, "report.html")
 Cell = str | int | float | None
 
 _JOB_COLUMNS = (

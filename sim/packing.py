@@ -72,13 +72,13 @@ def pack(document: Document, name: str, home: Path, folder: Folder) -> str:
     assert isinstance(cluster, dict), cluster
     for section in _OF_THE_REAL_ONE:
         cluster.pop(section, None)
-    for holder, key in list(_paths(said)):
+    for holder, key in list(paths_in(said)):
         holder[key] = folder.put((home / str(holder[key])).resolve())
     text = json.dumps(said, ensure_ascii=False, allow_nan=False)
     return _FOREIGN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _paths(said: dict[str, object]) -> Iterator[tuple[dict[str, object], str]]:
+def paths_in(said: dict[str, object]) -> Iterator[tuple[dict[str, object], str]]:
     """Each place that holds the path of a file: the mapping and the key in it."""
     workload = said["workload"]
     assert isinstance(workload, list), workload

@@ -11,6 +11,7 @@ function theme() {
     font: "system-ui, sans-serif",
     title: { color: ink, anchor: "start", fontSize: 14, fontWeight: 600, offset: 10 },
     axis: { labelColor: ink, titleColor: ink, gridColor: line, domainColor: line, tickColor: line },
+    header: { labelColor: ink, titleColor: ink },
     legend: { labelColor: ink, titleColor: ink },
     view: { stroke: line },
   };

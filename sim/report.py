@@ -31,8 +31,9 @@ from sim.report_sections import (
     preemption_section,
     users_section,
 )
+from sim.report_validity import appendix_section, validity_section
 from sim.report_waiting import explanations_section, verdicts_section, waits_section
-from sim.results import chip_seconds, violations_of
+from sim.results import chip_seconds, is_study, violations_of
 from sim.tables import (
     DASH,
     GROUP_HEADER,
@@ -73,8 +74,8 @@ def render_report(
         preemption_section(measures),
         cost_section(measures),
         users_section(measures),
-        _validity(measures, results),
-        _configuration(scenario),
+        validity_section(measures, results, scenario),
+        appendix_section(scenario),
     ]
     return page(f"{scenario.name}: what the simulation showed", sections, drawn)
 
@@ -83,7 +84,7 @@ def _header(
     measures: Measures, results: Mapping[str, object], scenario: Scenario, command: str
 ) -> str:
     facts = [
-        ("seeds" if _is_study(results) else "seed", _seeds(results)),
+        ("seeds" if is_study(results) else "seed", _seeds(results)),
         ("simulated", span_text(results["simulated_s"])),
         ("warm-up cut", span_text(results["warm_up_s"])),
         ("computed in", span_text(results["wall_s"])),
@@ -96,12 +97,8 @@ def _header(
     return f'<h1>{escape(scenario.name)}</h1>\n<p class="faint">{line}</p>\n{again}'
 
 
-def _is_study(results: Mapping[str, object]) -> bool:
-    return "replications" in results
-
-
 def _seeds(results: Mapping[str, object]) -> str:
-    if not _is_study(results):
+    if not is_study(results):
         return str(results["seed"])
     seeds = at(results, "seed", "values")
     assert isinstance(seeds, list)
@@ -167,8 +164,8 @@ def _key_numbers(results: Mapping[str, object]) -> str:
         f'<div class="card"><b>{escape(text)}</b><span class="faint">{escape(name)}</span></div>'
         for name, text in figures.items()
     )
-    note = '<p class="faint">Means over the replications.</p>' if _is_study(results) else ""
-    more = _ledger(results) + _intervals(results) if _is_study(results) else ""
+    note = '<p class="faint">Means over the replications.</p>' if is_study(results) else ""
+    more = _ledger(results) + _intervals(results) if is_study(results) else ""
     return f'<h2>Key numbers</h2>\n{note}<div class="cards">{cards}</div>\n{more}'
 
 
@@ -268,36 +265,3 @@ def _lost_work(measures: Measures) -> str:
         return ""
     header = ("job", "band", "attempts", "preempted", "lost", "useful")
     return "<h2>Most work lost</h2>\n" + table(header, rows, text=(0, 1))
-
-
-def _validity(measures: Measures, results: Mapping[str, object]) -> str:
-    """How these numbers were made, and what they leave out."""
-    notes = [
-        f"{count_text(results['events'])} events in {count_text(results['turns'])} turns of the "
-        f"controller; {count_text(at(results, 'invariants', 'checked'))} checks of invariants.",
-        "Percentiles are nearest-rank: each is a value that occurred. Waits are of jobs that "
-        "started, completions of jobs that succeeded; the others are counted beside them.",
-        "Useful, lost, idle and boot add up to all that was paid, to the millisecond. What useful "
-        "chips achieve (their floating-point rate) is outside the simulation.",
-        "A chip of a CPU machine is a core.",
-        "How slices boot, live and run out is drawn from the models under `cloud` in the configuration "
-        "below, or read from the traces that it names: the results are as true as these are.",
-    ]
-    if _is_study(results):
-        notes.append(
-            f"Charts, bands, jobs and users are of seed {measures.seed}; tables in files of all."
-        )
-    files_named = (
-        "summary.json, jobs.csv, slices.csv, timeseries.csv, waiting.csv, trace.json (for Perfetto)"
-    )
-    notes.append(f"Beside this page: {files_named}.")
-    items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f'<h2>Validity</h2>\n<ul class="faint">{items}</ul>'
-
-
-def _configuration(scenario: Scenario) -> str:
-    """What was run, word for word, folded away."""
-    if not scenario.resolved:
-        return ""
-    text = escape(scenario.resolved)
-    return f"<details><summary>Configuration</summary>\n<pre>{text}</pre></details>"

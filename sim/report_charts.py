@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sim.ledger import PARTS
 from sim.measure import Measures
 from sim.report_colours import USE_COLOURS, WIDTH, legend, scale_of
-from sim.report_data import Record, wait_curve, wait_targets
+from sim.report_data import Record, wait_curve, wait_targets, waits_by_group
 from sim.report_facts import parts_by_group, slowdowns
 from sim.report_time import over_time
 
@@ -42,6 +42,9 @@ def charts(measures: Measures, results: Mapping[str, object]) -> Charts | None:
         specs["time"] = over_time(measures)
     if waits := wait_curve(measures):
         specs["waits"] = _waits(waits, wait_targets(results["expect"])).to_dict()
+    by_group = waits_by_group(measures)
+    if len({row["group"] for row in by_group}) > 1:
+        specs["waits-by-group"] = _waits_by_group(by_group).to_dict()
     if factors := slowdowns(measures):
         specs["slowdown"] = _slowdown(factors).to_dict()
     if parts := parts_by_group(measures):
@@ -121,6 +124,26 @@ def _waits(rows: Sequence[Record], targets: Sequence[Record]) -> "Chart":
         layers.append(rule.encode(x="wait_s:Q", tooltip=["expr:N"]))
     layered = alt.layer(*layers)
     return layered.properties(width=WIDTH, height=220, title="Queue wait: how many waited how long")
+
+
+def _waits_by_group(rows: Sequence[Record]) -> "Chart":
+    """A small curve for each group, all on one scale."""
+    import altair as alt
+
+    drawn: altair.FacetChart = (
+        alt.Chart(alt.InlineData(values=rows))
+        .mark_line(interpolate="step-after")
+        .encode(
+            x=alt.X("wait_s:Q", title="seconds (log)", scale=alt.Scale(type="log")),
+            y=alt.Y("share:Q", title="share of started jobs", axis=alt.Axis(format="%")),
+            color=alt.Color("band:N", scale=alt.Scale(scheme="tableau10"), legend=legend()),
+            tooltip=["group:N", "band:N", "wait_s:Q", alt.Tooltip("share:Q", format=".1%")],
+            facet=alt.Facet("group:N", title=None, sort=None, columns=3),
+        )
+        .properties(width=WIDTH // 3 - 40, height=120)
+        .properties(title="Queue wait by the group in which jobs first ran")
+    )
+    return drawn
 
 
 def _slowdown(rows: Sequence[Record]) -> "Chart":

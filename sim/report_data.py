@@ -279,3 +279,30 @@ def _segment(unit: TimeUnit, row: SliceRow, kind: str, span: tuple[int, int], jo
         "end": span[1] / unit.millis,
         "job": job,
     }
+
+
+def waits_by_group(measures: Measures) -> list[Record]:
+    """By group and band, which share of the jobs that first ran there had waited no longer than so many seconds."""
+    jobs: dict[tuple[str, str], list[JobRow]] = {}
+    group_of = first_slices(measures)
+    for job in counted_jobs(measures):
+        row = group_of.get(job.job)
+        if row is not None:
+            jobs.setdefault((row.group, job.band), []).append(job)
+    return [
+        {"group": group, "band": band, "wait_s": span, "share": share}
+        for (group, band), of_them in jobs.items()
+        for span, share in curve(queue_waits(of_them))
+    ]
+
+
+def first_slices(measures: Measures) -> dict[str, SliceRow]:
+    """By job, the slice on which user code of it ran first."""
+    first: dict[str, AttemptRow] = {}
+    for one in measures.attempts:
+        known = first.get(one.job)
+        if one.running is not None and (
+            known is None or known.running is None or one.running < known.running
+        ):
+            first[one.job] = one
+    return {job: measures.slices[one.slice] for job, one in first.items()}

@@ -12,6 +12,7 @@ from iris.core.instant import HOUR, MINUTE
 from iris.core.lifecycle import JobState
 from sim.ledger import PARTS, existing_time, parts_of
 from sim.measure import JobRow, Measures, SliceRow
+from sim.report_data import first_slices
 from sim.results import counted_jobs
 from sim.statistics import percentile
 
@@ -85,6 +86,8 @@ class Scaling:
     asked: int
     boots: Spread
     """From a request to its slice being ready."""
+    demands: Spread
+    """From the submission of a job to the slice being ready on which it first ran, of those that came for it."""
     flaps: int
     at_max: int | None
     """For how long as many slices existed as are allowed; None: how many are is not known."""
@@ -94,12 +97,28 @@ class Scaling:
 def scalings(measures: Measures, max_slices: Mapping[str, int]) -> list[Scaling]:
     """Each group that was asked for, in the order of the configuration."""
     found = []
+    demands: dict[str, list[int]] = {}
+    first = first_slices(measures)
+    for job in counted_jobs(measures):
+        row = first.get(job.job)
+        if row is not None and row.ready is not None and row.ready > job.submit:
+            demands.setdefault(row.group, []).append(row.ready - job.submit)
     for group, slices in _by_group(measures).items():
         boots = [row.ready - row.requested for row in slices if row.ready is not None]
         limit = max_slices.get(group)
         at_max = None if limit is None else _time_at(slices, limit, measures)
         span = measures.now - measures.warm_up
-        found.append(Scaling(group, len(slices), spread_of(boots), _flaps(slices), at_max, span))
+        found.append(
+            Scaling(
+                group=group,
+                asked=len(slices),
+                boots=spread_of(boots),
+                demands=spread_of(demands.get(group, ())),
+                flaps=_flaps(slices),
+                at_max=at_max,
+                span=span,
+            )
+        )
     return found
 
 

@@ -58,13 +58,20 @@ def autoscaler_section(measures: Measures, max_slices: Mapping[str, int]) -> str
     rows = []
     for one in scalings(measures, max_slices):
         at_max = DASH if one.at_max is None else _share(one.at_max, one.span)
-        figures = (count_text(one.asked), count_text(one.boots.count), *_quantiles(one.boots))
-        rows.append(_cells(one.group, *figures, count_text(one.flaps), at_max))
+        boots = (count_text(one.boots.count), *_quantiles(one.boots))
+        demands = (count_text(one.demands.count), *_quantiles(one.demands))
+        figures = (count_text(one.asked), *boots, *demands, count_text(one.flaps))
+        rows.append(_cells(one.group, *figures, at_max))
     if not rows:
         return ""
-    header = ("group", "asked for", "came up", "p50", "p90", "flaps", "time at max")
+    header = (
+        "group", "asked for", "came up", "p50", "p90", "jobs that waited for one", "p50", "p90", "flaps",
+        "time at max",
+    )  # fmt: skip
     note = (
-        "p50 and p90 are from the request to all hosts being up. A flap is a slice that is asked for "
+        "The first p50 and p90 are from the request to all hosts being up; the others from a job's "
+        "submission to the slice being ready on which it first ran, refused requests and all, of jobs "
+        "that came before that slice. A flap is a slice that is asked for "
         f"within {span_text(seconds(FLAP))} of one in its group and zone being given back."
     )
     html = f'<h2>Autoscaler</h2>\n<p class="faint">{note}</p>\n' + table(header, rows)

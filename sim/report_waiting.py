@@ -9,10 +9,12 @@ from html import escape
 from iris.core.instant import HOUR
 from iris.core.telling import VERDICTS
 from sim.measure import Measures
-from sim.report_data import spread_by_band, waited
+from sim.report_data import ALL_BANDS, jobs_by_band, spread_by_band, waited
+from sim.report_facts import slowdown
 from sim.report_page import table
-from sim.results import explanations_of
-from sim.tables import count_text, share_text, span_text
+from sim.results import PERCENTS, counted_jobs, explanations_of
+from sim.statistics import percentile
+from sim.tables import DASH, count_text, share_text, span_text
 
 
 def waits_section(measures: Measures) -> str:
@@ -21,6 +23,11 @@ def waits_section(measures: Measures) -> str:
     for what, band, jobs, counted, *quantiles in spread_by_band(measures):
         texts = (str(what), str(band), count_text(jobs), count_text(counted))
         rows.append(tuple(escape(cell) for cell in (*texts, *map(span_text, quantiles))))
+    for band, jobs_of in {ALL_BANDS: counted_jobs(measures), **jobs_by_band(measures)}.items():
+        factors = sorted(factor for job in jobs_of if (factor := slowdown(job)) is not None)
+        cuts = (f"{percentile(factors, p):,.2f}" if factors else DASH for p in (*PERCENTS, 100))
+        counts = (count_text(len(jobs_of)), count_text(len(factors)))
+        rows.append(tuple(escape(cell) for cell in ("bounded slowdown", band, *counts, *cuts)))
     header = ("", "band", "jobs", "counted", "p50", "p90", "p95", "p99", "max")
     return "<h2>Waits and completions</h2>\n" + table(header, rows, text=(0, 1))
 

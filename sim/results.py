@@ -107,6 +107,11 @@ def aggregate(summaries: Sequence[Mapping[str, object]]) -> dict[str, object]:
     return {"replications": len(summaries), **together}
 
 
+def is_study(results: Mapping[str, object]) -> bool:
+    """Whether these are the results of replications, and not of one run."""
+    return "replications" in results
+
+
 def violations_of(summary: Mapping[str, object]) -> list[str]:
     """The sentences about what must never happen and did, of one run or of an aggregate."""
     invariants = summary["invariants"]

@@ -11,9 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from statistics import fmean, stdev
+from typing import TypeVar
+
+_N = TypeVar("_N", int, float)
 
 
-def percentile(ordered: Sequence[int], percent: int) -> int:
+def percentile(ordered: Sequence[_N], percent: int) -> _N:
     """The nearest-rank percentile of values that are sorted and not empty; 0 < percent <= 100."""
     assert ordered, "a percentile of nothing"
     assert 0 < percent <= 100, percent

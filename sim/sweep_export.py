@@ -160,6 +160,8 @@ def _validity(found: SweepResults) -> str:
         "A figure is the mean over the seeds, and ± half its 95 % interval by Student's t.",
         "Points share their seeds, so two of them may differ clearly though their intervals overlap: "
         "`iris sim compare` pairs them.",
+        "Cost against wait: a point is on the front if no other is both as cheap and as quick, and better in one. "
+        "A knee is where a curve has got most of the way early: the point that is farthest ahead of its chord.",
         "Beside this page: summary.json, points.csv, runs.csv.",
     ]
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)

@@ -35,7 +35,7 @@ class Method:
         self._calls = calls
         self._name = name
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
+    def __call__(self, /, *args: Any, **named: Any) -> Any:
         """Call it and wait for what it returns.
 
         Raises:
@@ -51,7 +51,7 @@ class Method:
             future.cancel()
             raise
 
-    def submit(self, *args: Any, **named: Any) -> ActorFuture[Any]:
+    def submit(self, /, *args: Any, **named: Any) -> ActorFuture[Any]:
         """Call it, and return a future at once; large arguments may be written to again.
 
         It waits only while 64 MiB and more of arguments wait to be sent to that server.
@@ -62,7 +62,7 @@ class Method:
         payload = packed_call(self._name, args, named, snapshot=True)
         return self._calls.make(self._name, payload, now=False)
 
-    def stream(self, *args: Any, **named: Any) -> ActorStream[Any]:
+    def stream(self, /, *args: Any, **named: Any) -> ActorStream[Any]:
         """Call it, and return its values one by one: what it yields, or the items of what it returns.
 
         Raises:
@@ -71,7 +71,7 @@ class Method:
         payload = packed_call(self._name, args, named, snapshot=True)
         return self._calls.make_stream(self._name, payload)
 
-    def broadcast(self, *args: Any, **named: Any) -> list[ActorFuture[Any]]:
+    def broadcast(self, /, *args: Any, **named: Any) -> list[ActorFuture[Any]]:
         """Call it at each server that is there now: a future for each, with its `endpoint`.
 
         While nobody is there it waits, as a call does.
@@ -183,7 +183,7 @@ class Face:
         """The method of that name, also where the name is one of this object's own, as `close`."""
         return Method(self._calls, name)
 
-    def __call__(self, *args: Any, **named: Any) -> Any:
+    def __call__(self, /, *args: Any, **named: Any) -> Any:
         """Call the actor itself, where it is a function or has `__call__`."""
         return Method(self._calls, "__call__")(*args, **named)
 

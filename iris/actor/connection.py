@@ -22,7 +22,7 @@ from iris.actor.frames import (
     Message,
     arrival,
 )
-from iris.actor.loop import in_wire_loop
+from iris.actor.loop import disown, in_wire_loop, own
 
 _log = logging.getLogger(__name__)
 
@@ -94,6 +94,7 @@ class Connection:
         self._of_target: Arrival | None = None
         self.largest = LARGEST_GREETING
         """Of a frame that is no chunk; until the other side is known, there are no chunks either."""
+        own(sock.fileno())
         loop.add_reader(sock.fileno(), self._readable)
 
     def trust(self) -> None:
@@ -190,7 +191,7 @@ class Connection:
             self._sending = False
             self._views = _without(views, sent)
             if self._is_over():
-                self._sock.close()
+                self._close()
                 return None
             if not (self._views or self._queue or self._urgent):
                 self._flushing = False
@@ -365,8 +366,12 @@ class Connection:
             self.unsent = 0
             self.room.notify_all()
             if not self._sending:
-                self._sock.close()
+                self._close()
         self._owner.lost(why)
+
+    def _close(self) -> None:
+        disown(self._sock.fileno())
+        self._sock.close()
 
 
 def _without(views: list[memoryview | bytes], sent: int) -> list[memoryview | bytes]:

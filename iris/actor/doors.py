@@ -13,6 +13,7 @@ from iris.actor.calls import Call, Refusal, call_of
 from iris.actor.connection import Connection
 from iris.actor.frames import Arrival, Kind, Malformed, message
 from iris.actor.handshake import PATIENCE_S, Hello, hello_of, is_proof, nonce, proof, read, written
+from iris.actor.loop import disown, own
 from iris.actor.payload import Payload
 from iris.actor.resolver import Registration
 from iris.actor.serving import Actor
@@ -74,6 +75,7 @@ class Doors:
         if self.is_stopping:
             return
         self._listener = listener
+        own(listener.fileno())
         self.loop.add_reader(listener.fileno(), self._accept, listener)
 
     def _accept(self, listener: socket.socket) -> None:
@@ -151,6 +153,7 @@ class Doors:
         self.is_stopping = True
         if self._listener is not None:
             self.loop.remove_reader(self._listener.fileno())
+            disown(self._listener.fileno())
             self._listener.close()
         for link in list(self.links):
             link.say(Kind.STOPPING)

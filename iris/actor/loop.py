@@ -35,7 +35,30 @@ def running_loop(name: str) -> tuple[asyncio.AbstractEventLoop, int]:
 
 
 _WIRE = _Wire()
-os.register_at_fork(after_in_child=_WIRE.forget)
+_OWN: set[int] = set()
+"""Descriptors of connections and listeners."""
+
+
+def own(descriptor: int) -> None:
+    """Let no forked child have it: while that lived, the other side would not notice the end of this process."""
+    _OWN.add(descriptor)
+
+
+def disown(descriptor: int) -> None:
+    """It is about to be closed."""
+    _OWN.discard(descriptor)
+
+
+def _forked() -> None:
+    _WIRE.forget()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for descriptor in _OWN:
+        os.dup2(nothing, descriptor, inheritable=False)
+    os.close(nothing)
+    _OWN.clear()
+
+
+os.register_at_fork(after_in_child=_forked)
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:

@@ -6,6 +6,7 @@ were made; callers take turns, so that who has sent thousands delays nobody else
 
 import asyncio
 import inspect
+import os
 import queue
 import threading
 from collections import deque
@@ -60,6 +61,7 @@ class Actor:
         self._jobs: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._idle = 0
         self._asynchronous: dict[str, bool] = {}
+        self._process = os.getpid()
 
     @property
     def is_full(self) -> bool:
@@ -330,6 +332,10 @@ class Actor:
     # ---- answers -------------------------------------------------------------------------------
 
     def _answer(self, call: Call, kind: Kind, payload: Payload, head: bytes = b"") -> None:
+        if (
+            os.getpid() != self._process
+        ):  # A child that the method has forked, and that came back from it.
+            os._exit(0)
         call.caller.answer(call, kind, payload, head, now=not self.waiting)
 
     def _refuse(self, call: Call, why: Refusal, words: str) -> None:

@@ -119,11 +119,11 @@ def run_local(place: Place, root: Path | None, port: int | None, keep_workers: b
 
     if place.config is None:
         raise click.UsageError("run-local needs `iris cluster --config=FILE`")
-    config = load_cluster(place.config)
     try:
         log_to_stderr(logging.WARNING)
     except ValueError as error:
         raise Failure(str(error), ExitStatus.BAD_INPUT, "unset it, or write json") from error
+    config = load_cluster(place.config)
     folder = root if root is not None else Path(config.storage.root)
     number = config.controller.port if port is None else port
     options = Options(

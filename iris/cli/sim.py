@@ -144,11 +144,20 @@ def sim(
         from sim.report_charts import can_draw
 
         check_plots(out, can_draw=can_draw())
-    if serve and replications is not None:
+    if not serve:
+        _check_not_on_show()
+        return _simulate(request)
+    if replications is not None:
         raise click.UsageError("--serve shows one run, and --replications are several")
-    if serve:
-        return _on_show(request, port, speed)
-    return _simulate(request)
+    return _on_show(request, port, speed)
+
+
+def _check_not_on_show() -> None:
+    """Refuse what would mean nothing without `--serve`."""
+    context = click.get_current_context()
+    for name in ("port", "speed"):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name} is for --serve only: give that, too, or leave it out")
 
 
 def _on_show(request: Request, port: int, speed: str) -> ExitStatus:

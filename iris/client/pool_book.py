@@ -2,6 +2,7 @@
 
 import hashlib
 import pickle
+import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
@@ -23,22 +24,32 @@ _NAMED: Final = frozenset({FunctionType, BuiltinFunctionType, type})
 class PoolFuture(Future[_T]):
     """The result of one call; it can be cancelled until a worker has been sent it."""
 
-    def __init__(self, number: CallId, cancelled: Callable[[CallId], object]) -> None:
+    def __init__(self, number: CallId, book: "Book") -> None:
         """A call that waits.
 
         Args:
             number: of the call.
-            cancelled: told when its user has cancelled it.
+            book: that has it; told when its user has cancelled it.
         """
         super().__init__()
         self.number = number
-        self._told = cancelled
+        self._book = book
+
+    def result(self, timeout: float | None = None) -> _T:
+        """As of any future; a callback of the same pool may not wait for it, for all calls would wait with it."""
+        self._book.check_wait(self)
+        return super().result(timeout)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """Likewise."""
+        self._book.check_wait(self)
+        return super().exception(timeout)
 
     def cancel(self) -> bool:
         """Give the call up; whether no worker has been sent it."""
         if not super().cancel():
             return False
-        self._told(self.number)
+        self._book.cancelled(self.number)
         return True
 
 
@@ -70,7 +81,9 @@ class Book:
 
     def __init__(self, cancelled: Callable[[CallId], object]) -> None:
         """Without a call; `cancelled` is told of each that its user has cancelled."""
-        self._cancelled = cancelled
+        self.cancelled = cancelled
+        self.thread = 0
+        """The pool's, in which callbacks run; 0 before there is one."""
         self._numbers = count()
         self.entries: dict[CallId, Entry] = {}
         self._answers: dict[CallId, tuple[Outcome, Payload]] = {}
@@ -80,10 +93,22 @@ class Book:
     ) -> tuple["PoolFuture[Any]", CallSubmitted]:
         """A future for a call, and what the pool is to be told."""
         number = CallId(next(self._numbers))
-        future: PoolFuture[Any] = PoolFuture(number, self._cancelled)
+        future: PoolFuture[Any] = PoolFuture(number, self)
         size = sum(memoryview(buffer).nbytes for buffer in arguments)
         self.entries[number] = Entry(future, function, arguments, size, limits)
         return future, CallSubmitted(number, limits, size)
+
+    def check_wait(self, future: "PoolFuture[Any]") -> None:
+        """Refuse to let the pool's own thread wait.
+
+        Raises:
+            RuntimeError: it would.
+        """
+        if threading.get_ident() == self.thread and not future.done():
+            raise RuntimeError(
+                "a callback of a call waits for another call, which would stop all of them:"
+                " let a thread of your own wait, or use `submit`"
+            )
 
     def to_send(self, number: CallId) -> Entry | None:
         """A call that is about to be sent; None if its user has cancelled it."""

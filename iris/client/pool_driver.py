@@ -153,6 +153,7 @@ class Driver:
     # ---- the loop ----------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        self.book.thread = threading.get_ident()
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_until_complete(self._live())

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from iris.core.blockers import all_but_held, held_hosts, roomy_hosts
 from iris.core.deadlines import Due
-from iris.core.due import due_at, sure_end
+from iris.core.due import due_at
 from iris.core.fit import Shape, shape_of
-from iris.core.ids import JobId
+from iris.core.ids import JobId, TaskId
 from iris.core.instant import Instant
 from iris.core.lifecycle import COMING, AttemptState, SliceState, TaskState, WorkerState
 from iris.core.over_quota import freed
@@ -242,10 +242,12 @@ class Question:
         """The first end of running work that is certain, where this could run."""
         if self.hold is not None:
             return NextEvent("what is kept for it is free", self.hold.expected)
-        tasks = self.state.tasks
-        running = (tasks[t] for worker in self.whole.workers(self.shape) for t in worker.attempts)
-        ends = (at for it in running if (at := sure_end(self.state, it)) is not None)
-        return NextEvent("somebody who runs there ends", min(ends, default=None))
+        pools = list(self.state.room.candidates(self.shape))
+        for at, key in self.state.deadlines.of(Due.TIMEOUT, Due.STOP):
+            attempt = self.state.tasks[TaskId(key)].attempts[-1]
+            if self.state.pool_of(self.state.slices[attempt.slice]) in pools:
+                return NextEvent("somebody who runs there ends", at)
+        return NextEvent("somebody who runs there ends", None)
 
 
 def _sure(verdict: Verdict, what: str) -> tuple[Verdict, Callable[[], NextEvent]]:

@@ -8,7 +8,7 @@ rebuilt from a snapshot fires as the old one would have.
 
 from collections.abc import Callable, Iterator
 from enum import IntEnum
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 from iris.core.instant import Instant
 
@@ -52,6 +52,15 @@ class Deadlines:
                 return at
             heappop(heap)
         return None
+
+    def of(self, *kinds: Due) -> Iterator[tuple[Instant, str]]:
+        """The true deadlines of some kinds, in order, a few of which are asked for: all of them stay."""
+        found = [entry for entry in self._heap if entry[1] in kinds]
+        heapify(found)
+        while found:
+            entry = heappop(found)
+            if self._is_true(*entry):
+                yield entry[0], entry[2]
 
     def pop_due(self, now: Instant) -> Iterator[tuple[Due, str]]:
         """Take out every true deadline up to now, in order, each once."""

@@ -40,14 +40,6 @@ def is_due(state: Tables, due: Due, key: str, now: Instant) -> bool:
     return at is not None and at <= now
 
 
-def sure_end(state: Tables, task: Task) -> Instant | None:
-    """When a task's unfinished attempt is over at the latest, by a stop or its timeout; nothing without either."""
-    if task.attempts[-1].stop_deadline is None and state.jobs[task.job].spec.timeout is None:
-        return None  # As of most: whoever asks, asks of very many.
-    dues = (_task_due(state, due, task) for due in (Due.STOP, Due.TIMEOUT))
-    return min((at for at in dues if at is not None), default=None)
-
-
 def _task_due(state: Tables, due: Due, task: Task) -> Instant | None:
     if due is Due.RETRY:
         return task.not_before if task.state is TaskState.PENDING else None

@@ -11,6 +11,7 @@ from iris.core.events import (
     SliceTerminateRequested,
 )
 from iris.core.ids import JobId, SliceId, TaskId, WorkerId
+from iris.core.instant import Instant
 from iris.core.lifecycle import SliceState
 from iris.core.offers import Offers
 from iris.core.retry import EndCause
@@ -32,6 +33,8 @@ class News:
     refused: list[tuple[SliceId, CreateFailure, str]] = field(default_factory=list)
     dead: dict[SliceId, tuple[SliceState, EndCause, str]] = field(default_factory=dict)
     """Slices that the evidence says are lost."""
+    missed: dict[SliceId, Instant] = field(default_factory=dict)
+    """Slices that a complete listing proves gone unless more is said of them; when that was asked for."""
     noticed: dict[SliceId, str] = field(default_factory=dict)
     doubted: dict[SliceId, str] = field(default_factory=dict)
     """Slices that the cloud should be asked about now."""
@@ -65,6 +68,7 @@ class News:
         """Whether anything is up for decision about slices and workers."""
         return bool(
             self.dead
+            or self.missed
             or self.refused
             or self.noticed
             or self.due

@@ -4,7 +4,8 @@ It asks the rule itself (`iris.core.stakes`). What it adds is who holds the quot
 parents alone, whose own children wait, none of them can end before a child has run.
 """
 
-from iris.core.due import sure_end
+from iris.core.deadlines import Due
+from iris.core.ids import TaskId
 from iris.core.reasons import NextEvent, OverQuota
 from iris.core.records import Job, Task
 from iris.core.stakes import levels_of
@@ -40,9 +41,12 @@ def freed(state: ClusterState, key: QueueKey, over: OverQuota) -> NextEvent:
     if over.running == over.parents:
         what = "a larger quota is loaded, or one of the parents that hold it is stopped"
         return NextEvent(what, None)
-    running = (task for _, task in _running(state, key))
-    ends = (at for task in running if (at := sure_end(state, task)) is not None)
-    return NextEvent(f"a running task of {key.user} ends", min(ends, default=None))
+    ends = (
+        at
+        for at, task in state.deadlines.of(Due.TIMEOUT, Due.STOP)
+        if state.jobs[state.tasks[TaskId(task)].job].spec.user == key.user
+    )
+    return NextEvent(f"a running task of {key.user} ends", next(ends, None))
 
 
 def _running(state: ClusterState, key: QueueKey) -> list[tuple[Job, Task]]:

@@ -170,18 +170,26 @@ def _missed(state: ClusterState, slice_: Slice, asked_at: Instant) -> None:
         return
     if slice_.missing_since is None:
         slice_.missing_since = asked_at
+    if is_absent(state, slice_, asked_at):
+        state.news.missed[slice_.id] = asked_at
+    else:
+        _list_again(state, _grace(state, slice_))
+
+
+def is_absent(state: ClusterState, slice_: Slice, asked_at: Instant) -> bool:
+    """Whether a complete listing, asked for then, is proof that a slice which it lacks is gone.
+
+    Asked when the listing is learned, and again when all is learned that came with it: a later listing that
+    shows the slice, or a word of its worker, takes the proof away.
+    """
+    if slice_.missing_since is None:
+        return False
     silent = any(
         w is not None and state.workers[w].state is WorkerState.SILENT for w in slice_.workers
     )
+    return silent or asked_at - slice_.missing_since >= _grace(state, slice_)
+
+
+def _grace(state: ClusterState, slice_: Slice) -> Millis:
     policy = state.spec.autoscaler
-    grace = policy.adoption_grace if slice_.state in COMING else policy.absence_grace
-    if silent or asked_at - slice_.missing_since >= grace:
-        group = state.groups.get(slice_.group)
-        preempted = group is not None and group.preemptible
-        state.news.dead[slice_.id] = (
-            SliceState.PREEMPTED if preempted else SliceState.FAILED,
-            EndCause.PREEMPTION if preempted else EndCause.HOST_LOST,
-            "it vanished: complete listings lack it",
-        )
-    else:
-        _list_again(state, Millis(grace))
+    return policy.adoption_grace if slice_.state in COMING else policy.absence_grace

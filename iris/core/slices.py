@@ -18,6 +18,7 @@ from iris.core.instant import after, since
 from iris.core.lifecycle import ALIVE, COMING, SliceState, WorkerState
 from iris.core.records import Slice
 from iris.core.retry import EndCause
+from iris.core.sightings import is_absent
 from iris.core.state import ClusterState
 
 
@@ -111,6 +112,14 @@ def _refusals(state: ClusterState) -> Iterator[de.Decision]:
 def _evidence(state: ClusterState) -> Iterator[de.Decision]:
     for name, (to, cause, why) in state.news.dead.items():
         yield from _lose(state, state.slices[name], to, cause, why)
+    for name, asked_at in state.news.missed.items():
+        slice_ = state.slices[name]
+        if is_absent(state, slice_, asked_at):
+            group = state.groups.get(slice_.group)
+            lost = (SliceState.FAILED, EndCause.HOST_LOST)
+            if group is not None and group.preemptible:
+                lost = (SliceState.PREEMPTED, EndCause.PREEMPTION)
+            yield from _lose(state, slice_, *lost, "it vanished: complete listings lack it")
 
 
 def _lose(

@@ -17,6 +17,10 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}")
 REPORT: Final = "report.html"
 TRACE: Final = "trace.json"
 _SUMMARY: Final = "summary.json"
+TABLES: Final = (
+    _SUMMARY, "jobs.csv", "slices.csv", "timeseries.csv", "points.csv", "runs.csv", TRACE
+)  # fmt: skip
+"""What a run, a study, a sweep or a comparison writes beside its report, as far as each does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +31,38 @@ class Run:
     summary: Mapping[str, Any]
     written_at: float
     """Seconds since 1970."""
+
+    @property
+    def scenario(self) -> str:
+        """What was simulated, or two things that were compared; empty where the file says neither."""
+        sides = [self.summary.get(side) for side in ("a", "b")]
+        wholes = [side if isinstance(side, dict) else {} for side in (self.summary, *sides)]
+        own, *both = [
+            it if isinstance(it := whole.get("scenario"), str) else "" for whole in wholes
+        ]
+        return own or " against ".join(filter(None, both))
+
+    @property
+    def seeds(self) -> str:
+        """Its seed, or the first and the last one of a study's; empty where the file says neither."""
+        found = self.summary.get("seed")
+        values = found.get("values") if isinstance(found, dict) else [found]
+        if not isinstance(values, list) or not values or not isinstance(values[0], int):
+            return ""
+        return f"{values[0]} to {values[-1]}" if len(values) > 1 else f"{values[0]}"
+
+    @property
+    def verdict(self) -> str:
+        """Whether it came to its end, and to what was expected; empty where the file does not say."""
+        if self.summary.get("partial"):
+            return "partial: it was interrupted"
+        if self.number("invariants.violated"):
+            return "an invariant was violated"
+        expected = self.summary.get("expect")
+        if not isinstance(expected, list) or not expected:
+            return ""
+        wrong = [it for it in expected if not (isinstance(it, dict) and it.get("holds"))]
+        return f"{len(wrong)} of {len(expected)} expectations false" if wrong else "as expected"
 
     def number(self, key: str) -> float | None:
         """One of its figures by its dotted key, the mean of a study's; nothing when it has none."""
@@ -57,8 +93,8 @@ def find_run(folder: Path | None, name: str) -> Run | None:
 
 
 def file_of(folder: Path | None, name: str, file: str) -> Path | None:
-    """A file of a run: its report, or its trace."""
-    if folder is None or not _NAME.fullmatch(name) or file not in (REPORT, TRACE):
+    """A file of a run: its report, or one of its tables."""
+    if folder is None or not _NAME.fullmatch(name) or file not in (REPORT, *TABLES):
         return None
     path = folder / name / file
     return path if path.is_file() else None

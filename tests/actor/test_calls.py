@@ -278,6 +278,13 @@ def _error(call: Any) -> BaseException | None:
     return None
 
 
+def test_an_argument_may_have_any_name() -> None:
+    with served(dict) as client:
+        assert client(self=1, **{"a b": 2}) == {"self": 1, "a b": 2}
+        assert client["__call__"].submit(self=1).result(5) == {"self": 1}
+        assert list(client["__call__"].stream(self=1)) == ["self"]
+
+
 def test_a_client_travels_as_a_pickle() -> None:
     with served(Cabinet()) as client, pickle.loads(pickle.dumps(client)) as other:
         assert client.add() == 1

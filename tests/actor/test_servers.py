@@ -1,11 +1,7 @@
-"""A server of actors: whom it serves, how much it takes, how it stops, and what callers learn when it is gone."""
+"""A server of actors: whom it serves, how much it takes, and where it serves."""
 
 import os
-import signal
 import socket
-import subprocess
-import sys
-import threading
 import time
 from concurrent.futures import wait
 from typing import Any
@@ -16,7 +12,6 @@ from iris.actor import (
     ActorBusy,
     ActorClient,
     ActorDenied,
-    ActorLost,
     ActorServer,
     ActorUnavailable,
     CannotServe,
@@ -26,26 +21,6 @@ from iris.actor import (
 )
 from tests.actor.actors import Cabinet, served, until
 from tests.actor.directory import Directory
-
-_PROGRAM = """
-import sys
-from iris.actor import ActorServer
-from tests.actor.actors import Cabinet
-server = ActorServer(port=int(sys.argv[1]))
-server.register("it", Cabinet())
-print(server.serve().port, flush=True)
-server.run(grace=5)
-print("stopped", flush=True)
-"""
-
-
-def started(port: int = 0) -> tuple["subprocess.Popen[str]", int]:
-    """A server in a process of its own."""
-    words = [sys.executable, "-c", _PROGRAM, str(port)]
-    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    return process, int(process.stdout.readline())
-
 
 # ---- whom it serves ----------------------------------------------------------------------------
 
@@ -284,99 +259,6 @@ def test_limits_of_calls_that_cannot_be_are_refused_when_they_are_given() -> Non
                 client.options(timeout=timeout)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="retries -1"):
         ActorClient("it", at, retries=-1)
-
-
-# ---- how it stops ------------------------------------------------------------------------------
-
-
-def test_a_stop_lets_what_runs_end_and_sends_what_waits_elsewhere() -> None:
-    cabinet, second = Cabinet(), Cabinet()
-    directory = Directory()
-    server = ActorServer(registry=directory, host="127.0.0.1")
-    server.register("it", cabinet)
-    server.serve()
-    with (
-        ActorClient("it", directory, patience=10) as client,
-        ActorServer(registry=directory, host="127.0.0.1") as other,
-    ):
-        running = client.wait.submit()
-        until(lambda: cabinet.running == 1)
-        waiting = [client.echo.submit(number) for number in range(20)]
-        other.register("it", second)
-        stopping = threading.Thread(target=server.stop, args=(10,))
-        stopping.start()
-        assert [future.result(5) for future in waiting] == list(range(20))
-        assert second.calls == list(range(20))
-        assert not running.done()
-        cabinet.gate.set()
-        assert running.result(5) == "waited"
-        stopping.join(5)
-        assert not stopping.is_alive()
-    assert cabinet.calls == []
-
-
-def test_what_runs_longer_than_the_grace_is_given_up() -> None:
-    cabinet = Cabinet()
-    server = ActorServer()
-    server.register("it", cabinet, concurrency=2)
-    with server, ActorClient("it", FixedResolver(server.address), patience=0.1) as client:
-        task, thread = client.forever.submit(), client.wait.submit()
-        until(lambda: cabinet.running == 2)
-        server.stop(grace=0.05)
-        for future in (task, thread):
-            with pytest.raises(ActorLost, match="was given up: its server has stopped"):
-                future.result(5)
-        until(lambda: cabinet.closed == ["forever"])
-        with pytest.raises(ActorUnavailable, match=r"did not run: in 0\.1 s nobody could be"):
-            client.add()
-        cabinet.gate.set()
-
-
-def test_a_killed_server_costs_what_it_ran_and_its_successor_gets_the_rest() -> None:
-    process, port = started()
-    try:
-        with ActorClient("it", FixedResolver(f"127.0.0.1:{port}"), patience=20) as client:
-            assert client.add() == 1
-            running = client.wait.submit()
-            again = client.options(retries=1).echo.submit("twice is once")
-            time.sleep(0.05)
-            process.kill()
-            process.wait()
-            with pytest.raises(ActorLost, match=r"it\.wait may have run or not: .* was lost"):
-                running.result(10)
-            fresh = client.add.submit()
-            assert process.stdout is not None
-            process.stdout.close()
-            process, _ = started(port)
-            assert again.result(20) == "twice is once"
-            assert fresh.result(20) == 1
-            process.send_signal(signal.SIGTERM)
-            assert process.communicate(timeout=10)[0] == "stopped\n"
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_patience_begins_anew_when_a_server_is_lost() -> None:
-    first, second, directory = Cabinet(), Cabinet(), Directory()
-    second.gate.set()
-    with (
-        ActorServer(registry=directory, host="127.0.0.1") as lost,
-        ActorServer(registry=directory, host="127.0.0.1") as next_one,
-        ActorClient("it", directory, patience=1, retries=1) as client,
-    ):
-        lost.register("it", first)
-        running = client.wait.submit()
-        until(lambda: first.running == 1)
-        time.sleep(1.1)
-        directory.listed = []
-        for link in list(lost._doors.links):
-            link.connection.close("cut")
-        until(lambda: not lost._doors.links)
-        time.sleep(0.1)
-        next_one.register("it", second)
-        assert running.result(5) == "waited"
-        first.gate.set()
 
 
 def test_a_port_of_the_task_is_taken_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

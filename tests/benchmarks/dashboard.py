@@ -26,6 +26,7 @@ from iris.dashboard.server import HttpServer
 from sim.on_stage import OwnMachine
 from tests.benchmarks.crowds import CORES, Crowd, jobs
 from tests.benchmarks.figures import Figure, milliseconds
+from tests.benchmarks.long_log import measure_log
 from tests.dashboard.stages import KEY, Still
 
 READERS: Final = 20
@@ -51,6 +52,8 @@ class Size:
     """For how long the loop is watched in each round, without readers and with them."""
     settle_s: float = 3.0
     """For readers to begin."""
+    lines: int = 1_000_000
+    """Of a log."""
 
 
 def cluster_of(size: Size) -> Crowd:
@@ -128,6 +131,7 @@ def measure(size: Size | None = None) -> list[Figure]:
     alone, watched = asyncio.run(_paired(crowd, subject, size))
     return [
         *figures,
+        *measure_log(size.lines),
         Figure(
             f"a turn with {READERS} dashboards open: how late", "5 ms more at 99 %", _told(watched),
             f"with none: {_told(alone)}",

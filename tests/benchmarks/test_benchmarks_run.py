@@ -49,7 +49,9 @@ TINY: Final[Mapping[str, Benchmark]] = {
     "reporting": partial(reporting.measure, workers=20, span_s=0.5, tasks=40),
     "dashboard": partial(
         dashboard.measure,
-        dashboard.Size(10, ended=60, running=40, waiting=40, seconds=0.3, settle_s=0),
+        dashboard.Size(
+            10, ended=60, running=40, waiting=40, rounds=1, seconds=0.3, settle_s=0, lines=2_000
+        ),
     ),
 }
 

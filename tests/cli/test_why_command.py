@@ -26,6 +26,7 @@ from iris.core.waiting import GANG
 from iris.rpc import iris_pb2 as pb
 from iris.rpc.methods import EXPLAIN_GROUP, LIST_EVENTS, Kind
 from sim.explanations import still_waiting
+from sim.report_waiting import explanations_section
 from tests.cli.commands import Run, commands_of
 from tests.cluster.situated import Situated, situated
 from tests.core.situations import situations
@@ -87,7 +88,7 @@ def test_everybody_is_told_the_same_and_it_is_what_the_evaluator_says(
     told_by_pages(shown, script, job, lines)
     told_by_numbers(asked, script, told["verdict"])
     if job.state is JobState.PENDING:
-        assert dict(still_waiting(script.controller.state, [job.id])) == {job.id: tuple(lines)}
+        told_by_reports(script, job, lines)
     confirmed_by_the_predicates(script, job, told)
 
 
@@ -98,6 +99,16 @@ def told_by_pages(shown: Shown, script: Script, job: Job, lines: list[str]) -> N
     page = unescape(client.get(f"/jobs{job.id}").text)
     assert [line for line in lines if line not in page] == []
     assert client.get(f"/api/v1/jobs{job.id}.json").json()["explanation"]["why"] == lines
+
+
+def told_by_reports(script: Script, job: Job, lines: list[str]) -> None:
+    """The report of a simulation that ends here."""
+    rows = [
+        {"job": name, "why": list(why)}
+        for name, why in still_waiting(script.controller.state, [job.id])
+    ]
+    report = unescape(explanations_section({"explanations": rows}))
+    assert [line for line in lines if line not in report] == []
 
 
 def told_by_numbers(asked: Situated, script: Script, verdict: str) -> None:

@@ -104,6 +104,15 @@ def test_whatever_takes_an_executor_takes_a_pool(pool: WorkerPool) -> None:
         return await asyncio.get_running_loop().run_in_executor(pool, max, 1, 5)
 
     assert asyncio.run(main()) == 5
+    waited = threading.Event()
+
+    def wait_for_another(_: object) -> None:
+        with pytest.raises(RuntimeError, match="a callback of a call waits for another call"):
+            pool.submit(abs, -1).result()
+        waited.set()
+
+    pool.submit(time.sleep, 0.05).add_done_callback(wait_for_another)
+    assert waited.wait(10)
 
 
 @dataclass

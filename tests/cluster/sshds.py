@@ -161,6 +161,8 @@ class Host:
     def close_port(self, port: int) -> None:
         """Let a firewall refuse, at once, what is sent to one of its ports, until `end`."""
         rule = ("to", f"{self.address}/32", "ipproto", "tcp", "dport", str(port), "prohibit")
+        # A run that was killed has left it behind, if another host had this address.
+        subprocess.run(["ip", "rule", "del", *rule], capture_output=True, check=False)
         _run("ip", "rule", "add", *rule)
         self._rules.append(rule)
 

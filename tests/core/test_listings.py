@@ -76,6 +76,20 @@ def test_a_slice_that_is_silent_and_not_listed_is_gone_at_once() -> None:
     assert script.the(de.SliceLoss).slice == CPU
 
 
+def test_one_that_speaks_or_is_listed_later_in_the_same_turn_is_not_gone() -> None:
+    script = one_host()
+    (worker,) = script.controller.state.workers.values()
+    lacking = ev.SlicesObserved((), script.advance(SECOND).now, complete=True)
+    shown = ev.SliceSighting(CPU, ev.CloudState.READY, GroupName("cpu"), Zone("a"))
+    for later in (
+        ev.WorkerHeard(worker.id, worker.incarnation),
+        ev.SlicesObserved((shown,), script.now, complete=True),
+    ):
+        script.silent(worker.id)
+        assert not script.step(lacking, later).decided(de.SliceLoss)
+    assert script.slice(CPU).missing_since is None
+
+
 def test_a_slice_that_is_listed_again_was_never_missing() -> None:
     script = one_host()
     empty(script.advance(SECOND))

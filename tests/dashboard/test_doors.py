@@ -14,9 +14,11 @@ from iris.cluster.controller.dashboard import PeopleOnly
 from iris.config import Auth, Secret, SecretSource
 from iris.core.ids import JobId, UserName, WorkerId
 from iris.core.state import ClusterState
-from iris.dashboard import sessions, stream
+from iris.dashboard import breath, sessions, stream
 from iris.dashboard.app import Dashboard
+from iris.dashboard.query import ROWS
 from sim.on_stage import OwnMachine, Stage
+from tests.benchmarks.crowds import Crowd, jobs
 from tests.dashboard.stages import FLEET, KEY, TRAIN, Still, browser_of, stage_of
 
 ALICE, ADMIN = "alices-long-token", "the-administrators-token"
@@ -227,6 +229,30 @@ def test_a_page_is_made_once_for_all_who_will_be_told_and_anew_for_whoever_asks_
         assert await shown() == "3"  # Nobody will be told any more.
 
     asyncio.run(asyncio.wait_for(story(), 20))
+
+
+def test_others_have_their_turn_between_the_pieces_of_a_page(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(breath, "PIECE_S", 0.0)
+    crowd = Crowd(1)
+    crowd.admit(jobs(ROWS))
+    app = Dashboard(Still(crowd.controller.state), OwnMachine(KEY)).app
+    turns = 0
+
+    async def turning() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async def story() -> None:
+        other = asyncio.create_task(turning())
+        await served(app, "/jobs", lambda _: None)
+        other.cancel()
+
+    asyncio.run(asyncio.wait_for(story(), 20))
+    assert turns > ROWS * breath.ROUNDS
 
 
 async def served(

@@ -1,5 +1,6 @@
 """Every page of a simulated fleet: it answers, leads on, tells programs the same, and shows markup as text."""
 
+import json
 import re
 from collections.abc import Iterator
 from html import unescape
@@ -71,6 +72,8 @@ def test_every_link_of_every_page_leads_somewhere(fleet: TestClient) -> None:
         "/".join(url.split("/")[:3]) for url in seen
     }
 
+
+TEXT = re.compile(r"<td[^>]*>(?:<a[^>]*>)?([^<\n]*)")
 
 EXAMPLES = [
     "/", "/jobs", "/jobs?state=failed", f"/jobs{TRAIN}", f"/jobs{STUCK}", f"/tasks{TRAIN}:0", "/capacity",
@@ -158,18 +161,53 @@ def test_what_is_not_there_is_not_found(fleet: TestClient, url: str) -> None:
     [
         "/static/../app.py", "/static/..%2fapp.py", "/static/%2e%2e/app.py", "/static/manifest.json",
         "/simulations/files/../../etc/passwd", "/simulations/files/..%2f..%2fetc/passwd",
-        "/simulations/files/%2e%2e/report.html", "/simulations/files/a/summary.json", "/tasks/../../etc/passwd:0",
+        "/simulations/files/%2e%2e/report.html", "/simulations/files/a/other.json", "/tasks/../../etc/passwd:0",
         "/tasks/alice/..%2f..%2fx:0", "/jobs/..%2f..%2fetc",
     ],
 )  # fmt: skip
 def test_no_path_leads_out_of_what_is_shown(tmp_path: Path, url: str) -> None:
     (tmp_path / "runs" / "a").mkdir(parents=True)
     (tmp_path / "runs" / "a" / "summary.json").write_text("{}")
+    (tmp_path / "runs" / "a" / "other.json").write_text("outside")
     (tmp_path / "report.html").write_text("outside")
     client = browser_of(stage_of(tmp_path, FLEET, runs=tmp_path / "runs"))
     answer = client.get(url)
     assert answer.status_code == HTTPStatus.NOT_FOUND
     assert "outside" not in answer.text
+
+
+def test_runs_studies_and_comparisons_are_told_and_what_is_none_is_no_trouble(
+    tmp_path: Path,
+) -> None:
+    held, lost = {"holds": True}, {"holds": False}
+    for name, summary in {
+        "run": {"scenario": "night", "seed": 7, "partial": False, "expect": [held, lost, held]},
+        "study": {"scenario": "day", "seed": {"values": [3, 4, 5]}, "expect": [held]},
+        "cut": {"scenario": "night", "seed": 8, "partial": True, "expect": [lost]},
+        "broken": {"invariants": {"violated": 2}},
+        "comparison": {"a": {"scenario": "night"}, "b": {"scenario": "day"}},
+        "foreign": {"scenario": 5, "seed": "x", "expect": "?"},
+        "list": [1],
+    }.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "summary.json").write_text(json.dumps(summary))
+    client = browser_of(stage_of(tmp_path, FLEET, runs=tmp_path))
+    rows = client.get("/simulations").text.partition("<tbody>")[2].split("<tr>")[1:]
+    told = {cells[0]: cells[1:4] for cells in ([*TEXT.findall(row)] for row in rows)}
+    assert told == {
+        "run": ["night", "1 of 3 expectations false", "7"],
+        "study": ["day", "as expected", "3 to 5"],
+        "cut": ["night", "partial: it was interrupted", "8"],
+        "broken": ["", "an invariant was violated", ""],
+        "comparison": ["night against day", "", ""],
+        "foreign": ["", "", ""],
+    }
+    for name in told:
+        assert "summary.json</a>" in client.get(f"/simulations/runs/{name}").text
+    file = client.get("/simulations/files/run/summary.json")
+    assert file.json()["seed"] == 7
+    assert file.headers["content-disposition"].startswith("attachment")
+    assert client.get("/simulations/runs/list").status_code == HTTPStatus.NOT_FOUND
 
 
 def test_what_somebody_types_comes_back_as_text(fleet: TestClient) -> None:

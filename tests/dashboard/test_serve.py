@@ -17,10 +17,12 @@ import yaml
 from iris.cli.main import main
 from iris.cli.showing import Show, show
 from iris.core.controller import Controller
+from iris.core.ids import GroupName
 from iris.core.timeline import Of, Subject
 from iris.dashboard.recent import Recent
 from iris.dashboard.subject import Viewer
 from iris.exit_status import ExitStatus
+from sim import annals
 from sim.measure import Measures
 from sim.on_stage import Stage
 from sim.recorded import measures_of
@@ -117,26 +119,41 @@ def test_looking_changes_nothing_of_a_run_and_acting_does(tmp_path: Path) -> Non
 
 
 def test_pages_metrics_results_and_a_journal_retold_tell_one_cost(tmp_path: Path) -> None:
-    world = WrittenWorld(load_scenario(written(tmp_path)), audit_every_turn=False)
+    autoscaler = {"idle_timeout": "10m", "tombstone_age": "20m"}
+    cluster = {"scale_groups": SMALL["cluster"]["scale_groups"], "autoscaler": autoscaler}  # type: ignore[index]
+    lifetime = {"exponential": {"mean": "20m"}}
+    cloud = {"boot": {"constant": "150s"}, "lifetime": lifetime, "delete": {"constant": "90s"}}
+    path = tmp_path / "costly.yaml"
+    path.write_text(yaml.safe_dump({**SMALL, "cluster": cluster, "cloud": cloud}))
+    world = WrittenWorld(load_scenario(path), audit_every_turn=False)
     stage = Stage(world, 0, None)
     stage.advance(world.scenario.duration or 0)
     told = browser_of(stage).get("/api/v1/users.json").json()["groups"]
     results = summarize(stage.finish(), [])["groups"]
     costs = {row["group"]: round(row["cost_usd"], 6) for row in told}
     assert costs == costs_of(results)
-    assert costs["tpu"] > costs["cpu"] > costs["scarce"] == 0
+    assert min(costs["tpu"], costs["cpu"]) > costs["scarce"] == 0
     # What metrics have of a live controller, and what its journal comes to, know only what it was told.
-    recent = Recent()
+    recent, restarted = Recent(), Recent()
     controller = Controller()
-    for turn in world.turns:
+    before: dict[GroupName, int] = {}
+    for number, turn in enumerate(world.turns):
         controller.replay(turn)
         recent.turned(turn, controller.state)
+        if number == len(world.turns) // 2:
+            before = recent.costs.spent(controller.state, turn.now)
+        if before:
+            restarted.turned(turn, controller.state)
     state, end = controller.state, world.turns[-1].now
     known = {
         group: round(cost / 3.6e12, 6) for group, cost in recent.costs.spent(state, end).items()
     }
     retold = summarize(measures_of(chronicle_of(world.turns), "retold"), [])["groups"]
     assert known == costs_of(retold)
+    since = restarted.costs.spent(state, end)
+    assert since == {
+        group: cost - before[group] for group, cost in recent.costs.spent(state, end).items()
+    }
     paying = {group: price for group, price in recent.costs.per_hour(state).items() if price}
     assert paying == {"cpu": 3 * 600_000, "tpu": 2 * 9_600_000}
 
@@ -154,6 +171,8 @@ def test_a_speed_that_cannot_be_is_refused(
         main(["sim", str(written(tmp_path)), "--serve", "--speed", speed]) == ExitStatus.BAD_INPUT
     )
     assert "is neither `max` nor a number from 0 to 1,000,000" in capsys.readouterr().err
+    assert main(["sim", str(written(tmp_path)), "--speed", speed]) == ExitStatus.BAD_INPUT
+    assert "--speed is for --serve only" in capsys.readouterr().err
 
 
 def test_pages_are_served_while_results_are_written_and_ctrl_c_ends_it(tmp_path: Path) -> None:
@@ -199,6 +218,18 @@ def test_the_time_of_a_simulation_goes_on_though_nothing_happens_and_what_is_ask
     drained = asyncio.run(stage.latest(Subject(Of.WORKER, worker), 1))[0]
     assert drained.at == came + 3_750
     assert drained.text == "an operator says that it shall get no new work"
+    assert stage.finish().partial
+    assert stage.is_over  # Though its world would go on.
+
+
+def test_of_a_story_that_is_too_long_what_is_left_of_its_begin_are_the_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(annals, "MOST", 3)
+    stage = stage_of(tmp_path, SMALL, hours=1.1)
+    first, *_, last = asyncio.run(stage.latest(Subject(Of.JOB, "/alice/train-0"), 100))
+    assert (first.kind, first.text) == ("Record", "alice submitted it: 4 x")
+    assert last.kind == "WorkerReported"
 
 
 def test_a_port_that_is_taken_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

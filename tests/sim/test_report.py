@@ -13,6 +13,7 @@ import pytest
 
 from iris import __version__
 from iris.yaml_source import parse_mapping
+from sim.export import FILES
 from sim.ledger import parts_of
 from sim.measure import Measures, SliceRow
 from sim.report import render_report
@@ -26,6 +27,7 @@ from sim.report_data import (
     time_unit,
     wait_curve,
     waited,
+    waits_by_group,
     waits_over_time,
     worst_slices,
 )
@@ -93,7 +95,9 @@ def test_the_page_is_well_formed_and_forbids_every_request() -> None:
     page = page_of_example(*EXPECTED)
     assert page.open == page.badly_closed == []
     names = {name for _, name, _ in page.attributes}
-    assert not names & {"src", "href", "srcset", "action", "data", "background"}
+    assert not names & {"src", "srcset", "action", "data", "background"}
+    links = {value for _, name, value in page.attributes if name == "href"}
+    assert links == {*FILES} - {"report.html"}, "files beside it, asked for by whoever clicks"
     assert ("meta", "content", POLICY) in page.attributes
     assert POLICY.startswith("default-src 'none';")
     assert "http" not in POLICY
@@ -239,6 +243,7 @@ def test_the_library_draws_every_chart() -> None:
     titles = {
         "time": ("Chips by use", "Queue: mean", "Why: what", "Preemptions", "Slices: what"),
         "waits": ("Queue wait: ",),
+        "waits-by-group": ("Queue wait by the group", ">tpu<", ">cpu<"),
         "slowdown": ("Slowdown: ",),
         "goodput": ("Goodput and badput",),
     }
@@ -296,6 +301,11 @@ def test_the_wait_curve_climbs_to_the_whole_of_each_band() -> None:
     assert batch == [(65.0, 0.0), (65.0, 0.5), (3910.0, 1.0)]
     assert [row["share"] for row in rows if row["band"] == "interactive"] == [0.0, 1.0]
 
+    apart = waits_by_group(example())
+    told = {(row["group"], row["band"]): row["wait_s"] for row in apart if row["share"] == 1.0}
+    assert told == {("tpu", "interactive"): 170.0, ("cpu", "batch"): 65.0, ("tpu", "batch"): 3910.0}
+    assert "bounded slowdown all 5 2 1.06 1.22 1.22 1.22 1.22" in page_of_example().words
+
 
 def test_a_wait_of_nothing_can_be_drawn_on_a_log_axis() -> None:
     measures = example()
@@ -335,19 +345,25 @@ def test_the_jobs_that_lost_most_come_first_and_those_that_lost_nothing_not_at_a
     assert [job.job for job in most_lost(measures)] == ["/bob/probe", "/alice/train"]
 
 
-def test_the_page_holds_the_configuration_with_its_overrides_and_no_token() -> None:
+def test_the_page_holds_configuration_and_sources_with_overrides_and_no_token(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "stock.csv").write_text("# of a zone, 2024\nt_s,capacity\n0,1\n")
     text = """
 name: shown
 cluster:
   scale_groups: {cpu: {accelerator_type: cpu, vm: {cpu: 2, memory: 8GB}, max_slices: 1, zones: [a]}}
   auth: {tokens: {alice: "do-not-tell-0123456789"}}
+cloud: {boot: 3m, capacity: {a: {trace: stock.csv}}}
 workload: [{name: a, count: 1, arrivals: {every: 1s}, resources: {cpu: 1}, run_time: {constant: 1s}}]
 """
     document = parse_mapping(text, "shown.yaml")
     document.override("cluster.scale_groups.cpu.max_slices", "7")
-    scenario = scenario_in(document, Path("shown.yaml"))
+    scenario = scenario_in(document, tmp_path / "shown.yaml")
     measures = Measures(scenario="shown", seed=0)
     html = render_report(measures, summarize(measures, ()), scenario)
     words = Page(html).words
     assert "max_slices: 7 zones: - a" in words
+    assert 'boot {"boot": "3m"} preemption the cloud takes nothing by itself' in words
+    assert "stock.csv of a zone, 2024 " in words
     assert "do-not-tell" not in html

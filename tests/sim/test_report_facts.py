@@ -115,6 +115,8 @@ def test_requests_boots_flaps_and_the_time_at_the_maximum_are_told_by_group() ->
     )
     tpu, cpu = scalings(measures, {"tpu": 2, "cpu": 1})
     assert (tpu.asked, tpu.boots.count, tpu.boots.p50, tpu.flaps) == (4, 2, 160_000, 0)
+    assert (tpu.demands.count, tpu.demands.p50, tpu.demands.p90) == (2, 160_000, 3_660_000)
+    assert (cpu.demands.count, cpu.demands.p50) == (1, 65_000)
     assert tpu.at_max == 490_000, "both from 4,010 to 4,500"
     assert (cpu.asked, cpu.flaps, cpu.at_max) == (2, 1, 1_995_000 + 490_000)
     measures.slices["iris-cpu-1"].requested = at(2601)

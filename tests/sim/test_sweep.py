@@ -1,6 +1,7 @@
 """A sweep is planned whole before it runs, says the same as `iris sim` of each point, and names its points."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from sim.sweep_charts import figure_rows, sweep_charts
 from sim.sweep_export import FILES, write_sweep
 from sim.sweep_run import OtherVersion, Unit, run_unit
 from sim.sweep_tables import short_names, sweep_text
+from sim.sweep_trade import knee, pareto_rows, swings
 from tests.sim.sweeping import planned, short, traced
 from tests.sim.test_report import Page
 
@@ -197,9 +199,64 @@ def test_the_library_draws_every_chart(
     assert isinstance(layers, list)
     assert [layer["mark"]["type"] for layer in layers] == marks
     version = ".".join(altair.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
-    assert "queue wait, mean (seconds)" in vl_convert.vegalite_to_svg(
-        json.dumps(spec), vl_version=version
+    titles = {"queue_wait_s-mean": "queue wait, mean (seconds)"}
+    if "cost_usd" in drawn.specs:  # Costs differ.
+        titles["pareto"] = "Cost against wait"
+    if len(done.sweep.grid.keys) > 1:
+        titles["tornado-cost_usd"] = "What moves it: cost (dollars)"
+    for name, title in titles.items():
+        picture = vl_convert.vegalite_to_svg(json.dumps(drawn.specs[name]), vl_version=version)
+        assert title in picture
+
+
+def made_up(found: SweepResults, amounts: Sequence[tuple[float, float]]) -> SweepResults:
+    """The points of a sweep with these costs and waits in one run each."""
+    run = found.points[0].runs[0]
+    outcomes = [
+        json.dumps(run | {"cost_usd": cost, "queue_wait_s": {"p95": wait}}).encode()
+        for cost, wait in amounts
+    ]
+    sweep = replace(found.sweep, seeds=range(3, 4))
+    return gathered(sweep, outcomes)
+
+
+def test_the_front_holds_what_no_other_point_beats(found: SweepResults) -> None:
+    done = made_up(found, [(1, 100), (2, 10), (2, 10), (3, 10)])
+    assert [row["front"] for row in pareto_rows(done)] == [True, True, True, False]
+    done = made_up(found, [(1, 100), (2, 10), (4, 100), (9, 0)])
+    rows = pareto_rows(done)
+    assert [(row["front"], row["knee"]) for row in rows] == [
+        (True, False), (True, True), (False, False), (True, False),
+    ]  # fmt: skip
+
+
+def test_a_key_swings_a_figure_by_its_means_over_all_else(found: SweepResults) -> None:
+    done = made_up(found, [(1, 5), (3, 1), (4, 5), (10, 1)])
+    most, boot = swings(done, ("cost_usd",))
+    assert (most.key, most.low, most.at_low, most.high, most.at_high) == (
+        "max_slices",
+        2,
+        "1",
+        7,
+        "2",
     )
+    assert (boot.key, boot.low, boot.at_low, boot.high, boot.at_high) == (
+        "boot",
+        2.5,
+        "2m",
+        6.5,
+        "0s",
+    )
+    assert [one.key for one in swings(done, ("queue_wait_s", "p95"))] == ["boot", "max_slices"]
+
+
+def test_a_knee_is_where_most_is_gained_early_and_nowhere_else() -> None:
+    falls = [(1, 100), (2, 20), (3, 15), (9, 0)]
+    assert knee(falls) == 1
+    assert knee([(x, 100 - y) for x, y in falls]) == 1
+    assert knee([(1, 100), (7, 90), (8, 60), (9, 0)]) is None, "it bends the other way"
+    assert knee([(1, 3), (2, 2), (3, 1)]) is knee([(1, 2), (2, 0)]) is None
+    assert knee([(1, 10), (2, 0), (3, 9)]) is knee([(1, 10), (2, 3), (3, 10)]) is None, "valleys"
 
 
 def test_values_that_are_all_numbers_are_drawn_as_such(found: SweepResults) -> None:

@@ -93,12 +93,8 @@ class Server:
     async def watch_health(self, pulse: Pulse) -> None:
         """Tell those who ask for its health how it goes, for ever."""
         while True:
-            await self.tell_health(pulse)
+            await self._health.say(serving=not pulse.not_ready())
             await asyncio.sleep(_PULSE_S)
-
-    async def tell_health(self, pulse: Pulse) -> None:
-        """Tell those who ask for its health how it goes now."""
-        await self._health.say(serving=not pulse.not_ready())
 
     async def stop(self, grace_s: float) -> None:
         """Take no new calls, and end those under way after a while."""

@@ -19,6 +19,7 @@ from iris.cluster.controller.followers import Followers
 from iris.cluster.controller.handlers import Handlers
 from iris.cluster.controller.hands import Hands
 from iris.cluster.controller.janitor import sweep, sweep_daily
+from iris.cluster.controller.last_words import LastWords
 from iris.cluster.controller.links import Links
 from iris.cluster.controller.mirror import Mirror
 from iris.cluster.controller.objects import ObjectFolder, StoreUnavailable
@@ -170,8 +171,9 @@ class ControllerService:
         host = LOOPBACK if self.door.is_open else "0.0.0.0"
         self.port = await server.listen(host, self._options.port, self._config.controller.tls)
         provider = await self._provider(server)
-        hands.attach(provider)
-        self._vms.attach(provider.log)
+        last_words = LastWords(provider, state)
+        hands.attach(last_words)
+        self._vms.attach(provider.log, last_words.of)
         dashboard = self._dashboard(host)
         for effect in effects:
             hands.perform(effect)
@@ -182,8 +184,6 @@ class ControllerService:
         try:
             await _first_end([turning, *others])
         finally:
-            self._closing.set()  # Whatever it is that ends it.
-            await server.tell_health(self._pulse)
             hands.leave()
             dashboard.stop()
             if self._gives_back:

@@ -37,6 +37,7 @@ class VmHandlers:
     """The calls of `VmService`."""
 
     _logs: Logs
+    _last_words: Callable[[WorkerId], bytes | None]
 
     def __init__(self, state: ClusterState, links: Links, clock: Clock) -> None:
         """Handlers without a provider, which `attach` gives them before anything is served."""
@@ -44,9 +45,10 @@ class VmHandlers:
         self._links = links
         self._clock = clock
 
-    def attach(self, logs: Logs) -> None:
-        """Read logs by this."""
+    def attach(self, logs: Logs, last_words: Callable[[WorkerId], bytes | None]) -> None:
+        """Read logs by this; of a machine that is gone, what it said last."""
         self._logs = logs
+        self._last_words = last_words
 
     async def list_vms(self, request: pb.ListVmsRequest, caller: Caller) -> pb.ListVmsResponse:
         """The machines of a slice, or all that may exist."""
@@ -83,12 +85,15 @@ class VmHandlers:
             yield pb.Chunk(content=content[start : start + CHUNK_BYTES])
 
     async def log_of(self, vm: WorkerId, most: int) -> bytes:
-        """The last so many bytes of what a machine has said.
+        """The last so many bytes of what a machine has said, or did before it was given up unused.
 
         Raises:
             Refused: there is no such machine, or none that has a log that can be read.
         """
         view = next((view for view in vm_views(self._state) if view.id == vm), None)
+        last_words = self._last_words(vm)
+        if last_words is not None:
+            return last_words[-most:]
         if view is None:
             unknown(f"vm {vm or 'without a name'}")
         try:

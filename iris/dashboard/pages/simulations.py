@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from iris.dashboard.page import Asked, Json, Page, Sharing, list_of, object_of
-from iris.dashboard.runs import KEYS, REPORT, TRACE, Run, file_of, find_run, find_runs
+from iris.dashboard.runs import KEYS, REPORT, TABLES, Run, file_of, find_run, find_runs
 from iris.dashboard.subject import Refusal, Simulation, Subject
 
 SPEEDS: tuple[tuple[str, float | None], ...] = (
@@ -60,7 +60,8 @@ class RunPage:
     run: Run
     figures: Sequence[tuple[str, float | None]]
     has_report: bool
-    has_trace: bool
+    tables: Sequence[str]
+    """The names of its other files."""
 
 
 async def load_run(subject: Subject, asked: Asked) -> RunPage:
@@ -76,7 +77,7 @@ def _run(subject: Subject, name: str) -> RunPage:
         run,
         [(words, run.number(key)) for key, words in KEYS],
         file_of(subject.runs, name, REPORT) is not None,
-        file_of(subject.runs, name, TRACE) is not None,
+        [file for file in TABLES if file_of(subject.runs, name, file) is not None],
     )
 
 

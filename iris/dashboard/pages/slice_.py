@@ -8,6 +8,7 @@ from typing import Final
 from iris.core.ids import SliceId, TaskId
 from iris.core.instant import Instant
 from iris.core.lifecycle import ALIVE, SliceState
+from iris.core.paid import paid_from
 from iris.core.reasons import Usual
 from iris.core.records import Attempt, Slice
 from iris.core.state import ClusterState
@@ -122,20 +123,20 @@ async def _log(subject: Subject, asked: Asked, slice_: Slice) -> MachineLog | No
         host = slice_.workers.index(None)
     else:
         return None
-    if slice_.state is SliceState.GONE:
-        return MachineLog(host, (), "the machine is gone, and its log with it")
     try:
         content = await subject.machine_log(slice_.id, host, asked.viewer)
     except Refusal as refusal:
+        if slice_.state is SliceState.GONE and refusal.status is HTTPStatus.NOT_FOUND:
+            return MachineLog(host, (), "the machine is gone, and its log with it")
         return MachineLog(host, (), str(refusal))
     return MachineLog(host, of_tail(content), "")
 
 
 def _is_awaited(subject: Subject, asked: Asked, slice_: Slice) -> bool:
-    """Whether somebody who may read logs looks at machines of which one has not spoken yet."""
+    """Whether somebody who may read logs looks at machines of which one has not spoken, or never did."""
     if subject.simulation is not None or subject.why_not_operate(asked.viewer):
         return False
-    return slice_.state is SliceState.BOOTING and None in slice_.workers
+    return paid_from(slice_) is not None and None in slice_.workers
 
 
 def _told_log(log: MachineLog | None) -> Json:
