@@ -46,13 +46,13 @@ class Checks:
         """The state before a step."""
         return snapshot(self.controller.state)
 
-    @untraced
     def end(self, before: Snapshot, turn: Turn) -> None:
         """Hold the step against everything that must be true of any step."""
         self._machine_is_sound(before, turn)
         self.auditor.check(turn)
         assert not self.auditor.violated, self.auditor.sentences
 
+    @untraced
     def _machine_is_sound(self, before: Snapshot, turn: Turn) -> None:
         digest, own = self.controller.digest(), indexes(self.controller.state)
         self._copies_are_equal(digest, own)

@@ -78,7 +78,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if file is None or hasattr(session.config, "workerinput"):
         return
     waiting = [f"tests/{name}" for name in WAITING]
-    compiling = [compilation(*waiting), compilation("tests", *(f"--ignore={n}" for n in waiting))]
+    halves = (waiting, ["tests", *(f"--ignore={name}" for name in waiting)])
+    several = session.config.getoption("numprocesses", 0)
+    compiling = [compilation(*half) for half in halves if several]
     deadline = time.monotonic() + PREPARATION_S
     while not file.exists():
         if time.monotonic() > deadline:

@@ -54,9 +54,10 @@ def test_the_first_block_sets_up_and_runs_the_main_job_in_one_line() -> None:
 def test_the_second_block_runs_all_tests_in_one_line() -> None:
     second = BASH.findall(README)[1].splitlines()
     assert len(second) == 1
-    venv, install, tests = commands(f"```bash\n{second[0]}\n```\n")
+    venv, installer, install, tests = commands(f"```bash\n{second[0]}\n```\n")
     assert venv == ["python3", "-m", "venv", ".venv"]
-    assert install == [".venv/bin/pip", "install", "-q", "-e", ".[test]"]
+    assert installer == [".venv/bin/pip", "install", "-q", "uv"]
+    assert install == [".venv/bin/uv", "pip", "install", "-q", "-e", ".[test]"]
     assert tests == [".venv/bin/pytest", "--cov"]
 
 
