@@ -16,7 +16,7 @@ from iris.core.survey import Survey
 from sim.measure import Measures, Waits
 from sim.recorder import MOST_SAMPLES
 
-_OF_A_LOOK: Final = 8
+_OF_A_LOOK: Final = 20
 """In turns that must be taken for it: a fiftieth of the time that they take."""
 _OF_A_QUEUE: Final = 30
 """To ask for one queue, and twice as much more as a gang has hosts."""
