@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from urllib.request import Request, urlopen
 
 import fsspec
-from gcp_storage_emulator.server import create_server
-from moto.server import ThreadedMotoServer
 
 from tests.cluster.running import free_port
 
@@ -28,6 +26,8 @@ class ObjectStore:
 @contextmanager
 def s3() -> Iterator[ObjectStore]:
     """S3, as moto serves it."""
+    from moto.server import ThreadedMotoServer
+
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
@@ -59,6 +59,8 @@ def s3() -> Iterator[ObjectStore]:
 @contextmanager
 def gcs() -> Iterator[ObjectStore]:
     """Google Cloud Storage, as an emulator serves it."""
+    from gcp_storage_emulator.server import create_server
+
     port = free_port()
     server = create_server("127.0.0.1", port, in_memory=True, default_bucket=BUCKET)
     server.start()

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import dask
 import pytest
-from distributed import Client, LocalCluster
 
 from iris.exit_status import ExitStatus
 from iris.problems import Failure
@@ -30,6 +28,9 @@ def busy_threads(dask_worker: Any) -> int:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """Two workers, the first death of which is told."""
+    import dask
+    from distributed import LocalCluster
+
     settings = {"distributed.scheduler.allowed-failures": 0}
     with (
         dask.config.set(settings),
@@ -51,6 +52,8 @@ def test_runs_on_dask_give_the_bytes_that_they_give_here(cluster: Any, tmp_path:
 def test_a_worker_that_dies_takes_its_run_with_it_and_no_other(
     cluster: Any, tmp_path: Path
 ) -> None:
+    from distributed import Client
+
     with Client(cluster, set_as_default=False) as client:
 
         def busy() -> list[int]:
@@ -71,6 +74,8 @@ def test_a_worker_that_dies_takes_its_run_with_it_and_no_other(
 def test_a_stop_gives_up_what_has_not_ended(cluster: Any, tmp_path: Path) -> None:
     units = [short(), endless(), endless(), endless()]
     check_stop(on_dask(cluster.scheduler_address), tmp_path, units, 1)
+    from distributed import Client
+
     with Client(cluster, set_as_default=False) as client:
         until(lambda: not any(client.run(busy_threads).values()))
 
