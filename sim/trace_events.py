@@ -170,10 +170,12 @@ def _arrows(attempts: Sequence[AttemptRow], layout: _Layout) -> Iterator[Event]:
         positions.sort(key=lambda position: attempts[position].attempt)
         for before, after in pairwise(positions):
             number += 1
-            # An arrow belongs to the event that encloses its instant; at the very end none does.
-            leave = max(attempts[before].start * _MICROS, attempts[before].end * _MICROS - 1)
-            yield _arrow("s", number, leave, layout.attempts[before])
+            # An arrow belongs to the event that encloses its instant; at the very end none does. The next
+            # attempt may begin before the last is known to be over, and no arrow leads back in time.
             arrive = attempts[after].start * _MICROS
+            end = min(attempts[before].end * _MICROS - 1, arrive)
+            leave = max(attempts[before].start * _MICROS, end)
+            yield _arrow("s", number, leave, layout.attempts[before])
             yield {**_arrow("f", number, arrive, layout.attempts[after]), "bp": "e"}
 
 

@@ -171,7 +171,7 @@ class Script:
         gang: bool = False,
         tpu: str | None = None,
         gpus: int = 0,
-        cpu: int = 1,
+        cpu: float = 1,
         band: Band = Band.INTERACTIVE,
         **more: object,
     ) -> JobId:
@@ -182,7 +182,7 @@ class Script:
             name=name,
             replicas=replicas,
             coscheduled=gang,
-            resources=Resources(chips=chips, cpu=cpu * 1_000, memory=GIB),
+            resources=Resources(chips=chips, cpu=round(cpu * 1_000), memory=GIB),
             accelerator="H100" if gpus else tpu,
             band=band,
         )

@@ -182,6 +182,7 @@ def _on_show(request: Request, port: int, speed: str) -> ExitStatus:
             output = _output(request, scenario, results, [Run(results, measures)])
             write_outputs_apart(request.out, output)
         _print(request, results)
+        _say_where(request)
 
     show(scenario, how, ended)
     return ExitStatus.INTERRUPTED if told[0]["partial"] else status_of(told[0])
@@ -203,9 +204,15 @@ def _simulate(request: Request) -> ExitStatus:
     else:
         results = aggregate([run.results for run in runs])
         results["partial"] = results["partial"] or len(runs) < request.replications
-    if request.out is not None:
-        write_outputs(request.out, _output(request, scenario, results, runs))
     _print(request, results)
+    if request.out is not None:
+        try:
+            write_outputs(request.out, _output(request, scenario, results, runs))
+        except KeyboardInterrupt:
+            said = f"interrupted while {request.out} was written: not all of its files are there"
+            click.echo(said, err=True)
+            return ExitStatus.INTERRUPTED
+        _say_where(request)
     return ExitStatus.INTERRUPTED if interrupt.seen else status_of(results)
 
 
@@ -288,7 +295,10 @@ def _print(request: Request, results: Mapping[str, object]) -> None:
         click.echo(json_text(results), nl=False)
         return
     click.echo(terminal_summary(results), nl=False)
-    if request.out is not None:
+
+
+def _say_where(request: Request) -> None:
+    if request.out is not None and not request.as_json:
         click.echo(f"report: {request.out / 'report.html'}")
 
 

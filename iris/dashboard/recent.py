@@ -184,7 +184,7 @@ def thinned(samples: Sequence[Sample]) -> Sequence[Sample]:
 
 def sample_of(state: ClusterState, now: Instant) -> Sample:
     """The fleet as it is."""
-    busy = ready = coming = 0
+    busy = cores = ready = coming = 0
     for group in state.spec.groups:
         tally = state.fleet.get(group.name, {})
         coming += group.chips * sum(tally.get(it, 0) for it in COMING)
@@ -197,7 +197,8 @@ def sample_of(state: ClusterState, now: Instant) -> Sample:
             busy += slice_.chips_used
         else:
             hosts = (state.workers[name] for name in slice_.workers if name is not None)
-            busy += sum(worker.committed.cpu for worker in hosts) // 1_000
+            cores += sum(worker.committed.cpu for worker in hosts)
+    busy += round(cores / 1_000)
     waiting = sum(len(queue) for queue in state.waiting.queues.values())
     return Sample(now, busy, max(0, ready - busy), coming, waiting)
 

@@ -257,6 +257,21 @@ def test_an_interrupt_before_any_run_has_ended_says_that_there_is_nothing(
     assert "there is no result" in captured.err
 
 
+def test_an_interrupt_while_files_are_written_costs_no_result_and_is_told(
+    short: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sim.export.write_outputs", interrupted)
+    folder = short.parent / "out"
+    assert main(["sim", str(short), "--json", "--out", str(folder)]) == ExitStatus.INTERRUPTED
+    captured = capsys.readouterr()
+    assert results_of(captured.out)["partial"] is False
+    told = f"interrupted while {folder} was written: not all of its files are there"
+    assert captured.err.splitlines()[-1] == told
+
+
 def test_replications_are_the_same_in_one_process_and_in_two(
     short: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

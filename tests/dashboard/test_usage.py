@@ -5,6 +5,7 @@ import asyncio
 from iris.core.ids import UserName
 from iris.core.instant import HOUR, MINUTE, Millis
 from iris.core.retry import EndCause
+from iris.dashboard.recent import sample_of
 from iris.dashboard.usage import Had, Usage
 from tests.harness import ALICE, Script, cluster, cpu_group, tpu_group
 
@@ -52,3 +53,13 @@ def test_cpu_work_takes_nothing_of_the_chips_that_its_slice_is_bought_for() -> N
     found = asyncio.run(Usage().look(script.controller.state, script.now))
     assert (found[ALICE].cost, found[UserName("bob")].cost) == (8 * DOLLAR * HOUR, 0)
     assert found[UserName("bob")].running == 2 * HOUR
+
+
+def test_parts_of_cores_are_summed_before_they_are_rounded() -> None:
+    script = cluster(cpu_group(cores=1, max_slices=3))
+    jobs = [script.submit(name, cpu=0.6) for name in ("a", "b", "c")]
+    script.ready("cpu")
+    for job in jobs:
+        script.running(job)
+    seen = sample_of(script.controller.state, script.now)
+    assert (seen.busy, seen.idle) == (2, 1)
