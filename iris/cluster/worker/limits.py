@@ -31,13 +31,24 @@ class Watched:
 def resident_by_session(proc: Path = Path("/proc")) -> Mapping[int, dict[int, int]]:
     """The resident bytes of every process, by the session that it belongs to: one cheap look at all."""
     found: dict[int, dict[int, int]] = {}
-    for entry in proc.iterdir():
-        if entry.name.isdecimal():
+    for name in os.listdir(
+        proc
+    ):  # Each second, at each worker: paths as objects would take thrice the time.
+        if name.isdecimal():
             with suppress(OSError, IndexError, ValueError):
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                fields = _read(f"{proc}/{name}/stat").rpartition(b")")[2].split()
                 session, pages = int(fields[3]), int(fields[21])
-                found.setdefault(session, {})[int(entry.name)] = pages * _PAGE
+                found.setdefault(session, {})[int(name)] = pages * _PAGE
     return found
+
+
+def _read(path: str) -> bytes:
+    """What the system says in a small file of its own: all at once."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(file, 4_096)
+    finally:
+        os.close(file)
 
 
 def proportional_bytes(pids: Iterable[int]) -> int:
