@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from urllib.parse import parse_qs, quote
 from weakref import WeakValueDictionary
 
@@ -56,6 +56,8 @@ REPORT_POLICY: Final = (
 )
 """A report holds its own scripts, and may reach nothing."""
 _MOST_FORM_BYTES: Final = 16 << 10
+_MOST_FIELDS: Final = 20
+_WITH_EVENTS: Final = ("jobs", "tasks", "slices", "workers")
 _KEPT: Final = 64
 """Rendered pages that several dashboards may share."""
 _STALE_MS: Final = 10_000
@@ -80,6 +82,13 @@ class _Kept:
     def mark(self) -> str:
         """Another one when it is made anew."""
         return f"{self.turns}-{self.age}"
+
+
+class _Link(NamedTuple):
+    """Where one can go from where there is nothing to see."""
+
+    address: str
+    text: str
 
 
 class Dashboard:
@@ -113,6 +122,7 @@ class Dashboard:
             routes.append(Route(action.path, self._guarded(self._done(action)), methods=["POST"]))
         routes.append(Route("/simulations/files/{name}/{file}", self._guarded(self._run_file)))
         routes += [Route(page.path, self._guarded(self._shown(page))) for page in PAGES]
+        routes.append(Route("/{path:path}", self._guarded(_unknown)))
         self.app: ASGIApp = _Headers(Starlette(routes=routes))
 
     # ---- pages -----------------------------------------------------------------------------------
@@ -276,6 +286,17 @@ class Dashboard:
         self._sessions.sign_out(answer)
         return answer
 
+    def _told_no(
+        self, request: Request, refusal: Refusal, word: str, links: Sequence[_Link]
+    ) -> Response:
+        """A refusal as a page, as the rest of a page that was live, or to programs as JSON."""
+        is_page = _wants_page(request)
+        if not is_page and "hx-request" not in request.headers:
+            return _refused(refusal)
+        template = "refused.html" if is_page else "over.html"
+        html = self._renderer.alone(template, refusal=refusal, word=word, links=links)
+        return HTMLResponse(html, refusal.status)
+
     def _guarded(self, handle: _Handler) -> _Handler:
         """The same, with refusals told as pages, or to programs as JSON."""
 
@@ -285,17 +306,31 @@ class Dashboard:
                 return await handle(request)
             except NotSignedIn as refusal:
                 if _wants_page(request):
-                    return RedirectResponse(
-                        f"/sign-in?to={quote(request.url.path)}", HTTPStatus.SEE_OTHER
-                    )
-                return _refused(refusal)
+                    return RedirectResponse(_sign_in_for(request), HTTPStatus.SEE_OTHER)
+                link = _Link(_sign_in_for(request), "Sign in again")
+                return self._told_no(request, refusal, "signed out", [link])
             except Refusal as refusal:
-                if not _wants_page(request):
-                    return _refused(refusal)
-                html = self._renderer.alone("refused.html", refusal=refusal)
-                return HTMLResponse(html, refusal.status)
+                return self._told_no(request, refusal, "over", list(_elsewhere(request, refusal)))
 
         return answer
+
+
+def _elsewhere(request: Request, refusal: Refusal) -> Iterator[_Link]:
+    """What is forgotten by the controller may be told of by its journal."""
+    _, kind, name = [*request.url.path.split("/", 2), "", ""][:3]
+    if refusal.status is HTTPStatus.NOT_FOUND and kind in _WITH_EVENTS and name:
+        yield _Link(f"/timeline/{kind.removesuffix('s')}/{quote(name)}", "What happened to it")
+    yield _Link("/", "To the overview")
+
+
+def _sign_in_for(request: Request) -> str:
+    """The form that leads back to what was asked for."""
+    asked = request.url.path + (request.url.query and f"?{request.url.query}")
+    return f"/sign-in?to={quote(asked)}"
+
+
+async def _unknown(request: Request) -> Response:
+    raise Refusal(HTTPStatus.NOT_FOUND, f"there is no page {request.url.path}")
 
 
 def _name(request: Request) -> str:
@@ -324,7 +359,7 @@ async def _form(request: Request) -> dict[str, str]:
     """The fields of a small form, each once.
 
     Raises:
-        Refusal: it is too large.
+        Refusal: it is too large, or has too many fields.
     """
     body = b""
     async for piece in request.stream():
@@ -332,7 +367,11 @@ async def _form(request: Request) -> dict[str, str]:
         if len(body) > _MOST_FORM_BYTES:
             message = f"a form of more than {_MOST_FORM_BYTES} bytes is none of this dashboard"
             raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, message)
-    fields = parse_qs(body.decode(errors="replace"), max_num_fields=20)
+    try:
+        fields = parse_qs(body.decode(errors="replace"), max_num_fields=_MOST_FIELDS)
+    except ValueError as error:
+        message = f"a form of more than {_MOST_FIELDS} fields is none of this dashboard"
+        raise Refusal(HTTPStatus.BAD_REQUEST, message) from error
     return {name: values[-1] for name, values in fields.items()}
 
 

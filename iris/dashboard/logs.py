@@ -60,7 +60,7 @@ class Hit:
     at: int | None  # None: no line that was looked at holds it
     """Where that line begins."""
     go_on: int
-    """Where the next search begins: there, or behind what was looked through, or from the start."""
+    """Where the next search begins: behind that line, or what was looked through, or from the start."""
     note: str = ""
     """What is to be said when there is none."""
 
@@ -131,21 +131,18 @@ def holding(path: Path, words: str, at: int) -> Window:
 
 
 def next_place(path: Path, words: str, at: int) -> Hit:
-    """Where the next line begins that holds some words, behind the line at a place."""
+    """Where the first line begins that holds some words at a place or behind it, and where to go on from it."""
     wanted = words.encode().lower()
     end = at
     for start, content in _pieces(path, at):
         end = start + len(content)
-        own_line = content.find(b"\n") if start <= at else 0
-        skip = len(content) if own_line < 0 else own_line
-        place = content.lower().find(wanted, skip)
+        place = content.lower().find(wanted, max(0, at - start))
         if place >= 0:
-            found = start + content.rfind(b"\n", 0, place) + 1
-            return Hit(found, found)
+            line, rest = content.rfind(b"\n", 0, place) + 1, content.find(b"\n", place) + 1
+            return Hit(start + line, start + (rest or len(content)))
     if end >= path.stat().st_size:
         return Hit(None, 0, f"nothing behind this holds {words!r}")
-    # Of the line at a place nothing is looked at: it must be the last one of what was looked through.
-    return Hit(None, end - 1, f"nothing in {_SEARCHED >> 20} MiB holds {words!r}; more follows")
+    return Hit(None, end, f"nothing in {_SEARCHED >> 20} MiB holds {words!r}; more follows")
 
 
 def _pieces(path: Path, at: int) -> Iterator[tuple[int, bytes]]:

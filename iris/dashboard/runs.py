@@ -18,7 +18,7 @@ REPORT: Final = "report.html"
 TRACE: Final = "trace.json"
 _SUMMARY: Final = "summary.json"
 TABLES: Final = (
-    _SUMMARY, "jobs.csv", "slices.csv", "timeseries.csv", "points.csv", "runs.csv", TRACE
+    _SUMMARY, "jobs.csv", "slices.csv", "timeseries.csv", "waiting.csv", "points.csv", "runs.csv", TRACE
 )  # fmt: skip
 """What a run, a study, a sweep or a comparison writes beside its report, as far as each does."""
 
@@ -107,7 +107,7 @@ def _read(path: Path) -> Run | None:
         if stat.st_size > _LARGEST:
             return None
         loaded = json.loads(summary.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return Run(path.name, loaded, stat.st_mtime) if isinstance(loaded, dict) else None
 

@@ -13,7 +13,7 @@ from binascii import Error as NoBase64
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -59,8 +59,7 @@ class Sessions:
         """
         if not self._door.is_open:
             return
-        name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-        if name not in _OWN_NAMES:
+        if _parsed(f"//{request.headers.get('host', '')}").hostname not in _OWN_NAMES:
             message = "without tokens this controller serves its own machine only: ask localhost"
             raise Refusal(HTTPStatus.MISDIRECTED_REQUEST, message)
 
@@ -131,7 +130,7 @@ class Sessions:
             Refusal: it came from elsewhere.
         """
         origin = request.headers.get("origin")
-        here = origin is None or urlsplit(origin).netloc == request.headers.get("host")
+        here = origin is None or _parsed(origin).netloc == request.headers.get("host")
         if not here or request.headers.get("sec-fetch-site", "same-origin") not in _FROM_HERE:
             raise _not_ours()
 
@@ -155,6 +154,14 @@ class Sessions:
 
     def _mark(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(errors="replace"), "sha256").hex()
+
+
+def _parsed(address: str) -> SplitResult:
+    """An address that somebody sent; one that is none has no parts."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _not_ours() -> Refusal:

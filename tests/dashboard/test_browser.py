@@ -265,3 +265,14 @@ def test_somebody_signs_in_stops_a_job_and_signs_out(browser: Browser, tmp_path:
         page.wait_for_url("**/sign-in")
         page.goto(f"{found.url}/jobs")
         expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+        page.get_by_label("Your token").fill(ADMIN)
+        page.get_by_role("button", name="Sign in").click()
+        page.wait_for_url("**/jobs")
+        expect(page.locator("#link")).to_have_text("live")
+        page.context.clear_cookies()  # As if the session's time was up.
+        found.advance(0.1)
+        expect(page.get_by_role("link", name="Sign in again")).to_be_visible()
+        expect(page.locator("#link")).to_have_text("signed out")
+        # As a browser tells of a refusal.
+        assert all(" 401 " in trouble for trouble in window.troubles)
+        window.troubles.clear()

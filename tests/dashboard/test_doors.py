@@ -65,6 +65,34 @@ def test_without_a_token_a_program_is_refused(stage: Stage, url: str) -> None:
     assert answer.json()["kind"] == "Error"
 
 
+def test_a_sign_in_leads_to_the_very_place_that_was_asked_for(stage: Stage) -> None:
+    client = browser_of(stage, door())
+    wanted = f"/jobs{TRAIN}?at=12&q=a%20b"
+    door_ = client.get(wanted).headers["location"]
+    assert client.post(door_, data={"token": ALICE}).headers["location"] == wanted
+
+
+@pytest.mark.parametrize("url", ["/nothing", "/capacity/none", "/api/v1/nothing"])
+def test_where_there_is_no_page_one_says_so(stage: Stage, url: str) -> None:
+    answer = signed_in(stage).get(url)
+    assert answer.status_code == HTTPStatus.NOT_FOUND
+    assert "there is no page" in answer.text
+
+
+def test_the_rest_of_a_live_page_is_told_as_a_page_when_there_is_no_more(stage: Stage) -> None:
+    live = {"HX-Request": "true"}
+    out = browser_of(stage, door()).get(f"/jobs{TRAIN}?q=1", headers=live)
+    assert out.status_code == HTTPStatus.UNAUTHORIZED
+    assert '<div id="live" data-over="signed out">' in out.text
+    assert f'href="/sign-in?to=/jobs{TRAIN}%3Fq%3D1"' in out.text
+    gone = signed_in(stage).get("/slices/iris-tpu-99", headers=live)
+    assert gone.status_code == HTTPStatus.NOT_FOUND
+    assert '<div id="live" data-over="over">' in gone.text
+    page = signed_in(stage).get("/slices/iris-tpu-99")
+    for told in (gone, page):
+        assert 'href="/timeline/slice/iris-tpu-99"' in told.text
+
+
 TOKENS = {
     "none": ("", "asks for a token", HTTPStatus.UNAUTHORIZED),
     "wrong": ("alices-long-tokem", "not known", HTTPStatus.UNAUTHORIZED),
@@ -149,6 +177,7 @@ ELSEWHERE = [
     {"Origin": "null"},
     {"Sec-Fetch-Site": "cross-site"},
     {"Sec-Fetch-Site": "same-site"},
+    {"Origin": "http://[localhost"},
 ]
 
 
@@ -165,7 +194,7 @@ def test_another_site_can_sign_nobody_in(stage: Stage, headers: dict[str, str]) 
 
 def test_an_open_dashboard_answers_to_this_machines_own_names_only(stage: Stage) -> None:
     client = browser_of(stage)
-    for host in ("evil.example", "localhost.evil.example", "10.0.0.1:10080", ""):
+    for host in ("evil.example", "localhost.evil.example", "10.0.0.1:10080", "", "[::1"):
         answer = client.get("/", headers={"Host": host})
         assert answer.status_code == HTTPStatus.MISDIRECTED_REQUEST, host
         assert "train" not in answer.text
@@ -177,6 +206,8 @@ def test_an_open_dashboard_answers_to_this_machines_own_names_only(stage: Stage)
 def test_a_form_that_is_too_large_is_not_read(stage: Stage) -> None:
     answer = browser_of(stage, door()).post("/sign-in", data={"token": "x" * 20_000})
     assert answer.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+    many = browser_of(stage, door()).post("/sign-in", data={f"f{n}": "x" for n in range(21)})
+    assert (many.status_code, "more than 20 fields" in many.text) == (HTTPStatus.BAD_REQUEST, True)
 
 
 def test_a_stream_tells_of_turns_and_ends_with_the_dashboard(

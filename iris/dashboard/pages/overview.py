@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from iris.core.instant import DAY, HOUR, Instant
-from iris.core.lifecycle import JobState, SliceState, WorkerState
+from iris.core.lifecycle import ALIVE, JobState, SliceState, WorkerState
 from iris.core.state import ClusterState
 from iris.dashboard import reasons, words
 from iris.dashboard.page import Asked, Json, Page, object_of
@@ -115,7 +115,12 @@ def _groups(state: ClusterState) -> Iterator[Alarm]:
 
 
 def _silent(state: ClusterState) -> Iterator[Alarm]:
-    silent = (row for row in state.workers.values() if row.state is WorkerState.SILENT)
+    """Workers of which a word is awaited, and not those of slices that are being given back."""
+    silent = (
+        row
+        for row in state.workers.values()
+        if row.state is WorkerState.SILENT and state.slices[row.slice].state in ALIVE
+    )
     for row in islice(silent, MOST_SILENT):
         why = f"on {row.slice}, with {words.plural(len(row.attempts), 'attempt')}"
         yield Alarm(

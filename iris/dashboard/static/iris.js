@@ -5,7 +5,11 @@
     link.textContent = text;
     link.className = good ? "good" : "bad";
   };
-  document.body.addEventListener("htmx:sse:after:connection", () => say("live", true));
+  // A page that may not be looked at any longer, or has nothing to look at, is told no more.
+  const over = () => document.getElementById("live")?.dataset.over;
+  document.body.addEventListener("htmx:sse:after:connection", () => {
+    if (!over()) say("live", true);
+  });
   document.body.addEventListener("htmx:sse:error", () => say("connection lost", false));
   document.body.addEventListener("htmx:sse:close", () => say("connection lost", false));
 
@@ -20,7 +24,10 @@
     const box = log();
     atEnd = !box || box.scrollHeight - box.scrollTop - box.clientHeight < 8;
   });
-  document.addEventListener("htmx:after:swap", toEnd);
+  document.addEventListener("htmx:after:swap", () => {
+    toEnd();
+    if (over()) say(over(), false);
+  });
   toEnd();
 
   const themes = ["", "light", "dark"];
