@@ -122,7 +122,7 @@ def test_a_machine_starts_its_worker_once_and_warns_its_tasks_of_a_preemption_un
     with machine(tmp_path / "vms", shared.url) as found, shared.client() as client:
         found.refuse_pulls(2)
         process = found.create()
-        until(lambda: works(shared))
+        until(lambda: works(shared), 100)  # Pulls that were refused are tried again after pauses.
         trouble = "trouble: the image iris-worker:test cannot be had: Error response from daemon: "
         assert found.serial.count(f"{trouble}connection refused") == 2
         assert "token-of" not in found.serial
