@@ -13,6 +13,7 @@ from iris.cluster.controller.auth import Doorkeeper
 from iris.cluster.controller.dashboard import PeopleOnly
 from iris.config import Auth, Secret, SecretSource
 from iris.core.ids import JobId, UserName, WorkerId
+from iris.core.instant import HOUR, MINUTE
 from iris.core.state import ClusterState
 from iris.dashboard import breath, sessions, stream
 from iris.dashboard.app import Dashboard
@@ -20,6 +21,7 @@ from iris.dashboard.query import ROWS
 from sim.on_stage import OwnMachine, Stage
 from tests.benchmarks.crowds import Crowd, jobs
 from tests.dashboard.stages import FLEET, KEY, TRAIN, Still, browser_of, stage_of
+from tests.harness import cluster, cpu_group
 
 ALICE, ADMIN = "alices-long-token", "the-administrators-token"
 
@@ -91,6 +93,20 @@ def test_the_rest_of_a_live_page_is_told_as_a_page_when_there_is_no_more(stage: 
     page = signed_in(stage).get("/slices/iris-tpu-99")
     for told in (gone, page):
         assert 'href="/timeline/slice/iris-tpu-99"' in told.text
+    assert "/timeline/" not in signed_in(stage).get("/nothing/at-all").text
+
+
+@pytest.mark.parametrize("given_back", [False, True])
+def test_nobody_is_alarmed_by_silence_of_what_is_given_back(*, given_back: bool) -> None:
+    script = cluster(cpu_group(max_slices=1))
+    job = script.submit()
+    script.ready("cpu")
+    script.running(job).finish(job).advance(HOUR if given_back else MINUTE)
+    (worker,) = script.controller.state.workers
+    script.silent(worker)
+    app = Dashboard(Still(script.controller.state), OwnMachine(KEY)).app
+    told = TestClient(app, base_url="http://localhost").get("/").text
+    assert (f"{worker} is silent" in told) is not given_back
 
 
 TOKENS = {
